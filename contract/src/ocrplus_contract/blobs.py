@@ -1,0 +1,199 @@
+"""Where document bytes lie: uploads and figures, in a directory or in Redis.
+
+A blob's name is `user/task/…`, so that everything of a job goes with one prefix; PDF bytes never
+travel in a Celery message or a stream entry. All calls block: an event loop uses a thread.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+import redis
+
+from ocrplus_contract.errors import BlobMissing
+from ocrplus_contract.keys import Keys
+from ocrplus_contract.names import TaskId, UserId
+
+_COPY_BYTES = 1 << 20
+
+
+def job_prefix(user: UserId, task: TaskId) -> str:
+    """Every blob of a job begins with this."""
+    return f"{user}/{task}/"
+
+
+def source_name(user: UserId, task: TaskId, sha256: str) -> str:
+    """The uploaded PDF; its hash keeps a conflicting upload from overwriting it."""
+    return f"{job_prefix(user, task)}{sha256[:16]}.pdf"
+
+
+def figure_name(user: UserId, task: TaskId, figure_id: str) -> str:
+    """One figure of a job."""
+    return f"{job_prefix(user, task)}figures/{figure_id}.png"
+
+
+class BlobStore(Protocol):
+    """Stores named bytes for a while."""
+
+    def put_file(self, name: str, source: Path) -> None:
+        """Store a file's bytes under `name`, whole or not at all."""
+        ...
+
+    def put(self, name: str, data: bytes) -> None:
+        """Store bytes under `name`, whole or not at all."""
+        ...
+
+    def get(self, name: str) -> bytes:
+        """Return the bytes, or raise BlobMissing."""
+        ...
+
+    @contextmanager
+    def local(self, name: str) -> Iterator[Path]:
+        """Lend a file with the bytes, read only, or raise BlobMissing."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Forget one blob; unknown ones are fine."""
+        ...
+
+    def delete_all(self, prefix: str) -> None:
+        """Forget every blob below a prefix that ends in a slash."""
+        ...
+
+    def room_bytes(self) -> int:
+        """How many more bytes can be stored now; the gateway refuses uploads above."""
+        ...
+
+
+class DirectoryStore:
+    """Blobs as files below one directory, shared by all processes of a machine or by a volume."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def _path(self, name: str) -> Path:
+        path = self._root / name
+        if ".." in path.parts or not path.is_relative_to(self._root):
+            raise ValueError("a blob's name may not leave its store")
+        return path
+
+    def put_file(self, name: str, source: Path) -> None:
+        with source.open("rb") as stream, self._writing(name) as target:
+            shutil.copyfileobj(stream, target, _COPY_BYTES)
+
+    def put(self, name: str, data: bytes) -> None:
+        with self._writing(name) as target:
+            target.write(data)
+
+    @contextmanager
+    def _writing(self, name: str):  # type: ignore[no-untyped-def]  # tempfile's wrapper has no public type
+        path = self._path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as target:
+            try:
+                yield target
+                target.flush()
+                os.fsync(target.fileno())
+                Path(target.name).replace(path)
+            except BaseException:
+                Path(target.name).unlink(missing_ok=True)
+                raise
+
+    def get(self, name: str) -> bytes:
+        try:
+            return self._path(name).read_bytes()
+        except FileNotFoundError as missing:
+            raise BlobMissing(name) from missing
+
+    @contextmanager
+    def local(self, name: str) -> Iterator[Path]:
+        path = self._path(name)
+        if not path.is_file():
+            raise BlobMissing(name)
+        yield path
+
+    def delete(self, name: str) -> None:
+        self._path(name).unlink(missing_ok=True)
+
+    def delete_all(self, prefix: str) -> None:
+        shutil.rmtree(self._path(prefix), ignore_errors=True)
+
+    def room_bytes(self) -> int:
+        self._root.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(self._root).free
+
+
+class RedisStore:
+    """Blobs as Redis strings with a lifetime: for small installs without a shared volume."""
+
+    def __init__(self, client: "redis.Redis", keys: Keys, ttl_seconds: int) -> None:
+        self._client = client
+        self._keys = keys
+        self._ttl = ttl_seconds
+
+    def put_file(self, name: str, source: Path) -> None:
+        self.put(name, source.read_bytes())
+
+    def put(self, name: str, data: bytes) -> None:
+        self._client.set(self._keys.blob(name), data, ex=self._ttl)
+
+    def get(self, name: str) -> bytes:
+        data = self._client.get(self._keys.blob(name))
+        if data is None:
+            raise BlobMissing(name)
+        assert isinstance(data, bytes)  # the client does not decode
+        return data
+
+    @contextmanager
+    def local(self, name: str) -> Iterator[Path]:
+        data = self.get(name)
+        with tempfile.TemporaryDirectory(prefix="ocrplus-blob-") as folder:
+            path = Path(folder) / "blob"
+            path.write_bytes(data)
+            yield path
+
+    def delete(self, name: str) -> None:
+        self._client.delete(self._keys.blob(name))
+
+    def delete_all(self, prefix: str) -> None:
+        pattern = self._keys.blob(prefix).replace("[", r"\[").replace("*", r"\*") + "*"
+        for batch in _batches(self._client.scan_iter(match=pattern, count=500), 200):
+            self._client.delete(*batch)
+
+    def room_bytes(self) -> int:
+        memory = self._client.info("memory")
+        assert isinstance(memory, dict)  # redis-py types sync and async replies as one union
+        limit = int(memory.get("maxmemory") or memory.get("total_system_memory") or 0)
+        return max(0, int(limit * 0.9) - int(memory["used_memory"])) if limit else _COPY_BYTES << 20
+
+
+def _batches(items: Iterator[bytes], size: int) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def open_store(
+    url: str, *, client: "redis.Redis | None", keys: Keys, ttl_seconds: int
+) -> BlobStore:
+    """Open the store of a blob URL: `file:///dir` or `redis://` (the deployment's own server).
+
+    Raises:
+        ValueError: the scheme is not one of these, or `redis://` comes without a client.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return DirectoryStore(Path(unquote(parts.path)))
+    if parts.scheme in ("redis", "rediss") and client is not None:
+        return RedisStore(client, keys, ttl_seconds)
+    raise ValueError(f"no blob store for '{parts.scheme}://': use file:///dir or redis://")

@@ -1,0 +1,42 @@
+"""How every room speaks to Celery's broker: one set of options, since any worker restores the
+unacknowledged messages of all.
+
+A message is a doorbell without content; `architecture.md` section 4 gives the reasons, and the
+figures behind each option stand in `docs/adr/0001-permits-in-a-stream.md`.
+"""
+
+from typing import Any, Final
+
+from ocrplus_contract.settings import CommonSettings
+
+HARD_LIMIT_SECONDS: Final = 3600
+"""A task beyond this is broken: the page deadline ends a hung page long before."""
+
+VISIBILITY_SECONDS: Final = HARD_LIMIT_SECONDS + 300
+
+
+def celery_options(settings: CommonSettings) -> dict[str, Any]:
+    """Options that senders and workers share."""
+    broker = (settings.broker_url or settings.redis_url).get_secret_value()
+    return {
+        "broker_url": broker,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {
+            "global_keyprefix": settings.key_prefix,
+            "visibility_timeout": VISIBILITY_SECONDS,
+            "unacked_restore_interval": 5,  # the default sweep took 104 s to bring a doorbell back
+            "unacked_restore_throttle": 1,
+            "unacked_mutex_expire": 30,  # a killed sweeper would block all sweeps for 300 s
+            "socket_timeout": 30,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "retry_on_timeout": True,
+        },
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "result_backend": None,
+        "task_create_missing_queues": True,
+    }

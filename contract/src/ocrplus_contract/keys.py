@@ -1,0 +1,90 @@
+"""Functions from ids to Redis keys: the only place in Python that spells one.
+
+`scripts/include/keys.lua` is the same place for the scripts; a test holds the two together.
+"""
+
+from dataclasses import dataclass
+
+from ocrplus_contract.names import Pool, TaskId, UserId
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Every key of one deployment; `prefix` comes before each."""
+
+    prefix: str = ""
+
+    def _key(self, *parts: str) -> str:
+        return self.prefix + ":".join(parts)
+
+    def stream(self, user: UserId) -> str:
+        """Events of a user; also the name of the channel they are published on."""
+        return self._key("stream:task", user)
+
+    def events(self, user: UserId) -> str:
+        """Epoch and last `seq` of a user's events."""
+        return self._key("events", user)
+
+    def last_id(self) -> str:
+        """Per user, the stream position that original clients have confirmed."""
+        return self._key("stream:last_id")
+
+    def job(self, user: UserId, task: TaskId) -> str:
+        """One job's facts and counts."""
+        return self._key("job", user, task)
+
+    def pages(self, user: UserId, task: TaskId) -> str:
+        """A job's committed pages: page → record."""
+        return self._key("job", user, task, "pages")
+
+    def jobs(self, user: UserId) -> str:
+        """A user's jobs by time of submission."""
+        return self._key("jobs", user)
+
+    def jobs_open(self) -> str:
+        """All unfinished jobs, `user:task`, by deadline."""
+        return self._key("jobs:open")
+
+    def work(self, pool: Pool) -> str:
+        """The stream of permits."""
+        return self._key("work", pool)
+
+    def waiting(self, pool: Pool) -> str:
+        """Users who wait, by pages served."""
+        return self._key("waiting", pool)
+
+    def waiting_chunks(self, pool: Pool, user: UserId) -> str:
+        """One user's waiting chunks, heads first."""
+        return self._key("waiting", pool, user)
+
+    def lease(self, pool: Pool) -> str:
+        """Permit → chunk, owner, page in hand."""
+        return self._key("lease", pool)
+
+    def load(self, pool: Pool) -> str:
+        """Waiting and in-flight pages, arrivals by second."""
+        return self._key("load", pool)
+
+    def worker(self, pool: Pool, worker_id: str) -> str:
+        """One worker's record."""
+        return self._key("worker", pool, worker_id)
+
+    def workers(self, pool: Pool) -> str:
+        """Last heartbeat of each worker."""
+        return self._key("workers", pool)
+
+    def drain(self, pool: Pool) -> str:
+        """Pods that the operator has told to drain."""
+        return self._key("drain", pool)
+
+    def queue(self, pool: Pool) -> str:
+        """Celery's own list of doorbells."""
+        return self._key(pool)
+
+    def blob(self, name: str) -> str:
+        """Bytes of one blob, where Redis is the blob store."""
+        return self._key("blob", name)
+
+    def reconciler(self) -> str:
+        """Lease of the one gateway that reconciles."""
+        return self._key("reconciler")

@@ -1,0 +1,267 @@
+"""The work ledger: every change to jobs, chunks and leases, each one Lua script.
+
+`Ledger` builds calls, it does no I/O; `run` and `run_async` carry one to a server. So gateway
+(asyncio) and workers (threads) share one description of every script's arguments and result.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Literal, TypeVar
+
+import redis
+import redis.asyncio
+from redis.exceptions import NoScriptError
+
+from ocrplus_contract import scripts
+from ocrplus_contract.errors import Conflict, ErrorCode, LeaseLost
+from ocrplus_contract.names import Permit, Pool, TaskId, UserId
+from ocrplus_contract.states import JobState, PageState
+
+T = TypeVar("T")
+
+MAX_DEATHS: Final = 3
+"""A page in hand at this many deaths is committed as failed (architecture, section 4)."""
+
+ARRIVAL_WINDOW_SECONDS: Final = 900
+
+ReleaseReason = Literal["died", "expired", "returned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One script with its arguments, and how to read its reply."""
+
+    script: str
+    args: tuple[str | bytes | int | float, ...]
+    parse: Callable[[Any], T]  # Any: a Redis reply is nested lists of bytes and ints
+
+
+def run(client: "redis.Redis", call: Call[T]) -> T:
+    """Run a script on a server whose client returns bytes."""
+    text = scripts.source(call.script)
+    try:
+        reply = client.evalsha(_sha(text), 0, *call.args)
+    except NoScriptError:
+        reply = client.eval(text, 0, *call.args)
+    return call.parse(reply)
+
+
+async def run_async(client: "redis.asyncio.Redis", call: Call[T]) -> T:
+    """Run a script from an event loop."""
+    text = scripts.source(call.script)
+    try:
+        reply = await client.evalsha(_sha(text), 0, *call.args)
+    except NoScriptError:
+        reply = await client.eval(text, 0, *call.args)
+    return call.parse(reply)
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What became of a submission: `permits` doorbells to ring, or the job that was there."""
+
+    permits: int
+    duplicate_of: JobState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A chunk in hand. `first_page_deaths` of the first page came before this attempt."""
+
+    permit: Permit
+    user: UserId
+    task: TaskId
+    first: int
+    last: int
+    blob: str
+    options: str
+    first_page_deaths: int
+
+    @property
+    def pages(self) -> range:
+        """Pages of the chunk."""
+        return range(self.first, self.last + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What a release did: `permits` doorbells to ring, the page that was blamed (0: none)."""
+
+    held: bool
+    permits: int = 0
+    blamed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Builds the calls of one deployment: its key prefix, how long results are kept."""
+
+    prefix: str = ""
+    ttl_seconds: int = 86400
+
+    def _call(
+        self, script: str, parse: Callable[[Any], T], *args: str | bytes | int | float
+    ) -> Call[T]:
+        return Call(script, (self.prefix, self.ttl_seconds, *args), parse)
+
+    def admit(
+        self,
+        user: UserId,
+        task: TaskId,
+        *,
+        fingerprint: str,
+        chunks: Sequence[tuple[int, int]],
+        facts: Mapping[str, str],
+        submitted_body: str,
+        deadline_seconds: int,
+        pool: Pool = Pool.OCR,
+    ) -> Call[Admission]:
+        """Accept a document. `facts` are job fields (name, blob, options, …).
+
+        Raises (when run):
+            Conflict: the task_id stands for another fingerprint.
+        """
+        return self._call(
+            "admit",
+            _admission,
+            pool,
+            user,
+            task,
+            fingerprint,
+            deadline_seconds,
+            submitted_body,
+            json.dumps(dict(facts)),
+            json.dumps([list(chunk) for chunk in chunks]),
+        )
+
+    def take(self, pool: Pool, owner: str) -> Call[Lease | None]:
+        """Take the next chunk, or None when nothing waits."""
+        return self._call("take", _lease, pool, owner)
+
+    def renew(self, pool: Pool, permit: Permit) -> Call[bool]:
+        """Start the lease anew; False when the job has ended.
+
+        Raises (when run):
+            LeaseLost: the permit was released.
+        """
+        return self._call("renew", _still_open, pool, permit)
+
+    def commit_page(
+        self,
+        pool: Pool,
+        permit: Permit,
+        *,
+        page: int,
+        state: PageState,
+        record: bytes,
+        body: str,
+        next_page: int | None,
+    ) -> Call[bool]:
+        """Write a page (doubles are harmless); False when the job has ended.
+
+        Raises (when run):
+            LeaseLost: the permit was released.
+        """
+        return self._call(
+            "commit_page",
+            _still_open,
+            pool,
+            permit,
+            page,
+            state,
+            record,
+            body,
+            next_page if next_page is not None else "",
+        )
+
+    def finish(self, pool: Pool, permit: Permit) -> Call[bool]:
+        """Give back a done chunk; False when pages are missing and it has to be released.
+
+        Raises (when run):
+            LeaseLost: the permit was released.
+        """
+        return self._call("finish", _finished, pool, permit)
+
+    def release(
+        self, pool: Pool, permit: Permit, reason: ReleaseReason, *, idle_ms: int = 0
+    ) -> Call[Released]:
+        """Bring a taken chunk back; with `expired` only if idle for `idle_ms` still."""
+        return self._call("release", _released, pool, permit, reason, idle_ms, MAX_DEATHS)
+
+    def cancel(
+        self, user: UserId, task: TaskId, *, state: JobState, code: ErrorCode
+    ) -> Call[JobState | None]:
+        """End an open job; the state it is in afterwards, None for an unknown one."""
+        return self._call(
+            "cancel",
+            lambda reply: _cancelled(reply, state),
+            Pool.OCR,
+            user,
+            task,
+            state,
+            code,
+        )
+
+    def resync(self, pool: Pool) -> Call[tuple[int, int]]:
+        """Count load anew; by how many pages (waiting, in flight) it had drifted."""
+        return self._call(
+            "resync", lambda reply: (int(reply[0]), int(reply[1])), pool, ARRIVAL_WINDOW_SECONDS
+        )
+
+
+def _admission(reply: Any) -> Admission:
+    match reply[0]:
+        case b"admitted":
+            return Admission(permits=int(reply[1]))
+        case b"duplicate":
+            return Admission(permits=0, duplicate_of=JobState(reply[1].decode()))
+    raise Conflict
+
+
+def _lease(reply: Any) -> Lease | None:
+    if reply is None:
+        return None
+    permit, user, task, first, last, blob, options, deaths = reply
+    return Lease(
+        permit=Permit(permit.decode()),
+        user=UserId(user.decode()),
+        task=TaskId(task.decode()),
+        first=int(first),
+        last=int(last),
+        blob=blob.decode(),
+        options=options.decode(),
+        first_page_deaths=int(deaths),
+    )
+
+
+def _still_open(reply: bytes) -> bool:
+    if reply == b"lost":
+        raise LeaseLost
+    return reply != b"closed"
+
+
+def _finished(reply: bytes) -> bool:
+    if reply == b"lost":
+        raise LeaseLost
+    return reply == b"finished"
+
+
+def _released(reply: Any) -> Released:
+    if not reply[0]:
+        return Released(held=False)
+    return Released(held=True, permits=int(reply[1]), blamed=int(reply[2]))
+
+
+def _cancelled(reply: Any, state: JobState) -> JobState | None:
+    match reply[0]:
+        case b"ended":
+            return state
+        case b"closed":
+            return JobState(reply[1].decode())
+    return None

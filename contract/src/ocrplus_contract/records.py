@@ -1,0 +1,162 @@
+"""What the ledger's hashes hold: page records, job facts, worker records.
+
+Page records are JSON, compressed above 1 KiB. They are the truth that results are built from;
+events only carry copies.
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from ocrplus_contract.errors import PageErrorCode
+from ocrplus_contract.names import TaskId
+from ocrplus_contract.states import JobState, PageState, TextSource, WorkerState
+
+_COMPRESS_ABOVE_BYTES: Final = 1024
+INLINE_TEXT_BYTES: Final = 4096
+"""Markdown above this stays out of the event stream and is filled in on delivery."""
+
+
+def _text_of(fields: Mapping[Any, Any]) -> dict[str, Any]:
+    # Any: redis-py types a hash as bytes or text; our clients return bytes
+    return {k.decode(): v.decode() for k, v in fields.items()}
+
+
+class FigureRecord(BaseModel):
+    """A figure as stored; `box` is x0, y0, x1, y1 in PDF points, origin top left."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    kind: str
+    box: tuple[float, float, float, float]
+    caption: str | None = None
+
+
+class PageRecord(BaseModel):
+    """One committed page."""
+
+    model_config = ConfigDict(frozen=True)
+
+    page: int
+    state: PageState
+    markdown: str = ""
+    source: TextSource | None = None
+    figures: tuple[FigureRecord, ...] = ()
+    starts_paragraph: bool = True
+    ends_paragraph: bool = True
+    error: PageErrorCode | None = None
+    seconds: float = 0.0
+
+    def pack(self) -> bytes:
+        """Serialise for the pages hash."""
+        data = self.model_dump_json(exclude_defaults=False).encode()
+        if len(data) <= _COMPRESS_ABOVE_BYTES:
+            return data
+        return b"z" + zlib.compress(data, 6)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "PageRecord":
+        """Read what `pack` or the release script wrote."""
+        return cls.model_validate_json(zlib.decompress(data[1:]) if data[:1] == b"z" else data)
+
+    def event_body(self, task: TaskId) -> str:
+        """The `page` event of this record; large text travels by reference (`markdown` null)."""
+        inline = len(self.markdown.encode()) <= INLINE_TEXT_BYTES
+        return json.dumps(
+            {
+                "type": "page",
+                "task_id": task,
+                "page": self.page,
+                "state": self.state,
+                "markdown": self.markdown if inline else None,
+                "figures": [
+                    {
+                        "id": figure.id,
+                        "url": f"/v1/tasks/{task}/figures/{figure.id}.png",
+                        "bbox": figure.box,
+                        "caption": None,
+                    }
+                    for figure in self.figures
+                ],
+                "source": self.source,
+                "error": self.error,
+            },
+            ensure_ascii=False,
+        )
+
+
+class JobRecord(BaseModel):
+    """A job's hash, read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    task_id: str
+    state: JobState
+    fingerprint: str
+    name: str = ""
+    blob: str = ""
+    options: str = "{}"
+    pages_total: int
+    pages_done: int
+    failed_pages: tuple[int, ...]
+    error: str
+    created_at: float
+    finished_at: float | None = None
+    expires_at: float | None = None
+
+    @classmethod
+    def from_hash(cls, task: TaskId, fields: Mapping[Any, Any]) -> "JobRecord | None":
+        """Read `HGETALL job:{user}:{task}`; None where there is no such job."""
+        if b"state" not in fields:
+            return None
+        text = _text_of(fields)
+        text["failed_pages"] = sorted(int(n) for n in text["failed_pages"].split(",") if n)
+        return cls(task_id=task, **text)
+
+    @property
+    def elapsed_seconds(self) -> float | None:
+        """Seconds from submission to the end, once ended."""
+        return None if self.finished_at is None else self.finished_at - self.created_at
+
+
+WORKER_RECORD_SCHEMA: Final = 1
+WORKER_RECORD_TTL_SECONDS: Final = 20
+WORKER_HEARTBEAT_SECONDS: Final = 5
+
+
+class WorkerRecord(BaseModel):
+    """What a worker says of itself (interfaces, "Records"); times are unix seconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_: int = WORKER_RECORD_SCHEMA
+    pod: str
+    pid: int
+    state: WorkerState
+    chunk: str = ""
+    page: int = 0
+    page_started_at: float = 0.0
+    chunk_started_at: float = 0.0
+    pages_left: int = 0
+    seconds_per_page: float = 0.0
+    cold_start_seconds: float = 0.0
+    idle_since: float = 0.0
+
+    def to_hash(self) -> dict[Any, Any]:
+        """Fields for HSET, all text."""
+        fields = self.model_dump()
+        fields["schema"] = fields.pop("schema_")
+        return {name: str(value) for name, value in fields.items()}
+
+    @classmethod
+    def from_hash(cls, fields: Mapping[Any, Any]) -> "WorkerRecord | None":
+        """Read a worker's hash; None where it has expired."""
+        if b"state" not in fields:
+            return None
+        text = _text_of(fields)
+        text["schema_"] = text.pop("schema")
+        return cls(**text)

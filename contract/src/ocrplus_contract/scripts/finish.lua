@@ -1,0 +1,19 @@
+-- finish: the chunk is done (or its job has ended): give the permit back.
+-- include: keys events permits jobs leases
+-- ARGV   prefix ttl pool permit
+-- RESULT 'finished' | 'lost' (fenced) | 'unfinished' (pages are missing: release instead)
+-- INVARIANT a permit leaves only when none of its pages is owed any more.
+local pool, permit = ARGV[3], ARGV[4]
+local raw = redis.call('HGET', key('lease', pool), permit)
+if not raw then
+    return 'lost'
+end
+local lease = cjson.decode(raw)
+local left = #uncommitted(lease)
+if left > 0 and is_open(lease.user, lease.task) then
+    return 'unfinished'
+end
+redis.call('HDEL', key('lease', pool), permit)
+redis.call('HINCRBY', key('load', pool), 'inflight', 0 - left) -- Lua's -0 is no integer to Redis
+drop_permits(pool, {permit})
+return 'finished'

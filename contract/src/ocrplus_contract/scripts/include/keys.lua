@@ -1,0 +1,13 @@
+-- keys: names of Redis keys, as in keys.py. ARGV[1] is the prefix of every key, ARGV[2] the seconds
+-- that results and events are kept; both come first in every script.
+local PREFIX, TTL = ARGV[1], tonumber(ARGV[2])
+
+local function key(...)
+    return PREFIX .. table.concat({...}, ':')
+end
+
+-- Seconds by the server's clock: workers' clocks may disagree, this one cannot.
+local function now()
+    local t = redis.call('TIME')
+    return tonumber(t[1]) + tonumber(t[2]) / 1e6
+end

@@ -1,0 +1,26 @@
+-- waiting: the chunks nobody has taken, by user. Needs keys.
+-- A chunk's name is task/first-last. Lower scores are taken first.
+local FRONT, SUSPECT = -2, -1 -- work that comes back: first the innocent pages, then the suspect one
+
+local function chunk_name(task, first, last)
+    return task .. '/' .. first .. '-' .. last
+end
+
+local function parse_chunk(name)
+    local task, first, last = string.match(name, '^(.*)/(%d+)-(%d+)$')
+    return task, tonumber(first), tonumber(last)
+end
+
+local function put_waiting(pool, user, name, score)
+    redis.call('ZADD', key('waiting', pool, user), score, name)
+    -- A newcomer starts level with the least served of those who wait, not at zero.
+    local least = redis.call('ZRANGE', key('waiting', pool), 0, 0, 'WITHSCORES')
+    redis.call('ZADD', key('waiting', pool), 'NX', least[2] or 0, user)
+end
+
+-- A user without chunks leaves at once: a stale score would be a newcomer's unfair start.
+local function leave_if_done(pool, user)
+    if redis.call('EXISTS', key('waiting', pool, user)) == 0 then
+        redis.call('ZREM', key('waiting', pool), user)
+    end
+end

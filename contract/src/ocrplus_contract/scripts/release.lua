@@ -1,0 +1,68 @@
+-- release: bring a taken chunk back: what is left of it waits at the front under new permits.
+-- include: keys events permits waiting jobs leases
+-- ARGV   prefix ttl pool permit reason idle_ms max_deaths
+--        reason: died (its process ended) | expired (no heartbeat for idle_ms) | returned (given back)
+-- RESULT {0} (nothing held, or renewed meanwhile) | {1, permits added, page blamed or 0}
+-- INVARIANT the old permit is fenced; every page owed waits again, or is committed as failed after
+--           max_deaths deaths with it in hand. From the second death on the suspect page waits
+--           alone, behind the rest of its chunk.
+local pool, permit, reason = ARGV[3], ARGV[4], ARGV[5]
+local raw = redis.call('HGET', key('lease', pool), permit)
+if not raw then
+    return {0}
+end
+if reason == 'expired' then
+    local idle = redis.call('XPENDING', key('work', pool), GROUP, 'IDLE', ARGV[6], permit, permit, 1)
+    if #idle == 0 then
+        return {0}
+    end
+end
+local lease = cjson.decode(raw)
+local user, task, job = lease.user, lease.task, key('job', lease.user, lease.task)
+local owed = uncommitted(lease)
+redis.call('HDEL', key('lease', pool), permit)
+redis.call('HINCRBY', key('load', pool), 'inflight', 0 - #owed) -- Lua's -0 is no integer to Redis
+drop_permits(pool, {permit})
+if reason == 'expired' then
+    redis.call('HINCRBY', key('load', pool), 'expired', 1)
+end
+if #owed == 0 or not is_open(user, task) then
+    return {1, 0, 0}
+end
+
+local suspect, deaths = 0, 0
+if reason ~= 'returned' then
+    for _, page in ipairs(owed) do
+        if page == lease.page then
+            suspect = page
+            deaths = redis.call('HINCRBY', job, 'deaths:' .. page, 1)
+        end
+    end
+end
+
+-- Runs of consecutive pages owed; the suspect page stands alone from its second death on.
+local runs, permits = {}, 0
+for _, page in ipairs(owed) do
+    local run = runs[#runs]
+    local alone = page == suspect and deaths >= 2
+    if run and run.last == page - 1 and not alone and not run.alone then
+        run.last = page
+    else
+        runs[#runs + 1] = {first = page, last = page, alone = alone}
+    end
+end
+for _, run in ipairs(runs) do
+    if not (run.alone and deaths >= tonumber(ARGV[7])) then
+        put_waiting(pool, user, chunk_name(task, run.first, run.last), run.alone and SUSPECT or FRONT)
+        redis.call('HINCRBY', key('load', pool), 'waiting', run.last - run.first + 1)
+        permits = permits + 1
+    end
+end
+add_permits(pool, permits)
+if suspect > 0 and deaths >= tonumber(ARGV[7]) then
+    put_page(user, task, tostring(suspect), 'failed',
+        '{"page":' .. suspect .. ',"state":"failed","markdown":"","source":null,"error":"page_poison"}',
+        '{"type":"page","task_id":"' .. task .. '","page":' .. suspect
+        .. ',"state":"failed","markdown":"","figures":[],"source":null,"error":"page_poison"}')
+end
+return {1, permits, suspect}

@@ -1,0 +1,26 @@
+-- resync: count waiting and in-flight pages anew, and forget arrivals older than the window.
+-- include: keys waiting leases
+-- ARGV   prefix ttl pool window_seconds
+-- RESULT {waiting pages off by, in-flight pages off by}: 0, 0 unless a counter had drifted
+-- INVARIANT load:{pool} equals what the ledger holds.
+local pool, load = ARGV[3], key('load', ARGV[3])
+local waiting, inflight = 0, 0
+for _, user in ipairs(redis.call('ZRANGE', key('waiting', pool), 0, -1)) do
+    for _, name in ipairs(redis.call('ZRANGE', key('waiting', pool, user), 0, -1)) do
+        local _, first, last = parse_chunk(name)
+        waiting = waiting + last - first + 1
+    end
+end
+for _, raw in ipairs(redis.call('HVALS', key('lease', pool))) do
+    inflight = inflight + #uncommitted(cjson.decode(raw))
+end
+local was = redis.call('HMGET', load, 'waiting', 'inflight')
+redis.call('HSET', load, 'waiting', waiting, 'inflight', inflight)
+local oldest = now() - tonumber(ARGV[4])
+for _, field in ipairs(redis.call('HKEYS', load)) do
+    local second = string.match(field, '^a:(%d+)$')
+    if second and tonumber(second) < oldest then
+        redis.call('HDEL', load, field)
+    end
+end
+return {waiting - tonumber(was[1] or 0), inflight - tonumber(was[2] or 0)}

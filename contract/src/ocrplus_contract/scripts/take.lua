@@ -1,0 +1,37 @@
+-- take: bind one permit to the next chunk: of the least served user who waits, his first in order.
+-- include: keys permits waiting jobs events
+-- ARGV   prefix ttl pool owner
+-- RESULT nil | {permit, user, task, first, last, blob, options, deaths of the first page}
+-- INVARIANT a chunk is held under one permit at a time; the lease names its owner and page in hand.
+local pool, owner = ARGV[3], ARGV[4]
+
+while true do
+    local permit = claim_permits(pool, 1)[1]
+    if not permit then
+        return nil
+    end
+    local user = redis.call('ZRANGE', key('waiting', pool), 0, 0)[1]
+    local name = user and redis.call('ZPOPMIN', key('waiting', pool, user))[1]
+    if not name then -- a permit without work cannot happen; a counter says if it does
+        redis.call('HINCRBY', key('load', pool), 'stray', 1)
+        drop_permits(pool, {permit})
+    else
+        local task, first, last = parse_chunk(name)
+        local pages = last - first + 1
+        redis.call('ZINCRBY', key('waiting', pool), pages, user)
+        leave_if_done(pool, user)
+        redis.call('HINCRBY', key('load', pool), 'waiting', -pages)
+        if is_open(user, task) then
+            local job, at = key('job', user, task), now()
+            redis.call('HINCRBY', key('load', pool), 'inflight', pages)
+            redis.call('HSET', key('lease', pool), permit, cjson.encode({
+                user = user, task = task, first = first, last = last, owner = owner,
+                page = first, since = at, taken = at}))
+            redis.call('HSET', job, 'state', 'running')
+            redis.call('HSETNX', job, 'started_at', string.format('%.3f', at))
+            local facts = redis.call('HMGET', job, 'blob', 'options', 'deaths:' .. first)
+            return {permit, user, task, first, last, facts[1] or '', facts[2] or '{}', facts[3] or '0'}
+        end
+        drop_permits(pool, {permit}) -- its job has ended meanwhile
+    end
+end

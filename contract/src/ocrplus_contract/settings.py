@@ -1,0 +1,210 @@
+"""Settings of every process, from the environment alone (prefix `OCRPLUS_`).
+
+They stand together here because an unknown `OCRPLUS_…` variable refuses start-up, and "unknown"
+means unknown to every room: one set of variables configures the whole deployment.
+Any variable may also be given as `…_FILE`, the path of a file that holds the value.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+PREFIX: Final = "OCRPLUS_"
+_FILE_SUFFIX: Final = "_FILE"
+
+
+class _EnvOrFile(EnvSettingsSource):
+    """The environment, with `NAME_FILE` read where `NAME` is not set."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        variables = dict(super()._load_env_vars())
+        suffix = _FILE_SUFFIX.lower()
+        for name, path in list(variables.items()):
+            if name.startswith(PREFIX.lower()) and name.endswith(suffix) and path:
+                variables.setdefault(name.removesuffix(suffix), Path(path).read_text().strip())
+        return variables
+
+
+class CommonSettings(BaseSettings):
+    """What every process needs to know."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="ignore"
+    )
+
+    redis_url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="Redis 7 or Valkey server for work, events and results.",
+    )
+    broker_url: SecretStr | None = Field(
+        default=None, description="Celery's server, when it is not the one of OCRPLUS_REDIS_URL."
+    )
+    key_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9:_.-]{0,64}$")] = Field(
+        default="", description="Before every Redis key, so that deployments can share a server."
+    )
+    blob_url: str = Field(
+        default="redis://",
+        description="Where uploads and figures lie: file:///dir, or redis:// (the same server; "
+        "uploads above its free memory are refused).",
+    )
+    result_ttl_seconds: int = Field(
+        default=86400, ge=60, description="Results, figures and events are kept this long."
+    )
+    host: str = Field(
+        default="127.0.0.1", description="Address to listen on; 0.0.0.0 inside a container."
+    )
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of /metrics; 0 = a free one, printed."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is logged."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, _EnvOrFile(settings_cls)
+
+    @model_validator(mode="after")
+    def _refuse_unknown_variables(self) -> Self:
+        known = known_variables()
+        unknown = sorted(
+            name
+            for name in os.environ
+            if name.startswith(PREFIX) and name.removesuffix(_FILE_SUFFIX) not in known
+        )
+        if unknown:
+            raise ValueError(
+                f"unknown variables {', '.join(unknown)}: remove them or see docs/configuration.md"
+            )
+        return self
+
+
+class AuthSettings(BaseModel):
+    """Who may use the gateway."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mode: Literal["none"] = Field(
+        default="none", description="none: everybody who reaches the port (loopback only)."
+    )
+
+
+class GatewaySettings(CommonSettings):
+    """The gateway."""
+
+    port: int = Field(default=8080, ge=0, le=65535, description="Port of HTTP and WebSocket.")
+    metrics_port: int = Field(
+        default=9101, ge=0, le=65535, description="Port of /metrics; 0 = a free one, printed."
+    )
+    auth: AuthSettings = AuthSettings()
+    max_pdf_bytes: int = Field(
+        default=104857600, ge=1024, description="Documents above this many bytes are refused."
+    )
+    max_pages: int = Field(
+        default=2000, ge=1, description="Documents with more pages than this are refused."
+    )
+    max_waiting_pages: int = Field(
+        default=100_000, ge=1, description="Above this backlog submissions are answered `busy`."
+    )
+    inspection_seconds: float = Field(
+        default=20, gt=0, le=300, description="Wall seconds that opening a PDF may take."
+    )
+    inspection_megabytes: int = Field(
+        default=1024, ge=128, description="Address space in MiB that opening a PDF may take."
+    )
+    chunk_seconds: float = Field(
+        default=20, gt=0, description="Expected seconds of work that one chunk holds."
+    )
+    chunk_pages: int = Field(default=16, ge=1, le=256, description="Most pages of one chunk.")
+    text_page_seconds: float = Field(
+        default=0.7, gt=0, description="Expected seconds of a page with a text layer."
+    )
+    ocr_page_seconds: float = Field(
+        default=6.0, gt=0, description="Expected seconds of a scanned page; about 1 on a GPU."
+    )
+    text_source: Literal["auto", "ocr", "text_layer"] = Field(
+        default="auto", description="Default of the option of the same name."
+    )
+    job_deadline_seconds: int = Field(
+        default=86400, ge=60, description="A job that is not done by then is given up as failed."
+    )
+    lease_seconds: int = Field(
+        default=60, ge=2, description="A taken chunk without a heartbeat is taken again after this."
+    )
+    reconcile_seconds: float = Field(
+        default=3, gt=0, description="How often doorbells, leases and deadlines are looked after."
+    )
+    shutdown_seconds: float = Field(
+        default=20, ge=0, description="Open connections get this long to end on SIGTERM."
+    )
+
+
+class OcrSettings(CommonSettings):
+    """One OCR worker."""
+
+    metrics_port: int = Field(
+        default=9102, ge=0, le=65535, description="Port of /metrics; 0 = a free one, printed."
+    )
+    device: str = Field(
+        default="cpu", pattern=r"^(cpu|gpu(:\d+)?)$", description="cpu, gpu or gpu:N."
+    )
+    engine: Literal["onnxruntime", "paddle"] | None = Field(
+        default=None,
+        description="PP-StructureV3's inference engine; default onnxruntime on cpu, paddle on gpu.",
+    )
+    models_dir: Path | None = Field(
+        default=None,
+        description="Model pack or a directory of official models; default: the user's cache.",
+    )
+    engine_threads: int = Field(
+        default=0, ge=0, description="Inference threads of one engine; 0 = the machine's cores."
+    )
+    workers_per_replica: int = Field(
+        default=1, ge=1, le=16, description="Engine processes of this pod."
+    )
+    pod_name: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9._-]{0,128}$",
+        description="Unique name of this replica; default: host name and process id.",
+    )
+    lease_seconds: int = Field(
+        default=60, ge=2, description="A taken chunk without a heartbeat is taken again after this."
+    )
+    page_deadline_seconds: int = Field(
+        default=120, ge=5, description="A page in hand for longer ends its process."
+    )
+
+
+ROOM_SETTINGS: Final[tuple[type[CommonSettings], ...]] = (GatewaySettings, OcrSettings)
+
+
+def known_variables() -> frozenset[str]:
+    """Every environment variable of every room, by its full name."""
+    return frozenset(name for settings in ROOM_SETTINGS for name in _variables(settings, PREFIX))
+
+
+def _variables(model: type[BaseModel], prefix: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        variable = prefix + name.upper()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found.update(_variables(field.annotation, variable + "__"))
+        else:
+            found[variable] = field
+    return found

@@ -1,0 +1,78 @@
+"""`python -m ocrplus_ocr`: one OCR worker replica, configured by the environment alone.
+
+Celery runs in this very process (in a container: process 1), so SIGTERM reaches it and not its
+children: it takes no new doorbell, lets each child end its chunk, and leaves.
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+
+from pydantic import ValidationError
+
+from ocrplus_contract.settings import OcrSettings
+
+
+def main() -> int:
+    """Run until SIGTERM; 2 when the settings or the models are not usable."""
+    try:
+        settings = OcrSettings()
+    except ValidationError as error:
+        print(f"ocr-worker: {error}", file=sys.stderr)
+        return 2
+    problem = _missing_models(settings)
+    if problem:
+        print(f"ocr-worker: {problem}", file=sys.stderr)
+        return 2
+    folder = tempfile.mkdtemp(prefix="ocrplus-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    # glibc keeps an arena per thread; with four of them the engine's memory grows by half.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+    try:
+        return _serve(settings)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _missing_models(settings: OcrSettings) -> str | None:
+    from ocrplus_ocr.engine.build import missing_models
+
+    missing = missing_models(settings)
+    if not missing:
+        return None
+    return f"models are missing: {', '.join(missing)}; run `ocrplus models assemble`"
+
+
+def _serve(settings: OcrSettings) -> int:
+    from prometheus_client import CollectorRegistry, multiprocess, start_http_server
+
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # untyped there
+    server, _thread = start_http_server(settings.metrics_port, settings.host, registry)
+    url = f"http://{settings.host}:{server.server_port}/metrics"
+
+    from celery.signals import worker_ready
+
+    from ocrplus_ocr.app import app
+
+    @worker_ready.connect
+    def announce(**_: object) -> None:
+        print(json.dumps({"ready": "ocr-worker", "metrics": url}), flush=True)
+
+    worker = app.Worker(
+        hostname=f"ocr@{os.getpid()}",
+        loglevel=settings.log_level.upper(),
+        queues=["ocr"],
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

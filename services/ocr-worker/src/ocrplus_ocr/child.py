@@ -1,0 +1,161 @@
+"""What one engine process holds, from its warm-up to its end.
+
+The Celery child is a fresh interpreter (spawn); `start` builds everything in it before Celery
+hears that the child is up, so no doorbell reaches a cold engine.
+"""
+
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import redis
+from billiard import current_process
+
+from ocrplus_contract.blobs import open_store
+from ocrplus_contract.keys import Keys
+from ocrplus_contract.ledger import Ledger, run
+from ocrplus_contract.names import GROUP, Permit, Pool
+from ocrplus_contract.server import connect
+from ocrplus_contract.settings import OcrSettings
+from ocrplus_ocr.chunk import ChunkReader
+from ocrplus_ocr.engine import Engine
+from ocrplus_ocr.engine.build import build_engine
+from ocrplus_ocr.metrics import OcrMetrics
+from ocrplus_ocr.pulse import Pulse, PulseTiming
+
+log = logging.getLogger(__name__)
+
+Ring = Callable[[int], None]
+
+_RESTART_PAUSE_SECONDS: Final = 5  # a child that cannot start is started again by Celery at once
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One engine process at work."""
+
+    client: "redis.Redis"
+    ledger: Ledger
+    worker_id: str
+    lease_ms: int
+    engine: Engine
+    pulse: Pulse
+    reader: ChunkReader
+    ring: Ring
+
+    def serve_one(self) -> None:
+        """Take the next chunk, if there is one, and do it."""
+        self.ring(release_expired(self.client, self.ledger, self.lease_ms))
+        lease = run(self.client, self.ledger.take(Pool.OCR, self.worker_id))
+        if lease is None:
+            return
+        try:
+            self.ring(self.reader.read(lease))
+        except redis.RedisError:
+            raise  # the lease runs out, whoever notices brings the chunk back
+        except Exception:
+            # The room's outermost loop. The page in hand is blamed, as if the process had died.
+            log.exception("chunk failed", extra={"job_id": lease.task, "chunk": lease.first})
+            released = run(self.client, self.ledger.release(Pool.OCR, lease.permit, "died"))
+            self.ring(released.permits)
+
+
+_current: Child | None = None
+
+
+def current() -> Child:
+    """The child of this process."""
+    assert _current is not None, "the child has not been started"
+    return _current
+
+
+def start(ring: Ring) -> None:
+    """Bring back a predecessor's chunk, build and warm the engine, begin to beat."""
+    global _current
+    settings = OcrSettings()
+    try:
+        _current = _build(settings, ring)
+    except Exception:  # outermost: Celery would swallow it and use a child without an engine
+        log.exception("child cannot start, trying again in a new process")
+        time.sleep(_RESTART_PAUSE_SECONDS)
+        os._exit(1)
+
+
+def stop() -> None:
+    """Leave in order."""
+    if _current is not None:
+        _current.pulse.stop()
+        _current.engine.close()
+
+
+def _build(settings: OcrSettings, ring: Ring) -> Child:
+    began = time.monotonic()
+    client = connect(settings)
+    keys = Keys(settings.key_prefix)
+    ledger = Ledger(settings.key_prefix, settings.result_ttl_seconds)
+    worker_id = f"{pod_name(settings, os.getppid())}.{getattr(current_process(), 'index', 0)}"
+    ring(release_predecessor(client, ledger, worker_id))
+    timing = PulseTiming(settings.lease_seconds, settings.page_deadline_seconds)
+    pulse = Pulse(client, ledger, worker_id, timing)
+    pulse.start()
+    engine = build_engine(settings)
+    metrics = OcrMetrics()
+    warmup_seconds = time.monotonic() - began
+    metrics.warmed(warmup_seconds)
+    pulse.warm(warmup_seconds)
+    log.info("engine warm", extra={"worker": worker_id, "seconds": round(warmup_seconds, 2)})
+    blobs = open_store(
+        settings.blob_url, client=client, keys=keys, ttl_seconds=settings.result_ttl_seconds
+    )
+    return Child(
+        client=client,
+        ledger=ledger,
+        worker_id=worker_id,
+        lease_ms=settings.lease_seconds * 1000,
+        engine=engine,
+        pulse=pulse,
+        reader=ChunkReader(client, ledger, engine, blobs, pulse, metrics),
+        ring=ring,
+    )
+
+
+def pod_name(settings: OcrSettings, parent_pid: int) -> str:
+    """A replica's name, unique while it lives; the same after a restart in the same place."""
+    return settings.pod_name or f"{socket.gethostname()}-{parent_pid}"
+
+
+def release_predecessor(client: "redis.Redis", ledger: Ledger, worker_id: str) -> int:
+    """Bring back what a dead process of the same pod and slot held; doorbells to ring."""
+    doorbells = 0
+    leases: dict[Any, Any] = client.hgetall(Keys(ledger.prefix).lease(Pool.OCR))  # bytes to bytes
+    for permit, raw in leases.items():
+        lease = json.loads(raw)
+        if lease["owner"] == worker_id:
+            call = ledger.release(Pool.OCR, Permit(permit.decode()), "died")
+            released = run(client, call)
+            doorbells += released.permits
+            log.warning(
+                "brought back the chunk of a process that died",
+                extra={"job_id": lease["task"], "page": released.blamed},
+            )
+    return doorbells
+
+
+def release_expired(client: "redis.Redis", ledger: Ledger, lease_ms: int) -> int:
+    """Bring back chunks whose owners stopped beating; doorbells to ring."""
+    work = Keys(ledger.prefix).work(Pool.OCR)
+    try:
+        idle: list[Any] = client.xpending_range(work, GROUP, "-", "+", count=10, idle=lease_ms)
+    except redis.ResponseError:  # nothing was ever admitted: no stream, no group
+        return 0
+    doorbells = 0
+    for entry in idle:
+        permit = Permit(entry["message_id"].decode())
+        released = run(client, ledger.release(Pool.OCR, permit, "expired", idle_ms=lease_ms))
+        doorbells += released.permits
+    return doorbells

@@ -1,0 +1,125 @@
+"""One chunk: read its pages, store their figures, commit each page, give the permit back."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from ocrplus_contract.blobs import BlobStore, figure_name
+from ocrplus_contract.errors import BlobMissing, ErrorCode, JobRefused, LeaseLost
+from ocrplus_contract.ledger import Lease, Ledger, run
+from ocrplus_contract.names import Pool
+from ocrplus_contract.options import JobOptions
+from ocrplus_contract.records import FigureRecord, PageRecord
+from ocrplus_contract.states import JobState
+from ocrplus_ocr.engine import Engine, PageResult, ReadOptions
+from ocrplus_ocr.metrics import OcrMetrics
+from ocrplus_ocr.pulse import Pulse
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkReader:
+    """What it takes to do a chunk."""
+
+    client: "redis.Redis"
+    ledger: Ledger
+    engine: Engine
+    blobs: BlobStore
+    pulse: Pulse
+    metrics: OcrMetrics
+
+    def read(self, lease: Lease) -> int:
+        """Do the chunk of a lease; return how many doorbells to ring for what waits anew."""
+        started = time.monotonic()
+        self.pulse.begin_chunk(lease)
+        fields = {"job_id": lease.task, "chunk": f"{lease.first}-{lease.last}"}
+        try:
+            with self.blobs.local(lease.blob) as pdf:
+                self._read_pages(lease, pdf)
+            doorbells = self._finish(lease)
+            log.info(
+                "chunk done", extra={**fields, "seconds": round(time.monotonic() - started, 3)}
+            )
+            return doorbells
+        except LeaseLost:
+            log.warning("chunk was taken away; what it still owed is another's", extra=fields)
+            return 0
+        except (JobRefused, BlobMissing) as refusal:
+            return self._give_up(lease, refusal)
+        finally:
+            self.pulse.end_chunk()
+
+    def _read_pages(self, lease: Lease, pdf: Path) -> None:
+        results = self.engine.read(pdf, lease.pages, _read_options(lease))
+        try:
+            for result in results:
+                self._commit(lease, result)
+                if self.pulse.lost:
+                    return
+        finally:
+            results.close()
+
+    def _commit(self, lease: Lease, result: PageResult) -> None:
+        for figure in result.figures:
+            self.blobs.put(figure_name(lease.user, lease.task, figure.id), figure.png)
+        record = _record(result)
+        next_page = result.page + 1 if result.page < lease.last else None
+        run(
+            self.client,
+            self.ledger.commit_page(
+                Pool.OCR,
+                lease.permit,
+                page=result.page,
+                state=result.state,
+                record=record.pack(),
+                body=record.event_body(lease.task),
+                next_page=next_page,
+            ),
+        )
+        self.pulse.page_done(next_page)
+        self.metrics.page_done(result)
+
+    def _finish(self, lease: Lease) -> int:
+        if run(self.client, self.ledger.finish(Pool.OCR, lease.permit)):
+            return 0
+        # The engine ended without a word about some page: as if the process had died with it.
+        log.error("engine left pages out", extra={"job_id": lease.task})
+        return run(self.client, self.ledger.release(Pool.OCR, lease.permit, "died")).permits
+
+    def _give_up(self, lease: Lease, refusal: JobRefused | BlobMissing) -> int:
+        code = refusal.code if isinstance(refusal, JobRefused) else ErrorCode.INTERNAL
+        log.error(
+            "document cannot be read, its job fails", extra={"job_id": lease.task, "code": code}
+        )
+        run(
+            self.client,
+            self.ledger.cancel(lease.user, lease.task, state=JobState.FAILED, code=code),
+        )
+        run(self.client, self.ledger.finish(Pool.OCR, lease.permit))
+        return 0
+
+
+def _read_options(lease: Lease) -> ReadOptions:
+    options = JobOptions.model_validate_json(lease.options)
+    return ReadOptions(text_source=options.text_source or "auto")
+
+
+def _record(result: PageResult) -> PageRecord:
+    return PageRecord(
+        page=result.page,
+        state=result.state,
+        markdown=result.markdown,
+        source=result.source,
+        figures=tuple(
+            FigureRecord(id=figure.id, kind=figure.kind, box=figure.box, caption=figure.caption)
+            for figure in result.figures
+        ),
+        starts_paragraph=result.starts_paragraph,
+        ends_paragraph=result.ends_paragraph,
+        error=result.error,
+        seconds=round(sum(result.timings.values()), 3),
+    )

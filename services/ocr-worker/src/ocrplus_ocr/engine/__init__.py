@@ -1,0 +1,116 @@
+"""The seam behind which PP-StructureV3, PDFium and ONNX Runtime live.
+
+An engine turns pages of a PDF into `PageResult`s, one at a time and in order; everything after
+the seam speaks one vocabulary of block kinds, whatever labels the layout model uses.
+An engine belongs to one process and is never shared between threads.
+"""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Protocol
+
+from ocrplus_contract.errors import PageErrorCode
+from ocrplus_contract.states import PageState, TextSource
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in PDF points of the upright page, origin top left."""
+
+
+class BlockKind(StrEnum):
+    """The one vocabulary of page blocks; `labels` maps each layout model's words to it."""
+
+    TITLE = "title"
+    HEADING = "heading"
+    TEXT = "text"
+    LIST = "list"
+    TABLE = "table"
+    FIGURE = "figure"
+    CHART = "chart"
+    SEAL = "seal"
+    CAPTION = "caption"
+    FORMULA = "formula"
+    FORMULA_NUMBER = "formula_number"
+    CODE = "code"
+    REFERENCE = "reference"
+    FOOTNOTE = "footnote"
+    HEADER = "header"
+    FOOTER = "footer"
+    PAGE_NUMBER = "page_number"
+    ASIDE = "aside"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block of a page, in reading order: its kind, its Markdown and its place."""
+
+    kind: BlockKind
+    text: str
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A picture cropped from a page. `id` is unique in its document: p3-f1."""
+
+    id: str
+    kind: BlockKind
+    box: Box
+    png: bytes = field(repr=False)
+    caption: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageResult:
+    """What became of one page.
+
+    `markdown` links its figures as `figures/{id}.png`; `starts_paragraph` and `ends_paragraph`
+    are false where a paragraph runs over from or into the neighbouring page; `timings` are wall
+    seconds by stage (render, text, engine).
+    """
+
+    page: int
+    state: PageState
+    markdown: str
+    source: TextSource
+    figures: tuple[Figure, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    starts_paragraph: bool = True
+    ends_paragraph: bool = True
+    error: PageErrorCode | None = None
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What an engine needs to know of a job's options."""
+
+    text_source: Literal["auto", "ocr", "text_layer"] = "auto"
+    password: str | None = field(default=None, repr=False)
+
+
+class Engine(Protocol):
+    """Reads pages. The real one is `ppstructure.PPStructureEngine`."""
+
+    @property
+    def version(self) -> str:
+        """Engine, profile and models in one short string: part of every content-cache key."""
+        ...
+
+    def read(
+        self, pdf: Path, pages: Sequence[int], options: ReadOptions
+    ) -> Generator[PageResult, None, None]:
+        """Yield one result for each of `pages` (1-based, ascending), in that order.
+
+        Trouble with a page is a result with `state=failed` and its code, never an exception;
+        closing the iterator early stops the rendering that runs ahead.
+
+        Raises:
+            JobRefused: the document itself cannot be opened.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the models; the engine is not used again."""
+        ...

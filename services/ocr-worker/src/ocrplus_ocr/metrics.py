@@ -1,0 +1,37 @@
+"""The worker's metrics. Children write to files that the parent serves (prometheus multiprocess).
+
+`prometheus_client` chooses its storage when it is first imported, so this module is imported only
+after `__main__` has set the folder.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from ocrplus_contract import metrics as names
+from ocrplus_ocr.engine import PageResult
+
+_PAGES = Counter(names.OCR_PAGES, "Pages committed.", ["outcome", "source"])
+_PAGE_SECONDS = Histogram(
+    names.OCR_PAGE_SECONDS,
+    "Wall seconds of a page by stage.",
+    ["stage"],
+    buckets=names.PAGE_SECONDS_BUCKETS,
+)
+_WARMUP = Gauge(
+    names.OCR_WARMUP_SECONDS,
+    "Seconds from a child's start to its warm engine.",
+    multiprocess_mode="livemax",
+)
+
+
+class OcrMetrics:
+    """What a child counts."""
+
+    def page_done(self, result: PageResult) -> None:
+        """Count a committed page and its stages."""
+        _PAGES.labels(result.state, result.source).inc()
+        for stage, seconds in result.timings.items():
+            _PAGE_SECONDS.labels(stage).observe(seconds)
+
+    def warmed(self, seconds: float) -> None:
+        """Note how long the engine took to get ready."""
+        _WARMUP.set(seconds)

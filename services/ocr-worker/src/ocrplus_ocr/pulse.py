@@ -1,0 +1,196 @@
+"""The heartbeat of one child: renews its lease, writes its record, ends a hung page.
+
+It beats in a thread of the engine's own process, so that a process that is stopped or dead stops
+beating. A page in hand for longer than the deadline cannot be interrupted from within (it hangs
+in native code), so the pulse kills the process; the successor blames that page.
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import redis
+
+from ocrplus_contract.errors import LeaseLost
+from ocrplus_contract.keys import Keys
+from ocrplus_contract.ledger import Lease, Ledger, run
+from ocrplus_contract.names import Pool
+from ocrplus_contract.records import (
+    WORKER_HEARTBEAT_SECONDS,
+    WORKER_RECORD_TTL_SECONDS,
+    WorkerRecord,
+)
+from ocrplus_contract.states import WorkerState
+
+log = logging.getLogger(__name__)
+
+_SMOOTHING: Final = 0.1  # weight of the newest page in seconds per page
+
+
+@dataclass(frozen=True, slots=True)
+class PulseTiming:
+    """Seconds: how long a lease lasts, how long a page may take."""
+
+    lease_seconds: float
+    page_deadline_seconds: float
+
+
+def _kill_own_process() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Pulse:
+    """State of one worker as others see it, and the thread that tells them.
+
+    The engine's thread calls `warm`, `begin_chunk`, `begin_page`, `end_chunk`; the beat reads.
+    """
+
+    def __init__(
+        self,
+        client: "redis.Redis",
+        ledger: Ledger,
+        worker_id: str,
+        timing: PulseTiming,
+        *,
+        end_process: Callable[[], None] = _kill_own_process,
+    ) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._keys = Keys(ledger.prefix)
+        self._worker_id = worker_id
+        self._timing = timing
+        self._end_process = end_process
+        self._lock = threading.Lock()
+        self._lease: Lease | None = None
+        self._page_began = 0.0  # monotonic: a stopped process must see the time it lost
+        self._lost = threading.Event()
+        self._stop = threading.Event()
+        self._record = WorkerRecord(
+            pod=worker_id.rpartition(".")[0], pid=os.getpid(), state=WorkerState.WARMING
+        )
+        interval = min(WORKER_HEARTBEAT_SECONDS, timing.lease_seconds / 4)
+        self._thread = threading.Thread(
+            target=self._beat_until_stopped, args=(interval,), name="pulse", daemon=True
+        )
+
+    def start(self) -> None:
+        """Write the first record and begin to beat."""
+        self._write(self._record)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop beating and forget the record: this worker ended in order."""
+        self._stop.set()
+        self._client.delete(self._keys.worker(Pool.OCR, self._worker_id))
+        self._client.zrem(self._keys.workers(Pool.OCR), self._worker_id)
+
+    def warm(self, cold_start_seconds: float) -> None:
+        """The engine is ready."""
+        self._update(
+            state=WorkerState.IDLE, cold_start_seconds=cold_start_seconds, idle_since=_unix()
+        )
+
+    def begin_chunk(self, lease: Lease) -> None:
+        """A chunk was taken; its first page is in hand."""
+        self._lost.clear()
+        with self._lock:
+            self._lease = lease
+            self._page_began = time.monotonic()
+        self._update(
+            state=WorkerState.BUSY,
+            chunk=f"{lease.task}/{lease.first}-{lease.last}",
+            chunk_started_at=_unix(),
+            page=lease.first,
+            page_started_at=_unix(),
+            pages_left=len(lease.pages),
+        )
+
+    def page_done(self, next_page: int | None) -> None:
+        """A page was committed; the next one, if any, is in hand now."""
+        now = time.monotonic()
+        with self._lock:
+            took = now - self._page_began
+            self._page_began = now
+        mean = self._record.seconds_per_page
+        self._update(
+            page=next_page or 0,
+            page_started_at=_unix() if next_page else 0.0,
+            pages_left=max(0, self._record.pages_left - 1),
+            seconds_per_page=took if not mean else mean + _SMOOTHING * (took - mean),
+        )
+
+    def end_chunk(self) -> None:
+        """Nothing is in hand any more."""
+        with self._lock:
+            self._lease = None
+        self._update(
+            state=WorkerState.IDLE,
+            chunk="",
+            page=0,
+            page_started_at=0.0,
+            chunk_started_at=0.0,
+            pages_left=0,
+            idle_since=_unix(),
+        )
+
+    @property
+    def lost(self) -> bool:
+        """Whether the chunk in hand is no longer this worker's, or its job has ended."""
+        return self._lost.is_set()
+
+    def beat(self) -> None:
+        """One heartbeat: deadline, lease, record."""
+        with self._lock:
+            lease, began, record = self._lease, self._page_began, self._record
+        if lease is not None:
+            seconds = time.monotonic() - began
+            if seconds > self._timing.page_deadline_seconds:
+                log.error(
+                    "page is past its deadline, ending this process",
+                    extra={"job_id": lease.task, "page": record.page, "seconds": round(seconds, 1)},
+                )
+                self._end_process()
+            self._renew(lease)
+        self._write(record)
+
+    def _renew(self, lease: Lease) -> None:
+        try:
+            if not run(self._client, self._ledger.renew(Pool.OCR, lease.permit)):
+                self._lost.set()
+        except LeaseLost:
+            with self._lock:
+                current = self._lease is lease
+            if current:  # and not finished between the look and the call
+                self._lost.set()
+
+    def _update(self, **changes: object) -> None:
+        with self._lock:
+            self._record = record = self._record.model_copy(update=changes)
+        self._write(record)
+
+    def _write(self, record: WorkerRecord) -> None:
+        key = self._keys.worker(Pool.OCR, self._worker_id)
+        pipe = self._client.pipeline(transaction=False)
+        pipe.hset(key, mapping=record.to_hash())
+        pipe.expire(key, WORKER_RECORD_TTL_SECONDS)
+        pipe.zadd(self._keys.workers(Pool.OCR), {self._worker_id: _unix()})
+        pipe.execute()
+
+    def _beat_until_stopped(self, interval: float) -> None:
+        while not self._stop.wait(interval):
+            try:
+                self.beat()
+            except redis.RedisError:
+                log.warning(
+                    "heartbeat failed; the chunk in hand is taken again if this goes on",
+                    exc_info=True,
+                )
+
+
+def _unix() -> float:
+    return time.time()  # records carry unix seconds by contract

@@ -1,0 +1,45 @@
+"""The one Celery task, and the start of each child."""
+
+import logging
+from typing import Any
+
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+
+from ocrplus_contract import logs
+from ocrplus_contract.names import RING_TASK, Pool
+from ocrplus_contract.settings import OcrSettings
+from ocrplus_ocr import child
+from ocrplus_ocr.app import app
+
+
+@app.task(name=RING_TASK[Pool.OCR])
+def ring() -> None:
+    """There may be a chunk: take one and do it."""
+    child.current().serve_one()
+
+
+def ring_again(count: int) -> None:
+    """Ring for chunks that wait anew."""
+    for _ in range(count):
+        ring.apply_async(queue=str(Pool.OCR))
+
+
+@setup_logging.connect
+def _configure_logs(**_: Any) -> None:
+    """Celery sets no logging up where this signal has a receiver: parent and children log alike."""
+    logs.configure("ocr-worker", OcrSettings().log_level)
+    for chatty in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)  # they tell of each doorbell
+    billiard = logging.getLogger("multiprocessing")
+    billiard.handlers.clear()
+    billiard.propagate = True
+
+
+@worker_process_init.connect
+def _start(**_: Any) -> None:
+    child.start(ring_again)
+
+
+@worker_process_shutdown.connect
+def _stop(**_: Any) -> None:
+    child.stop()
