@@ -1,14 +1,42 @@
-import os, signal, time
-from ocrplus_ocr.engine import *
-from ocrplus_contract.states import *
-class Stub:
-    version="stub"
-    def read(self, pdf, pages, options):
-        for p in pages:
-            time.sleep(0.05)
-            if os.path.exists(f"/tmp/stub-die-{p}"):
-                print("dying", p, flush=True); os.kill(os.getpid(), 9)
-            yield PageResult(page=p, state=PageState.OK, markdown=f"page {p}", source=TextSource.OCR, timings={"engine":0.05})
-    def close(self): pass
-def build_engine(settings): time.sleep(0.5); return Stub()
-def missing_models(settings): return []
+"""From the worker's settings to its engine."""
+
+import os
+
+from ocrplus_contract.settings import OcrSettings
+from ocrplus_ocr import models
+from ocrplus_ocr.engine import Engine
+from ocrplus_ocr.engine.profiles import EngineConfig, Profile, official_models
+
+
+def engine_config(settings: OcrSettings) -> EngineConfig:
+    """The profile, device, models and threads that the settings mean."""
+    device = "gpu:0" if settings.device == "gpu" else settings.device
+    on_gpu = device.startswith("gpu")
+    engine = settings.engine or ("paddle" if on_gpu else "onnxruntime")
+    if engine == "paddle":
+        return EngineConfig(Profile.GPU, device, settings.models_dir, settings.engine_threads)
+    return EngineConfig(
+        Profile.GPU_ONNX if on_gpu else Profile.CPU,
+        device,
+        settings.models_dir or models.default_models_dir(),
+        settings.engine_threads or os.cpu_count() or 1,
+    )
+
+
+def missing_models(settings: OcrSettings) -> list[str]:
+    """Names of models that the settings need and that are not there."""
+    config = engine_config(settings)
+    if config.profile is not Profile.GPU:
+        assert config.models_dir is not None  # packs have a default place
+        return models.missing(config.models_dir)
+    if config.models_dir is None:
+        return []  # PaddleOCR's own cache or hub
+    folder = config.models_dir
+    return sorted(name for name in official_models() if not (folder / name).is_dir())
+
+
+def build_engine(settings: OcrSettings) -> Engine:
+    """Build and warm the engine; takes seconds, and minutes on a cold GPU."""
+    from ocrplus_ocr.engine.ppstructure import PPStructureEngine
+
+    return PPStructureEngine(engine_config(settings))

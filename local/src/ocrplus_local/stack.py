@@ -1,0 +1,185 @@
+"""All services of one machine, composed: broker, gateway, OCR workers."""
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import redis
+
+from ocrplus_contract.keys import Keys
+from ocrplus_contract.names import Pool
+from ocrplus_contract.states import WorkerState
+from ocrplus_local import broker
+from ocrplus_local.supervise import Child, ChildFailed
+
+_READY_SECONDS: Final = 60
+_WARM_SECONDS: Final = 300
+_WATCH_SECONDS: Final = 0.2
+_MOST_RESTART_PAUSE_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """How to run it. `port` 0 is a free one; `verbose` sends the children's logs to our stderr."""
+
+    port: int = 0
+    workers: int = 1
+    verbose: bool = False
+
+
+class Stack:
+    """The services while the `with` block runs; nothing of them stays behind."""
+
+    def __init__(self, options: StackOptions, *, say: Callable[[str], None]) -> None:
+        self._options = options
+        self._say = say
+        self._folder = Path(tempfile.mkdtemp(prefix="ocrplus-"))
+        self._broker: Child | None = None
+        self._gateway: Child | None = None
+        self._workers: list[Child] = []
+        self._stopping = threading.Event()
+        self._failure: str | None = None
+        self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
+        self.redis_url = ""
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def http(self) -> str:
+        """Base URL of the gateway."""
+        assert self._gateway is not None
+        return str(self._gateway.ready["http"])
+
+    @property
+    def metrics(self) -> dict[str, list[str]]:
+        """URLs of /metrics by component."""
+        assert self._gateway is not None
+        return {
+            "gateway": [str(self._gateway.ready["metrics"])],
+            "ocr-worker": [str(worker.ready["metrics"]) for worker in self._workers],
+            "caption-worker": [],
+        }
+
+    def check(self) -> None:
+        """Raise ChildFailed if a service that must stay has ended."""
+        if self._failure is not None:
+            raise ChildFailed(self._failure)
+
+    def _log(self, name: str) -> Path | None:
+        return None if self._options.verbose else self._folder / f"{name}.log"
+
+    def _start(self) -> None:
+        given = broker.given_url()
+        if given is not None:
+            self.redis_url = given
+        else:
+            self._say("starting an embedded Valkey server")
+            data = self._folder / "valkey"
+            data.mkdir()
+            self._broker, self.redis_url = broker.embedded(data, self._log("valkey"))
+        self._say(f"starting the gateway and {self._options.workers} OCR worker(s)")
+        self._gateway = self._python("gateway", "ocrplus_gateway", self._gateway_env())
+        for number in range(self._options.workers):
+            env = self._worker_env(number)
+            self._workers.append(self._python(f"ocr-worker-{number}", "ocrplus_ocr", env))
+        self._gateway.wait_ready(_READY_SECONDS)
+        for worker in self._workers:
+            worker.wait_ready(_READY_SECONDS)
+        self._watcher.start()
+
+    def _python(self, name: str, module: str, env: dict[str, str]) -> Child:
+        child = Child(name, [sys.executable, "-m", module], env, self._log(name))
+        child.start()
+        return child
+
+    def _common_env(self) -> dict[str, str]:
+        blobs = (self._folder / "blobs").as_uri()
+        return {
+            **os.environ,
+            "PYTHONSAFEPATH": "1",
+            "OCRPLUS_REDIS_URL": self.redis_url,
+            "OCRPLUS_BLOB_URL": os.environ.get("OCRPLUS_BLOB_URL", blobs),
+            "OCRPLUS_METRICS_PORT": os.environ.get("OCRPLUS_METRICS_PORT", "0"),
+        }
+
+    def _gateway_env(self) -> dict[str, str]:
+        return {**self._common_env(), "OCRPLUS_PORT": str(self._options.port)}
+
+    def _worker_env(self, number: int) -> dict[str, str]:
+        threads = max(1, (os.cpu_count() or 1) // self._options.workers)
+        return {
+            **self._common_env(),
+            "OCRPLUS_POD_NAME": f"{socket.gethostname()}-{os.getpid()}-{number}",
+            "OCRPLUS_ENGINE_THREADS": os.environ.get("OCRPLUS_ENGINE_THREADS", str(threads)),
+        }
+
+    def wait_warm(self) -> None:
+        """Wait until one of our engines is warm.
+
+        Raises:
+            ChildFailed: a service ended, or no engine was warm in time.
+        """
+        self._say("warming the OCR engine")
+        client = redis.Redis.from_url(self.redis_url)
+        keys = Keys(os.environ.get("OCRPLUS_KEY_PREFIX", ""))
+        mine = f"{socket.gethostname()}-{os.getpid()}-".encode()
+        deadline = time.monotonic() + _WARM_SECONDS
+        while time.monotonic() < deadline:
+            self.check()
+            for member in client.zrange(keys.workers(Pool.OCR), 0, -1):
+                record: Any = client.hget(keys.worker(Pool.OCR, member.decode()), "state")
+                if member.startswith(mine) and record not in (None, WorkerState.WARMING.encode()):
+                    return
+            time.sleep(0.1)
+        raise ChildFailed("no OCR engine was warm in time; run again with --verbose")
+
+    def _watch(self) -> None:
+        """A gateway or broker that ends is the end; a worker is started again."""
+        pauses = dict.fromkeys(range(len(self._workers)), 0.5)
+        while not self._stopping.wait(_WATCH_SECONDS):
+            for child in (self._broker, self._gateway):
+                if child is not None and child.ended and self._failure is None:
+                    self._failure = child.obituary()
+            for number, worker in enumerate(self._workers):
+                if worker.ended and not self._stopping.wait(pauses[number]):
+                    pauses[number] = min(pauses[number] * 2, _MOST_RESTART_PAUSE_SECONDS)
+                    self._say(f"{worker.name} ended and is started again")
+                    worker.start()
+
+    def stop(self) -> None:
+        """End workers, gateway and broker, in this order, and forget their files."""
+        self._stopping.set()
+        if self._watcher.is_alive():
+            self._watcher.join()
+        # With a server of ours the work goes with it; a server of the user's gets a chunk's end.
+        grace = 2.0 if self._broker is not None else 30.0
+        for worker in self._workers:
+            if not worker.ended:
+                os.kill(worker.pid, 15)
+        for child in (*self._workers, self._gateway, self._broker):
+            if child is not None:
+                child.stop(grace)
+        shutil.rmtree(self._folder, ignore_errors=True)

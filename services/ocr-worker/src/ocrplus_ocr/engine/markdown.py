@@ -1,0 +1,52 @@
+"""Blocks of one page, in reading order, as Markdown. Pure."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from ocrplus_ocr.engine import Block, BlockKind, Box, Figure
+from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
+from ocrplus_ocr.engine.tables import escape, table_markdown
+
+_PREFIX: Final = {BlockKind.TITLE: "# ", BlockKind.HEADING: "## "}
+_STARTS_LIKE_SYNTAX: Final = re.compile(r"^(#{1,6}\s|>|```|~~~|\|)")
+_MOST_ALT: Final = 300
+
+
+def page_markdown(blocks: Sequence[Block], figures: Sequence[Figure]) -> str:
+    """Markdown of a page; each figure stands where its block is."""
+    pictures = {figure.box: figure for figure in figures}
+    parts = [_block_markdown(block, pictures) for block in blocks if block.kind not in FURNITURE]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _block_markdown(block: Block, pictures: dict[Box, Figure]) -> str:
+    if block.kind in PICTURES:
+        figure = pictures.get(block.box)
+        return _picture(figure) if figure is not None else ""
+    if block.kind is BlockKind.TABLE:
+        return table_markdown(block.text)
+    if block.kind in _PREFIX:
+        title = " ".join(block.text.split())
+        return _PREFIX[block.kind] + escape(title) if title else ""
+    if block.kind is BlockKind.CODE:
+        return f"```\n{block.text.replace('```', '')}\n```" if block.text.strip() else ""
+    return _paragraphs(block.text)
+
+
+def _picture(figure: Figure) -> str:
+    alt = re.sub(r"[\[\]\\\n]", " ", figure.caption or "")[:_MOST_ALT]
+    return f"![{' '.join(escape(alt).split())}](figures/{figure.id}.png)"
+
+
+def _paragraphs(text: str) -> str:
+    paragraphs = (escape(part.strip()) for part in re.split(r"\n\s*\n", text))
+    return "\n\n".join(_STARTS_LIKE_SYNTAX.sub(r"\\\1", part) for part in paragraphs if part)
+
+
+def caption_of(blocks: Sequence[Block], index: int) -> str | None:
+    """The printed caption of a picture: the caption block right after it, else right before."""
+    for neighbour in (index + 1, index - 1):
+        if 0 <= neighbour < len(blocks) and blocks[neighbour].kind is BlockKind.CAPTION:
+            return " ".join(blocks[neighbour].text.split()) or None
+    return None

@@ -1,0 +1,288 @@
+"""The real engine: `paddleocr.PPStructureV3`, a page a call, text from the layer where it is sound.
+
+The pipeline's OCR step is replaced by one that hands over the lines of the PDF's text layer on
+born-digital pages; layout, tables, reading order and figure crops stay PP-StructureV3's. Measured:
+10 to 30 times less CPU, and exact text.
+"""
+
+import contextlib
+import ctypes
+import io
+import logging
+import os
+import time
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image
+
+from ocrplus_contract.errors import PageErrorCode
+from ocrplus_contract.states import PageState, TextSource
+from ocrplus_ocr.engine import Block, Figure, PageResult, ReadOptions
+from ocrplus_ocr.engine.blocks import FoundBlock, FoundLine, page_blocks, scaled
+from ocrplus_ocr.engine.labels import PICTURES
+from ocrplus_ocr.engine.markdown import caption_of, page_markdown
+from ocrplus_ocr.engine.profiles import (
+    Arguments,
+    EngineConfig,
+    constructor_arguments,
+    predict_arguments,
+)
+from ocrplus_ocr.engine.rendering import RenderedPage, RenderLimits, UnreadablePage, rendered_pages
+from ocrplus_ocr.engine.textlayer import Line, choose_source, join_prose
+
+log = logging.getLogger(__name__)
+
+Pixels = "np.ndarray[Any, np.dtype[np.uint8]]"
+
+_LEAST_FIGURE_PX: Final = 24
+
+
+class _TextLayerOcr:
+    """Stands where the pipeline has its OCR: gives the lines it was handed, else really reads."""
+
+    def __init__(self, real: Any, layout: "_RememberedLayout") -> None:
+        self._real = real
+        self._layout = layout
+        self.runs: Sequence[Line] | None = None
+        self.scale = 1.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def __call__(self, images: Sequence[Any], **options: Any) -> Iterator[Any]:
+        if self.runs is None:
+            yield from self._real(images, **options)
+            return
+        for image in images:
+            yield _ocr_result(image, self._lines())
+
+    def _lines(self) -> list[FoundLine]:
+        s = self.scale
+        pixels = [Line(r.x0 * s, r.y0 * s, r.x1 * s, r.y1 * s, r.text) for r in self.runs or ()]
+        joined = join_prose(pixels, self._layout.tables)
+        return [FoundLine(line.text, (line.x0, line.y0, line.x1, line.y1)) for line in joined]
+
+
+class _RememberedLayout:
+    """The layout model, with the tables it found last: text runs are cut finer inside them."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.tables: list[tuple[float, float, float, float]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def __call__(self, *args: Any, **options: Any) -> Iterator[Any]:
+        for result in self._real(*args, **options):
+            self.tables = [
+                tuple(map(float, box["coordinate"]))  # type: ignore[misc]  # four numbers
+                for box in result["boxes"]
+                if box["label"] == "table"
+            ]
+            yield result
+
+
+def _ocr_result(image: Any, lines: Sequence[FoundLine]) -> Any:
+    """What the pipeline's OCR would have given for these lines."""
+    from paddlex.inference.pipelines.ocr.result import OCRResult
+
+    boxes = [[round(side) for side in line.box] for line in lines]
+    polygons = [np.array([[a, b], [c, b], [c, d], [a, d]]) for a, b, c, d in boxes]
+    count = len(lines)
+    return OCRResult(
+        {
+            "input_path": None,
+            "page_index": None,
+            "doc_preprocessor_res": {"output_img": image},
+            "dt_polys": list(polygons),
+            "model_settings": {"use_doc_preprocessor": False, "use_textline_orientation": False},
+            "text_det_params": {},
+            "text_type": "general",
+            "text_rec_score_thresh": 0.0,
+            "return_word_box": False,
+            "rec_texts": [line.text for line in lines],
+            "rec_scores": [1.0] * count,
+            "rec_polys": list(polygons),
+            "vis_fonts": [None] * count,
+            "textline_orientation_angles": [-1] * count,
+            "rec_boxes": np.array(boxes).reshape(-1, 4),
+        }
+    )
+
+
+class PPStructureEngine:
+    """PP-StructureV3 behind the seam; warm once constructed."""
+
+    def __init__(self, config: EngineConfig, limits: RenderLimits | None = None) -> None:
+        self._config = config
+        self._limits = limits or RenderLimits()
+        self._predict_arguments = predict_arguments(config)
+        self._pipeline = _build(config)
+        inner = self._pipeline.paddlex_pipeline._pipeline
+        inner.layout_det_model = layout = _RememberedLayout(inner.layout_det_model)
+        inner.general_ocr_pipeline = self._ocr = _TextLayerOcr(inner.general_ocr_pipeline, layout)
+        self._warm_up()
+
+    @property
+    def version(self) -> str:
+        """Library, profile and model pack."""
+        import paddleocr
+
+        return f"ppstructurev3-{paddleocr.__version__}-{self._config.profile}"
+
+    def read(
+        self, pdf: Path, pages: Sequence[int], options: ReadOptions
+    ) -> Generator[PageResult, None, None]:
+        """See `Engine.read`."""
+        rendered = rendered_pages(pdf, pages, self._limits, password=options.password)
+        with contextlib.closing(rendered):
+            for item in rendered:
+                if isinstance(item, UnreadablePage):
+                    yield _failed(item.page, item.error, {"render": item.render_seconds})
+                else:
+                    yield self._read_page(item, options)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._pipeline.close()
+
+    def _warm_up(self) -> None:
+        """One page of real inference: sessions allocate and threads start before a page waits."""
+        page = np.full((1100, 800, 3), 255, np.uint8)
+        page[100:130, 100:600] = 0
+        self._ocr.runs = None
+        list(self._pipeline.predict_iter(page, **self._predict_arguments))
+
+    def _read_page(self, page: RenderedPage, options: ReadOptions) -> PageResult:
+        source = choose_source(page.text.evidence, options.text_source)
+        from_layer = source is TextSource.TEXT_LAYER
+        began = time.monotonic()
+        self._ocr.runs = page.text.runs if from_layer else None
+        self._ocr.scale = page.scale
+        timings = {"render": page.render_seconds, "text": page.text_seconds}
+        try:
+            # A text layer is upright already: PDFium has undone the page's own rotation.
+            result = self._pipeline.predict(
+                page.image,
+                use_doc_orientation_classify=not from_layer,
+                **self._predict_arguments,
+            )[0]
+            blocks, image = _blocks(result, page.image)
+            figures = _figures(blocks, image, page)
+        except Exception:
+            # The pipeline raises whatever its libraries raise; one page must not end the chunk.
+            log.exception("page could not be read", extra={"page": page.page})
+            return _failed(page.page, PageErrorCode.ENGINE_FAILED, timings)
+        finally:
+            _give_back_memory()
+        timings["engine"] = time.monotonic() - began
+        return _result(page, source, scaled(blocks, page.scale), figures, timings)
+
+
+def _result(
+    page: RenderedPage,
+    source: TextSource,
+    blocks: list[Block],
+    figures: tuple[Figure, ...],
+    timings: dict[str, float],
+) -> PageResult:
+    markdown = page_markdown(blocks, figures)
+    return PageResult(
+        page=page.page,
+        state=PageState.OK if markdown else PageState.EMPTY,
+        markdown=markdown,
+        source=source,
+        figures=figures,
+        blocks=tuple(blocks),
+        timings=timings,
+    )
+
+
+def _failed(page: int, error: PageErrorCode, timings: dict[str, float]) -> PageResult:
+    return PageResult(
+        page=page,
+        state=PageState.FAILED,
+        markdown="",
+        source=TextSource.OCR,
+        error=error,
+        timings=timings,
+    )
+
+
+def _blocks(result: Any, image: Any) -> tuple[list[Block], Any]:
+    """Blocks in pixels, and the image they lie in (turned upright where the scan was not)."""
+    upright = result["doc_preprocessor_res"].get("output_img")
+    image = image if upright is None else upright
+    found = [
+        FoundBlock(block.label, str(block.content or ""), tuple(map(float, block.bbox)))  # type: ignore[arg-type]  # four numbers
+        for block in result["parsing_res_list"]
+    ]
+    ocr = result["overall_ocr_res"]
+    lines = [
+        FoundLine(text, tuple(map(float, box)))  # type: ignore[arg-type]  # four numbers
+        for text, box in zip(ocr["rec_texts"], ocr["rec_boxes"], strict=True)
+    ]
+    return page_blocks(found, lines, (image.shape[1], image.shape[0])), image
+
+
+def _figures(blocks: Sequence[Block], image: Any, page: RenderedPage) -> tuple[Figure, ...]:
+    figures: list[Figure] = []
+    in_points = scaled(blocks, page.scale)
+    for index, block in enumerate(blocks):
+        if block.kind not in PICTURES:
+            continue
+        png = _crop(image, block)
+        if png is None:
+            continue
+        figures.append(
+            Figure(
+                id=f"p{page.page}-f{len(figures) + 1}",
+                kind=block.kind,
+                box=in_points[index].box,
+                png=png,
+                caption=caption_of(blocks, index),
+            )
+        )
+    return tuple(figures)
+
+
+def _crop(image: Any, block: Block) -> bytes | None:
+    """PNG of a block's box; None where it is too small to show anything."""
+    height, width = image.shape[:2]
+    x0, y0 = max(0, round(block.box[0])), max(0, round(block.box[1]))
+    x1, y1 = min(width, round(block.box[2])), min(height, round(block.box[3]))
+    if x1 - x0 < _LEAST_FIGURE_PX or y1 - y0 < _LEAST_FIGURE_PX:
+        return None
+    out = io.BytesIO()
+    Image.fromarray(image[y0:y1, x0:x1, ::-1].copy()).save(out, "PNG", compress_level=3)
+    return out.getvalue()
+
+
+def _build(config: EngineConfig) -> Any:
+    """Construct the pipeline; imports the libraries here so that nothing else pays for them."""
+    os.environ.setdefault("PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK", "True")
+    import cv2
+    from paddleocr import PPStructureV3
+    from paddlex.inference import load_pipeline_config
+
+    cv2.setNumThreads(1)  # its own pool would compete with the inference threads
+    arguments: Arguments = constructor_arguments(config, load_pipeline_config("PP-StructureV3"))
+    return PPStructureV3(**arguments)
+
+
+def _load_malloc_trim() -> Any:
+    with contextlib.suppress(OSError, AttributeError):
+        return ctypes.CDLL("libc.so.6").malloc_trim
+    return lambda _: 0
+
+
+_malloc_trim: Final = _load_malloc_trim()
+
+
+def _give_back_memory() -> None:
+    """Return freed memory to the system: pages of varying shapes leave holes in glibc's heap."""
+    _malloc_trim(0)

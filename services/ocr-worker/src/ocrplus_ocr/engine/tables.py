@@ -1,0 +1,73 @@
+"""A table model's HTML as Markdown: a pipe table where no cell spans, else lean, safe HTML."""
+
+import html
+import re
+from typing import Final
+
+_TAG: Final = re.compile(
+    r"</?(?:table|thead|tbody|tr|td|th)\b((?:\s+(?:colspan|rowspan)=\"?\d+\"?)*)[^<>]*>", re.I
+)
+_WRAPPER: Final = re.compile(r"</?(?:html|body)>|<div[^>]*>|</div>|<img[^>]*>", re.I)
+_CELL: Final = re.compile(r"<t([dh])([^<>]*)>(.*?)</t\1>", re.I | re.S)
+_ROW: Final = re.compile(r"<tr[^<>]*>(.*?)</tr>", re.I | re.S)
+_SPAN: Final = re.compile(r"(colspan|rowspan)=\"?(\d+)\"?", re.I)
+
+
+def escape(text: str) -> str:
+    """Text that cannot be taken for HTML by whoever renders the Markdown."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
+
+
+def table_markdown(table_html: str) -> str:
+    """Markdown of one table; "" where there is no row."""
+    rows = _rows(_WRAPPER.sub("", table_html))
+    if not rows:
+        return ""
+    if any(spans for row in rows for _, spans in row):
+        return _as_html(rows)
+    return _as_pipes([[text for text, _ in row] for row in rows])
+
+
+Cell = tuple[str, str]
+"""Text, and its spans as HTML attributes ("" for none)."""
+
+
+def _rows(source: str) -> list[list[Cell]]:
+    rows = []
+    for row in _ROW.findall(source):
+        cells = [(_cell_text(body), _spans(head)) for _, head, body in _CELL.findall(row)]
+        if cells:
+            rows.append(cells)
+    return rows
+
+
+def _cell_text(body: str) -> str:
+    text = html.unescape(_TAG.sub(" ", body))
+    return " ".join(text.split())
+
+
+def _spans(head: str) -> str:
+    spans = [(name.lower(), int(size)) for name, size in _SPAN.findall(head)]
+    return "".join(f' {name}="{size}"' for name, size in spans if size > 1)
+
+
+def _as_html(rows: list[list[Cell]]) -> str:
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td{spans}>{html.escape(text, quote=False)}</td>" for text, spans in row)
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table>{body}</table>"
+
+
+def _as_pipes(rows: list[list[str]]) -> str:
+    columns = max(len(row) for row in rows)
+
+    def line(cells: list[str]) -> str:
+        padded = [escape(cell).replace("|", "\\|") for cell in cells]
+        padded += [""] * (columns - len(cells))
+        return f"| {' | '.join(padded)} |"
+
+    head, *body = rows
+    return "\n".join([line(head), "|" + " --- |" * columns, *map(line, body)])
