@@ -214,6 +214,10 @@ class Ledger:
             "resync", lambda reply: (int(reply[0]), int(reply[1])), pool, ARRIVAL_WINDOW_SECONDS
         )
 
+    def confirm(self, user: UserId, stream_id: str) -> Call[bool]:
+        """Move a user's confirmed position forward; False when it was there already."""
+        return self._call("confirm", lambda reply: bool(reply), user, stream_id)
+
 
 def _admission(reply: Any) -> Admission:
     match reply[0]:

@@ -18,6 +18,7 @@ SCRIPT_NAMES: Final = (
     "release",
     "cancel",
     "resync",
+    "confirm",
 )
 
 

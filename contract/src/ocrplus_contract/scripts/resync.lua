@@ -1,5 +1,5 @@
 -- resync: count waiting and in-flight pages anew, and forget arrivals older than the window.
--- include: keys waiting leases
+-- include: keys events waiting jobs leases
 -- ARGV   prefix ttl pool window_seconds
 -- RESULT {waiting pages off by, in-flight pages off by}: 0, 0 unless a counter had drifted
 -- INVARIANT load:{pool} equals what the ledger holds.

@@ -26,6 +26,7 @@ while true do
             redis.call('HINCRBY', key('load', pool), 'inflight', pages)
             redis.call('HSET', key('lease', pool), permit, cjson.encode({
                 user = user, task = task, first = first, last = last, owner = owner,
+                job = redis.call('HGET', job, 'created_at'),
                 page = first, since = at, taken = at}))
             redis.call('HSET', job, 'state', 'running')
             redis.call('HSETNX', job, 'started_at', string.format('%.3f', at))

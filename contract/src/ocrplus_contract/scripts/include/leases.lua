@@ -1,4 +1,4 @@
--- leases: what a taken chunk still owes. Needs keys.
+-- leases: whether a taken chunk's job still runs, and what it owes. Needs keys, jobs.
 local function uncommitted(lease)
     local pages = {}
     for page = lease.first, lease.last do
@@ -7,4 +7,10 @@ local function uncommitted(lease)
         end
     end
     return pages
+end
+
+-- The job that the chunk was taken for is open: one deleted and admitted anew is another.
+local function still_open(lease)
+    return is_open(lease.user, lease.task)
+        and redis.call('HGET', key('job', lease.user, lease.task), 'created_at') == lease.job
 end

@@ -1,7 +1,8 @@
 """From what PP-StructureV3 found on a page to blocks of the one vocabulary. Pure.
 
-Lines that lie in a picture as large as the page are given back as text: the layout model takes
-such pages for one image, and their text must not vanish.
+The pipeline drops what it finds inconvenient: a picture that touches its caption, lines that no
+block claims, all the text of a page that the layout model takes for one image. Nothing that was
+found may vanish, so pictures and lines come back at their place here.
 """
 
 from collections.abc import Sequence
@@ -10,10 +11,13 @@ from typing import Final
 
 from ocrplus_ocr.engine import Block, BlockKind, Box
 from ocrplus_ocr.engine.labels import PICTURES, block_kind
+from ocrplus_ocr.engine.tables import has_rows
 
 _PAGE_SIZED: Final = 0.5
 _LEAST_LINES: Final = 4
 _PARAGRAPH_GAP: Final = 0.8  # of the line height
+_LEAST_PICTURE_SCORE: Final = 0.5
+_SAME_PLACE: Final = 0.5  # share of the smaller box under the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +37,70 @@ class FoundLine:
     box: Box
 
 
-def page_blocks(
-    found: Sequence[FoundBlock], lines: Sequence[FoundLine], size: tuple[int, int]
-) -> list[Block]:
-    """Blocks in reading order, boxes in pixels; `size` is the image's width and height."""
-    blocks: list[Block] = []
-    for item in found:
-        kind = block_kind(item.label)
-        blocks.append(Block(kind, _sound(item.content), item.box))
-        if kind in PICTURES and _area(item.box) >= _PAGE_SIZED * size[0] * size[1]:
-            inside = [line for line in lines if _holds(item.box, line.box)]
-            if len(inside) >= _LEAST_LINES:
-                blocks += _paragraphs(inside)
+@dataclass(frozen=True, slots=True)
+class FoundPage:
+    """All that was found on a page; `layout` is the layout model's own answer, with scores."""
+
+    blocks: Sequence[FoundBlock]
+    lines: Sequence[FoundLine]
+    layout: Sequence[tuple[FoundBlock, float]]
+    size: tuple[int, int]
+
+
+def page_blocks(found: FoundPage) -> list[Block]:
+    """Blocks in reading order, boxes in pixels."""
+    blocks = [Block(block_kind(b.label), _sound(b.content), b.box) for b in found.blocks]
+    for picture in _dropped_pictures(blocks, found):
+        blocks.insert(_place(picture, blocks), picture)
+    blocks = [b for b in blocks if b.kind is not BlockKind.TABLE or has_rows(b.text)]
+    claimed = [b.box for b in blocks if not _is_page_of_text(b.kind, b.box, found)]
+    lines = [
+        line
+        for line in found.lines
+        if line.text.strip() and not any(_holds(box, line.box) for box in claimed)
+    ]
+    for paragraph in _paragraphs(lines):
+        blocks.insert(_place(paragraph, blocks), paragraph)
     return blocks
+
+
+def _is_page_of_text(kind: BlockKind, box: Box, found: FoundPage) -> bool:
+    """Whether a "picture" is as large as the page and has lines to read: it claims none."""
+    if kind not in PICTURES or _area(box) < _PAGE_SIZED * found.size[0] * found.size[1]:
+        return False
+    return sum(_holds(box, line.box) for line in found.lines) >= _LEAST_LINES
+
+
+def _dropped_pictures(blocks: Sequence[Block], found: FoundPage) -> list[Block]:
+    return [
+        Block(block_kind(item.label), "", item.box)
+        for item, score in found.layout
+        if block_kind(item.label) in PICTURES
+        and score >= _LEAST_PICTURE_SCORE
+        and not _is_page_of_text(block_kind(item.label), item.box, found)
+        and not any(
+            _shared(item.box, block.box) > _SAME_PLACE and _area(block.box) > 0.2 * _area(item.box)
+            for block in blocks
+        )
+    ]
+
+
+def _place(new: Block, blocks: Sequence[Block]) -> int:
+    """Index before the first block that lies below in the same column; else the end."""
+    for index, block in enumerate(blocks):
+        overlap = min(new.box[2], block.box[2]) - max(new.box[0], block.box[0])
+        narrower = min(new.box[2] - new.box[0], block.box[2] - block.box[0])
+        if block.box[1] >= new.box[1] and overlap > 0.2 * narrower:
+            return index
+    return len(blocks)
+
+
+def _shared(a: Box, b: Box) -> float:
+    """Share of the smaller box that lies under the other."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    smaller = min(_area(a), _area(b))
+    return max(0.0, width) * max(0.0, height) / smaller if smaller else 0.0
 
 
 def scaled(blocks: Sequence[Block], pixels_per_point: float) -> list[Block]:

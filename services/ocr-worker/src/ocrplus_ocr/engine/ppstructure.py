@@ -20,9 +20,9 @@ from PIL import Image
 
 from ocrplus_contract.errors import PageErrorCode
 from ocrplus_contract.states import PageState, TextSource
-from ocrplus_ocr.engine import Block, Figure, PageResult, ReadOptions
-from ocrplus_ocr.engine.blocks import FoundBlock, FoundLine, page_blocks, scaled
-from ocrplus_ocr.engine.labels import PICTURES
+from ocrplus_ocr.engine import Block, BlockKind, Box, Figure, PageResult, ReadOptions
+from ocrplus_ocr.engine.blocks import FoundBlock, FoundLine, FoundPage, page_blocks, scaled
+from ocrplus_ocr.engine.labels import PICTURES, block_kind
 from ocrplus_ocr.engine.markdown import caption_of, page_markdown
 from ocrplus_ocr.engine.profiles import (
     Arguments,
@@ -67,23 +67,28 @@ class _TextLayerOcr:
 
 
 class _RememberedLayout:
-    """The layout model, with the tables it found last: text runs are cut finer inside them."""
+    """The layout model, with what it found last: text runs are cut finer inside tables, and the
+    pipeline changes the list it is given."""
 
     def __init__(self, real: Any) -> None:
         self._real = real
-        self.tables: list[tuple[float, float, float, float]] = []
+        self.boxes: list[tuple[FoundBlock, float]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
     def __call__(self, *args: Any, **options: Any) -> Iterator[Any]:
         for result in self._real(*args, **options):
-            self.tables = [
-                tuple(map(float, box["coordinate"]))  # type: ignore[misc]  # four numbers
+            self.boxes = [
+                (FoundBlock(box["label"], "", _box(box["coordinate"])), float(box["score"]))
                 for box in result["boxes"]
-                if box["label"] == "table"
             ]
             yield result
+
+    @property
+    def tables(self) -> list[Box]:
+        """Boxes of the tables on the page."""
+        return [block.box for block, _ in self.boxes if block_kind(block.label) is BlockKind.TABLE]
 
 
 def _ocr_result(image: Any, lines: Sequence[FoundLine]) -> Any:
@@ -123,8 +128,9 @@ class PPStructureEngine:
         self._predict_arguments = predict_arguments(config)
         self._pipeline = _build(config)
         inner = self._pipeline.paddlex_pipeline._pipeline
-        inner.layout_det_model = layout = _RememberedLayout(inner.layout_det_model)
-        inner.general_ocr_pipeline = self._ocr = _TextLayerOcr(inner.general_ocr_pipeline, layout)
+        inner.layout_det_model = self._layout = _RememberedLayout(inner.layout_det_model)
+        self._ocr = _TextLayerOcr(inner.general_ocr_pipeline, self._layout)
+        inner.general_ocr_pipeline = self._ocr
         self._warm_up()
 
     @property
@@ -171,7 +177,7 @@ class PPStructureEngine:
                 use_doc_orientation_classify=not from_layer,
                 **self._predict_arguments,
             )[0]
-            blocks, image = _blocks(result, page.image)
+            blocks, image = _blocks(result, page.image, self._layout.boxes)
             figures = _figures(blocks, image, page)
         except Exception:
             # The pipeline raises whatever its libraries raise; one page must not end the chunk.
@@ -213,20 +219,31 @@ def _failed(page: int, error: PageErrorCode, timings: dict[str, float]) -> PageR
     )
 
 
-def _blocks(result: Any, image: Any) -> tuple[list[Block], Any]:
+def _blocks(
+    result: Any, image: Any, layout: list[tuple[FoundBlock, float]]
+) -> tuple[list[Block], Any]:
     """Blocks in pixels, and the image they lie in (turned upright where the scan was not)."""
     upright = result["doc_preprocessor_res"].get("output_img")
     image = image if upright is None else upright
-    found = [
-        FoundBlock(block.label, str(block.content or ""), tuple(map(float, block.bbox)))  # type: ignore[arg-type]  # four numbers
-        for block in result["parsing_res_list"]
-    ]
     ocr = result["overall_ocr_res"]
-    lines = [
-        FoundLine(text, tuple(map(float, box)))  # type: ignore[arg-type]  # four numbers
-        for text, box in zip(ocr["rec_texts"], ocr["rec_boxes"], strict=True)
-    ]
-    return page_blocks(found, lines, (image.shape[1], image.shape[0])), image
+    found = FoundPage(
+        blocks=[
+            FoundBlock(block.label, str(block.content or ""), _box(block.bbox))
+            for block in result["parsing_res_list"]
+        ],
+        lines=[
+            FoundLine(text, _box(box))
+            for text, box in zip(ocr["rec_texts"], ocr["rec_boxes"], strict=True)
+        ],
+        layout=layout,
+        size=(image.shape[1], image.shape[0]),
+    )
+    return page_blocks(found), image
+
+
+def _box(coordinates: Sequence[Any]) -> Box:
+    x0, y0, x1, y1 = map(float, coordinates)
+    return x0, y0, x1, y1
 
 
 def _figures(blocks: Sequence[Block], image: Any, page: RenderedPage) -> tuple[Figure, ...]:

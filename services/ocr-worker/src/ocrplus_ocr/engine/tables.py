@@ -28,6 +28,11 @@ def table_markdown(table_html: str) -> str:
     return _as_pipes([[text for text, _ in row] for row in rows])
 
 
+def has_rows(table_html: str) -> bool:
+    """Whether the table model made anything of a table."""
+    return any(text for row in _rows(_WRAPPER.sub("", table_html)) for text, _ in row)
+
+
 Cell = tuple[str, str]
 """Text, and its spans as HTML attributes ("" for none)."""
 

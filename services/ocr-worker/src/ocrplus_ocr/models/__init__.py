@@ -6,11 +6,22 @@ pin. Nothing is downloaded at run time; `assemble` is a set-up step.
 
 from ocrplus_ocr.models.pack import (
     ModelFile,
+    as_table,
     assemble,
     default_models_dir,
     describe,
     missing,
     verify,
 )
+from ocrplus_ocr.models.wheels import WheelsUnusable
 
-__all__ = ["ModelFile", "assemble", "default_models_dir", "describe", "missing", "verify"]
+__all__ = [
+    "ModelFile",
+    "WheelsUnusable",
+    "as_table",
+    "assemble",
+    "default_models_dir",
+    "describe",
+    "missing",
+    "verify",
+]

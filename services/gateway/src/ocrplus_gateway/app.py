@@ -1,0 +1,167 @@
+"""The ASGI application: wiring only."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import redis.asyncio
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
+from starlette.exceptions import HTTPException
+
+from ocrplus_contract.blobs import open_store
+from ocrplus_contract.errors import ErrorCode, JobRefused
+from ocrplus_contract.keys import Keys
+from ocrplus_contract.ledger import Ledger
+from ocrplus_contract.names import UserId, valid_id
+from ocrplus_contract.server import connect
+from ocrplus_contract.settings import GatewaySettings
+from ocrplus_gateway.admission import Admission, Bell
+from ocrplus_gateway.health import Health
+from ocrplus_gateway.http import HttpInterface, error_response
+from ocrplus_gateway.hub import Hub
+from ocrplus_gateway.jobs import Jobs
+from ocrplus_gateway.loop import watch_loop
+from ocrplus_gateway.metrics import GatewayMetrics
+from ocrplus_gateway.original import OriginalProtocol
+from ocrplus_gateway.reconciler import Reconciler
+
+log = logging.getLogger(__name__)
+
+_CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.NOT_FOUND, 413: ErrorCode.TOO_LARGE}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application is made of."""
+
+    hub: Hub
+    http: HttpInterface
+    original: OriginalProtocol
+    health: Health
+    reconciler: Reconciler
+    metrics: GatewayMetrics
+
+
+def connect_async(settings: GatewaySettings) -> "redis.asyncio.Redis":
+    """A client for the event loop: few connections, bounded waits, tries again after a restart."""
+    return redis.asyncio.Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        max_connections=64,
+        socket_timeout=10,
+        socket_connect_timeout=5,
+        socket_keepalive=True,
+        health_check_interval=15,
+        retry=Retry(ExponentialBackoff(cap=2, base=0.05), 6),
+        retry_on_error=[ConnectionError, TimeoutError, BusyLoadingError],
+    )
+
+
+def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
+    """Put the gateway together; connects to nothing yet."""
+    client, keys = connect_async(settings), Keys(settings.key_prefix)
+    ledger = Ledger(settings.key_prefix, settings.result_ttl_seconds)
+    blobs = open_store(
+        settings.blob_url,
+        client=connect(settings),
+        keys=keys,
+        ttl_seconds=settings.result_ttl_seconds + settings.job_deadline_seconds,
+    )
+    bell = Bell(settings)
+    hub = Hub(client, keys)
+    jobs = Jobs(client, keys, ledger, blobs)
+    admission = Admission(settings, client, blobs, bell)
+    most = settings.max_pdf_bytes
+    return Parts(
+        hub=hub,
+        http=HttpInterface(client, keys, hub, jobs, admission, metrics, most),
+        original=OriginalProtocol(client, keys, ledger, hub, jobs, admission, metrics, most),
+        health=Health(client, keys, blobs),
+        reconciler=Reconciler(settings, client, bell, metrics),
+        metrics=metrics,
+    )
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """The application around its parts."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await parts.hub.start()
+        tasks = [
+            asyncio.create_task(parts.reconciler.run()),
+            asyncio.create_task(watch_loop(parts.metrics)),
+        ]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await parts.hub.stop()
+
+    app = FastAPI(title="OcrPlus", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.include_router(parts.http.router())
+    _add_health(app, parts.health)
+    _add_errors(app)
+
+    @app.websocket("/ws/{user_id}")
+    async def websocket(socket: WebSocket, user_id: str) -> None:
+        if not valid_id(user_id):
+            await socket.send_denial_response(
+                error_response(JobRefused(ErrorCode.BAD_MESSAGE, "The user id is not valid."), None)
+            )
+            return
+        await socket.accept()
+        await parts.original.serve(socket, UserId(user_id))
+
+    return app
+
+
+def _add_health(app: FastAPI, health: Health) -> None:
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        problems = await health.problems()
+        if problems:
+            return JSONResponse({"ready": False, "problems": problems}, 503)
+        return JSONResponse({"ready": True, "workers": await health.workers()})
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Every error, the framework's own too, has the one shape."""
+
+    async def refused(request: Request, error: Any) -> Response:
+        return error_response(error, request.path_params.get("task_id"))
+
+    async def invalid(request: Request, error: Any) -> Response:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"][1:])
+        refusal = JobRefused(ErrorCode.BAD_MESSAGE, f"'{where}' is not valid.")
+        return error_response(refusal, request.path_params.get("task_id"))
+
+    async def http_error(_: Request, error: Any) -> Response:
+        code = _CODES.get(error.status_code, ErrorCode.BAD_MESSAGE)
+        response = error_response(JobRefused(code), None)
+        response.status_code = error.status_code
+        return response
+
+    async def unexpected(request: Request, error: Any) -> Response:
+        log.error("a request failed", exc_info=error, extra={"path": request.scope["route"].path})
+        return error_response(JobRefused(ErrorCode.INTERNAL), None)
+
+    handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
+        JobRefused: refused,
+        RequestValidationError: invalid,
+        HTTPException: http_error,
+        Exception: unexpected,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)

@@ -1,0 +1,43 @@
+"""The pong barrier: how far a client that knows nothing of positions has really read.
+
+After a burst the gateway sends a WebSocket ping that carries the position of the last event; every
+RFC 6455 client answers it after it has taken the frames before. ASGI has no pings, so this extends
+uvicorn's protocol class, whose version is pinned; a test proves the behaviour.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+EXTENSION: Final = "ocrplus.barrier"
+_MARK: Final = b"at:"
+
+Confirmed = Callable[[str], None]
+"""Called with the position that a pong brought back."""
+
+
+class BarrierProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket protocol with pings of our own."""
+
+    on_confirmed: Confirmed | None = None
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        scope: Any = getattr(self, "scope", None)  # absent when the handshake was refused
+        if scope is not None:
+            scope["extensions"][EXTENSION] = self
+
+    def send_barrier(self, at: str) -> None:
+        """Ask the client to confirm everything up to `at` (at most 120 bytes)."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.conn.send_ping(_MARK + at.encode())
+        self.transport.write(b"".join(self.conn.data_to_send()))
+
+    def handle_pong(self, event: Any) -> None:
+        data = bytes(event.data)
+        if data.startswith(_MARK) and self.on_confirmed is not None:
+            self.on_confirmed(data[len(_MARK) :].decode())
+        else:
+            super().handle_pong(event)

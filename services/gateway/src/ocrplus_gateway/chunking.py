@@ -1,0 +1,64 @@
+"""How a document is cut into chunks. Pure.
+
+A chunk is about `chunk_seconds` of expected work: long enough that taking it costs nothing, short
+enough that a lost worker loses little and another user's first page waits little.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ocrplus_gateway.inspection import PageHint
+
+_TEXT_CHARACTERS: Final = 40
+_FULL_PAGE_IMAGE: Final = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """Expected seconds of a chunk and of a page by kind, and the most pages of a chunk."""
+
+    chunk_seconds: float
+    chunk_pages: int
+    text_page_seconds: float
+    ocr_page_seconds: float
+
+
+def selected_pages(pages: int, ranges: Sequence[tuple[int, int]] | None) -> list[int]:
+    """The pages asked for that the document has, ascending."""
+    if ranges is None:
+        return list(range(1, pages + 1))
+    return [page for first, last in ranges for page in range(first, min(last, pages) + 1)]
+
+
+def page_seconds(hints: Sequence[PageHint], page: int, cutting: Cutting, by_ocr: bool) -> float:
+    """Expected work of a page; a page nobody looked at costs what the looked-at ones cost."""
+    if by_ocr:
+        return cutting.ocr_page_seconds
+    if page <= len(hints):
+        hint = hints[page - 1]
+        has_text = hint.characters >= _TEXT_CHARACTERS and hint.image_share < _FULL_PAGE_IMAGE
+        return cutting.text_page_seconds if has_text else cutting.ocr_page_seconds
+    if not hints:
+        return cutting.ocr_page_seconds
+    seen = [page_seconds(hints, n, cutting, by_ocr) for n in range(1, len(hints) + 1)]
+    return sum(seen) / len(seen)
+
+
+def chunks(
+    pages: Sequence[int], seconds: Sequence[float], cutting: Cutting
+) -> list[tuple[int, int]]:
+    """Runs of consecutive pages, each within the limits (one page always fits)."""
+    cut: list[tuple[int, int]] = []
+    spent = 0.0
+    for page, expected in zip(pages, seconds, strict=True):
+        if cut:
+            first, last = cut[-1]
+            full = spent + expected > cutting.chunk_seconds or page - first >= cutting.chunk_pages
+            if page == last + 1 and not full:
+                cut[-1] = (first, page)
+                spent += expected
+                continue
+        cut.append((page, page))
+        spent = expected
+    return cut

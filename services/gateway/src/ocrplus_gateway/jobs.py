@@ -1,0 +1,130 @@
+"""Reading jobs and results back, in the shapes of the wire."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final  # Any: JSON, and redis-py's replies
+
+import redis.asyncio
+
+from ocrplus_contract.blobs import BlobStore, job_prefix
+from ocrplus_contract.errors import MESSAGES, RETRYABLE, ErrorCode, JobRefused
+from ocrplus_contract.keys import Keys
+from ocrplus_contract.ledger import Ledger, run_async
+from ocrplus_contract.names import TaskId, UserId
+from ocrplus_contract.records import JobRecord, PageRecord
+from ocrplus_contract.states import OPEN_JOB_STATES, JobState, PageState
+
+_FIGURES: Final = "](figures/"
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """The jobs of one deployment."""
+
+    client: "redis.asyncio.Redis"
+    keys: Keys
+    ledger: Ledger
+    blobs: BlobStore
+
+    async def find(self, user: UserId, task: TaskId) -> JobRecord:
+        """A user's job.
+
+        Raises:
+            JobRefused: not_found, also for what is another user's.
+        """
+        record = JobRecord.from_hash(task, await self.client.hgetall(self.keys.job(user, task)))
+        if record is None:
+            raise JobRefused(ErrorCode.NOT_FOUND)
+        return record
+
+    async def pages(self, user: UserId, task: TaskId) -> list[PageRecord]:
+        """A job's committed pages in order."""
+        raw = await self.client.hgetall(self.keys.pages(user, task))
+        return await asyncio.to_thread(_unpacked, raw)
+
+    async def page(self, user: UserId, task: TaskId, page: int) -> PageRecord:
+        """One committed page.
+
+        Raises:
+            JobRefused: not_found, also while it is not read yet.
+        """
+        raw: Any = await self.client.hget(self.keys.pages(user, task), str(page))  # bytes
+        if raw is None:
+            raise JobRefused(ErrorCode.NOT_FOUND)
+        return PageRecord.unpack(raw)
+
+    async def result(
+        self, user: UserId, job: JobRecord, *, figures_at: str | None = None
+    ) -> dict[str, Any]:
+        """The original `result` object; figure links point at `figures_at` if given."""
+        markdown = []
+        for record in await self.pages(user, TaskId(job.task_id)):
+            text = page_text(record)
+            if figures_at is not None:
+                text = text.replace(_FIGURES, f"]({figures_at}")
+            markdown.append({"page": record.page, "markdown": text})
+        return {
+            "filename": f"{job.task_id}.pdf",
+            "elapsed_time": f"{job.elapsed_seconds or 0.0:.2f}s",
+            "markdown": markdown,
+        }
+
+    async def forget(self, user: UserId, task: TaskId) -> None:
+        """Cancel the job if it runs, and delete all that is kept of it.
+
+        Raises:
+            JobRefused: not_found.
+        """
+        cancel = self.ledger.cancel(user, task, state=JobState.CANCELLED, code=ErrorCode.CANCELLED)
+        if await run_async(self.client, cancel) is None:
+            raise JobRefused(ErrorCode.NOT_FOUND)
+        await self.client.delete(self.keys.job(user, task), self.keys.pages(user, task))
+        await self.client.zrem(self.keys.jobs(user), task)
+        await asyncio.to_thread(self.blobs.delete_all, job_prefix(user, task))
+
+
+def _unpacked(raw: dict[Any, Any]) -> list[PageRecord]:
+    return sorted((PageRecord.unpack(data) for data in raw.values()), key=lambda r: r.page)
+
+
+def page_text(record: PageRecord) -> str:
+    """A page's Markdown; a failed page keeps its place and says why."""
+    if record.state is PageState.FAILED:
+        return f"<!-- page {record.page} failed: {record.error} -->"
+    return record.markdown
+
+
+def merged_markdown(pages: list[PageRecord]) -> str:
+    """The whole document, each page after its anchor."""
+    return "\n\n".join(f"<!-- page {p.page} -->\n\n{page_text(p)}".rstrip() for p in pages) + "\n"
+
+
+def is_open(job: JobRecord) -> bool:
+    """Whether pages may still come."""
+    return job.state in OPEN_JOB_STATES
+
+
+def status(job: JobRecord) -> dict[str, Any]:
+    """The status object of HTTP and of the v2 `status` reply."""
+    expires = None
+    if job.expires_at is not None:
+        expires = datetime.fromtimestamp(job.expires_at, UTC).isoformat(timespec="seconds")
+    return {
+        "task_id": job.task_id,
+        "status": str(job.state),
+        "pages_done": job.pages_done,
+        "pages_total": job.pages_total,
+        "failed_pages": list(job.failed_pages),
+        "error": error_object(ErrorCode(job.error)) if job.error else None,
+        "expires_at": expires,
+    }
+
+
+def error_object(code: ErrorCode, message: str | None = None) -> dict[str, Any]:
+    """An error as clients see it."""
+    return {
+        "code": str(code),
+        "message": message or MESSAGES[code],
+        "retryable": code in RETRYABLE,
+    }

@@ -1,0 +1,87 @@
+"""The gateway's metrics, on a registry of their own."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from ocrplus_contract import metrics as names
+from ocrplus_contract.errors import ErrorCode
+from ocrplus_contract.names import Pool
+
+
+class GatewayMetrics:
+    """What one gateway process counts."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._connections = Gauge(
+            names.CONNECTIONS, "Open WebSockets.", ["protocol"], registry=registry
+        )
+        self._jobs = Counter(
+            names.JOBS, "Submissions by what became of them.", ["outcome"], registry=registry
+        )
+        self._loop_lag = Gauge(
+            names.LOOP_LAG_SECONDS,
+            "Longest delay of the event loop in the last seconds.",
+            registry=registry,
+        )
+        pool = ["pool"]
+        self.waiting_chunks = Gauge(
+            names.WAITING_CHUNKS, "Chunks nobody has taken.", pool, registry=registry
+        )
+        self.waiting_pages = Gauge(
+            names.WAITING_PAGES, "Pages of waiting chunks.", pool, registry=registry
+        )
+        self.inflight_chunks = Gauge(
+            names.INFLIGHT_CHUNKS, "Chunks being worked on.", pool, registry=registry
+        )
+        self.doorbells = Gauge(
+            names.DOORBELLS, "Doorbells in the Celery queue.", pool, registry=registry
+        )
+        self.oldest = Gauge(
+            names.OLDEST_SECONDS, "Age of the oldest waiting permit.", pool, registry=registry
+        )
+        self._expired = Counter(
+            names.LEASES_EXPIRED, "Leases that ran out.", pool, registry=registry
+        )
+        self._expired.labels(Pool.OCR)
+        self._job_seconds = Histogram(
+            names.JOB_SECONDS,
+            "Seconds from a submission to its end, as waited for over HTTP.",
+            ["size"],
+            buckets=names.JOB_SECONDS_BUCKETS,
+            registry=registry,
+        )
+
+    @contextmanager
+    def connected(self, protocol: str) -> Iterator[None]:
+        """Count a socket while it is open."""
+        gauge = self._connections.labels(protocol)
+        gauge.inc()
+        try:
+            yield
+        finally:
+            gauge.dec()
+
+    def submitted(self, *, duplicate: bool) -> None:
+        """Count an accepted document."""
+        self._jobs.labels("duplicate" if duplicate else "accepted").inc()
+
+    def refused(self, code: ErrorCode) -> None:
+        """Count a refused document or message by its code."""
+        self._jobs.labels(str(code)).inc()
+
+    def leases_expired(self, pool: Pool, count: int) -> None:
+        """Count leases that this process found expired."""
+        self._expired.labels(pool).inc(count)
+
+    def loop_lag(self, seconds: float) -> None:
+        """Note the longest recent delay of the event loop."""
+        self._loop_lag.set(seconds)
+
+    def job_ended(self, began: float, pages: int) -> None:
+        """Note how long a job took that was waited for; `began` by the monotonic clock."""
+        size = "small" if pages <= 5 else "medium" if pages <= 50 else "large"
+        self._job_seconds.labels(size).observe(time.monotonic() - began)

@@ -1,0 +1,170 @@
+"""What keeps promises when nobody else does: rings, brings back, gives up, counts anew.
+
+It runs in every gateway; a Redis lease lets one act at a time, the others only read for metrics.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import redis.asyncio
+from redis.exceptions import RedisError, ResponseError
+
+from ocrplus_contract.errors import ErrorCode
+from ocrplus_contract.keys import Keys
+from ocrplus_contract.ledger import Ledger, run_async
+from ocrplus_contract.names import GROUP, Permit, Pool, TaskId, UserId
+from ocrplus_contract.settings import GatewaySettings
+from ocrplus_contract.states import JobState
+from ocrplus_gateway.admission import Bell
+from ocrplus_gateway.metrics import GatewayMetrics
+
+log = logging.getLogger(__name__)
+
+_MOST_AT_ONCE: Final = 100
+_RESYNC_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReading:
+    """A pool's queue; `waiting_chunks` None means unknown, which is never taken for zero."""
+
+    waiting_chunks: int | None
+    inflight_chunks: int
+    waiting_pages: int
+    doorbells: int
+    oldest_seconds: float
+
+
+def missing_doorbells(reading: QueueReading) -> int:
+    """How often to ring: once for each waiting chunk that has no doorbell."""
+    if reading.waiting_chunks is None:
+        return 0
+    return max(0, reading.waiting_chunks - reading.doorbells)
+
+
+class Reconciler:
+    """One gateway's part in it."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        client: "redis.asyncio.Redis",
+        bell: Bell,
+        metrics: GatewayMetrics,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._bell = bell
+        self._metrics = metrics
+        self._keys = Keys(settings.key_prefix)
+        self._ledger = Ledger(settings.key_prefix, settings.result_ttl_seconds)
+        self._name = secrets.token_hex(8)
+        self._resynced = time.monotonic()
+
+    async def run(self) -> None:
+        """Look after things until cancelled."""
+        while True:
+            try:
+                await self.once()
+            except (RedisError, OSError):
+                log.warning("reconciliation failed; it is tried again", exc_info=True)
+            await asyncio.sleep(self._settings.reconcile_seconds)
+
+    async def once(self) -> None:
+        """One round."""
+        if await self._leads():
+            await self._bring_back()
+            await self._give_up()
+            if time.monotonic() - self._resynced > _RESYNC_SECONDS:
+                await self._resync()
+        reading = await self.read(Pool.OCR)
+        self._export(reading)
+        if await self._leads() and (count := missing_doorbells(reading)):
+            log.info("ringing doorbells that were missing", extra={"count": count})
+            await self._bell.ring(Pool.OCR, count)
+
+    async def _leads(self) -> bool:
+        key, milliseconds = self._keys.reconciler(), int(self._settings.reconcile_seconds * 3000)
+        if await self._client.set(key, self._name, nx=True, px=milliseconds):
+            return True
+        holder: Any = await self._client.get(key)
+        if holder is None or holder.decode() != self._name:
+            return False
+        await self._client.pexpire(key, milliseconds)
+        return True
+
+    async def _bring_back(self) -> None:
+        """Release chunks whose owners stopped beating."""
+        idle_ms = self._settings.lease_seconds * 1000
+        work = self._keys.work(Pool.OCR)
+        try:
+            idle: list[Any] = await self._client.xpending_range(
+                work, GROUP, "-", "+", count=_MOST_AT_ONCE, idle=idle_ms
+            )
+        except ResponseError:  # nothing was ever admitted: no stream, no group
+            return
+        for entry in idle:
+            permit = Permit(entry["message_id"].decode())
+            call = self._ledger.release(Pool.OCR, permit, "expired", idle_ms=idle_ms)
+            released = await run_async(self._client, call)
+            if released.held:
+                self._metrics.leases_expired(Pool.OCR, 1)
+                log.warning("a lease ran out, its chunk waits again", extra={"permit": permit})
+
+    async def _give_up(self) -> None:
+        """End jobs past their deadline."""
+        overdue: list[Any] = await self._client.zrange(
+            self._keys.jobs_open(), "-inf", _unix(), byscore=True, offset=0, num=_MOST_AT_ONCE
+        )
+        for member in overdue:
+            user, _, task = member.decode().partition(":")
+            call = self._ledger.cancel(
+                UserId(user), TaskId(task), state=JobState.FAILED, code=ErrorCode.WORKER_LOST
+            )
+            if await run_async(self._client, call) is None:
+                await self._client.zrem(self._keys.jobs_open(), member)
+            log.error("job given up: past its deadline", extra={"job_id": task})
+
+    async def _resync(self) -> None:
+        self._resynced = time.monotonic()
+        drift = await run_async(self._client, self._ledger.resync(Pool.OCR))
+        if drift != (0, 0):
+            log.warning("load counters had drifted", extra={"pages": drift})
+
+    async def read(self, pool: Pool) -> QueueReading:
+        """The queue as it is now."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.xinfo_groups(self._keys.work(pool))
+        pipe.hget(self._keys.load(pool), "waiting")
+        pipe.llen(self._keys.queue(pool))
+        groups, waiting_pages, doorbells = await pipe.execute(raise_on_error=False)
+        pages, rings = int(waiting_pages or 0), int(doorbells)
+        if isinstance(groups, ResponseError):  # no stream yet
+            return QueueReading(0, 0, pages, rings, 0.0)
+        if isinstance(groups, BaseException):
+            raise groups
+        group = groups[0]
+        oldest = 0.0
+        if group["lag"]:
+            after = f"({group['last-delivered-id'].decode()}"
+            first: Any = await self._client.xrange(self._keys.work(pool), after, count=1)
+            if first:
+                oldest = max(0.0, _unix() - int(first[0][0].partition(b"-")[0]) / 1000)
+        return QueueReading(group["lag"], group["pending"], pages, rings, oldest)
+
+    def _export(self, reading: QueueReading) -> None:
+        pool = Pool.OCR
+        waiting = reading.waiting_chunks
+        self._metrics.waiting_chunks.labels(pool).set(float("nan") if waiting is None else waiting)
+        self._metrics.inflight_chunks.labels(pool).set(reading.inflight_chunks)
+        self._metrics.waiting_pages.labels(pool).set(reading.waiting_pages)
+        self._metrics.doorbells.labels(pool).set(reading.doorbells)
+        self._metrics.oldest.labels(pool).set(reading.oldest_seconds)
+
+
+def _unix() -> float:
+    return time.time()

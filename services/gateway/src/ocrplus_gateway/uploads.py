@@ -1,0 +1,94 @@
+"""A document that arrives by HTTP, streamed to a file: a raw body or a multipart form."""
+
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from ocrplus_contract.errors import ErrorCode, JobRefused
+
+_MOST_FIELDS: Final = 20
+_COPY_BYTES: Final = 1 << 20
+_FORM_OVERHEAD_BYTES: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What came: the bytes in a file, the client's name for it, form fields."""
+
+    file: Path
+    name: str | None
+    fields: dict[str, str]
+
+
+@asynccontextmanager
+async def received(request: Request, most_bytes: int) -> AsyncIterator[Upload]:
+    """Receive the document of a request; its file lives as long as the block.
+
+    Raises:
+        JobRefused: too_large as soon as the limit is passed, bad_message for a form without file.
+    """
+    form = request.headers.get("content-type", "").startswith("multipart/form-data")
+    allowed = most_bytes + (_FORM_OVERHEAD_BYTES if form else 0)
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > allowed:
+        raise JobRefused(ErrorCode.TOO_LARGE)
+    with tempfile.TemporaryDirectory(prefix="ocrplus-upload-") as folder:
+        file = Path(folder) / "upload.pdf"
+        body = _limited(request, allowed)
+        if form:
+            yield await _from_form(request, body, file, most_bytes)
+        else:
+            with file.open("wb") as out:
+                async for block in body:
+                    out.write(block)
+            yield Upload(file, None, {})
+
+
+async def _limited(request: Request, most_bytes: int) -> AsyncGenerator[bytes, None]:
+    seen = 0
+    async for block in request.stream():
+        seen += len(block)
+        if seen > most_bytes:
+            raise JobRefused(ErrorCode.TOO_LARGE)
+        yield block
+
+
+async def _from_form(
+    request: Request, body: AsyncGenerator[bytes, None], file: Path, most_bytes: int
+) -> Upload:
+    parser = MultiPartParser(request.headers, body, max_files=1, max_fields=_MOST_FIELDS)
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise JobRefused(ErrorCode.BAD_MESSAGE, "The multipart form cannot be read.") from error
+    fields: dict[str, str] = {}
+    part: Any = None
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            part = value
+        else:
+            fields[name] = value
+    try:
+        if part is None:
+            raise JobRefused(ErrorCode.BAD_MESSAGE, "The form has no field 'file' with the PDF.")
+        await _copy(part, file, most_bytes)
+        return Upload(file, part.filename, fields)
+    finally:
+        await form.close()
+
+
+async def _copy(part: UploadFile, file: Path, most_bytes: int) -> None:
+    seen = 0
+    with file.open("wb") as out:
+        while block := await part.read(_COPY_BYTES):
+            seen += len(block)
+            if seen > most_bytes:
+                raise JobRefused(ErrorCode.TOO_LARGE)
+            out.write(block)
