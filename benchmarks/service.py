@@ -38,7 +38,8 @@ class Service:
         """Records of the live engine processes by worker id."""
         client, keys = self.client, Keys()
         found: dict[str, WorkerRecord] = {}
-        for member in client.zrange(keys.workers(Pool.OCR), 0, -1):
+        members: Any = client.zrange(keys.workers(Pool.OCR), 0, -1)  # bytes
+        for member in members:
             worker_id = member.decode()
             record = WorkerRecord.from_hash(client.hgetall(keys.worker(Pool.OCR, worker_id)))
             if record is not None:
@@ -83,10 +84,18 @@ async def original_client(
     ):
         message = {"task_id": task, "pdf_file": base64.b64encode(pdf).decode()}
         await socket.send(json.dumps(message))
-        first = json.loads(await socket.recv())
+        first = await _next_of(socket, task)
         if first.get("status") != "submitted":
             return first, first
-        return first, json.loads(await socket.recv())
+        return first, await _next_of(socket, task)
+
+
+async def _next_of(socket: "websockets.ClientConnection", task: str) -> dict[str, Any]:
+    """The next message of a task; what another socket of this user did not confirm comes too."""
+    while True:
+        message: dict[str, Any] = json.loads(await socket.recv())
+        if message["task_id"] == task:
+            return message
 
 
 @contextmanager

@@ -98,7 +98,7 @@ async def _beside_a_large_job(running: Service) -> tuple[list[float], list[float
         await asyncio.sleep(2)
     pages = (await large)["pages"]
     chunk = 16  # pages: the larger bound of a chunk, see OCRPLUS_CHUNK_PAGES
-    gaps = [pages[i + chunk] - pages[i] for i in range(0, len(pages) - chunk)]
+    gaps = [pages[i + chunk] - pages[i] for i in range(len(pages) - chunk)]
     return waits, gaps
 
 

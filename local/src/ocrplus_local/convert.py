@@ -201,10 +201,12 @@ class PlainLines:
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
+        self._said: dict[str, int] = {}
 
     def changed(self, conversion: Conversion) -> None:
-        if conversion.view is not None:
-            view = conversion.view
+        view = conversion.view
+        if view is not None and view.pages_done > self._said.get(conversion.task, 0):
+            self._said[conversion.task] = view.pages_done
             self._write(f"{conversion.source.name}: page {view.pages_done} of {view.pages_total}")
 
     def ended(self, conversion: Conversion) -> None:

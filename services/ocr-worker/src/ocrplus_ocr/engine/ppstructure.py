@@ -286,6 +286,7 @@ def _build(config: EngineConfig) -> Any:
     from paddleocr import PPStructureV3
     from paddlex.inference import load_pipeline_config
 
+    logging.getLogger("paddlex").handlers.clear()  # it brings a coloured one; ours speaks JSON
     cv2.setNumThreads(1)  # its own pool would compete with the inference threads
     arguments: Arguments = constructor_arguments(config, load_pipeline_config("PP-StructureV3"))
     return PPStructureV3(**arguments)

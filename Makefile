@@ -1,0 +1,87 @@
+# Every command a person needs; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BENCH := PYTHONPATH=benchmarks $(BIN)/python benchmarks
+PDF ?= examples/samples/report_en.pdf
+OUT ?= out
+PORT ?= 8080
+SET ?= ../shared/corpus/dev
+export PYTHONSAFEPATH := 1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; say which: make PYTHON=python3.11 …"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml constraints/local.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/local.txt -e '.[local]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints/dev.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/dev.txt -e '.[dev]'
+	@touch $@ $(VENV)/.run
+
+.PHONY: run
+run: $(VENV)/.run ## convert a PDF with the real services: make run PDF=a.pdf OUT=dir
+	@$(BIN)/ocrplus convert '$(PDF)' --out '$(OUT)'
+
+.PHONY: serve
+serve: $(VENV)/.run ## keep the services up: make serve PORT=8080
+	@exec $(BIN)/ocrplus serve --port $(PORT)
+
+.PHONY: test
+test: $(VENV)/.dev ## the default test suite, with real servers, workers and models
+	$(BIN)/ocrplus models assemble
+	$(BIN)/python -m pytest
+
+.PHONY: check
+check: $(VENV)/.dev ## format, lint, types, import contracts, repository checks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/repository tests/docs
+
+.PHONY: format
+format: $(VENV)/.dev ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(VENV)/.dev ## every benchmark; writes benchmarks/results
+	$(BIN)/ocrplus models assemble
+	for name in ledger original pages streaming; do $(BENCH)/$$name.py || exit 1; done
+
+.PHONY: quality
+quality: $(VENV)/.dev ## convert and score a corpus set: make quality SET=dir OUT=dir
+	$(BIN)/ocrplus models assemble
+	$(BENCH)/original.py '$(SET)' '$(OUT)'
+
+.PHONY: faults
+faults: $(VENV)/.dev ## kill and stop workers in the middle of documents
+	$(BIN)/ocrplus models assemble
+	$(BENCH)/faults.py
+
+.PHONY: test-hostile
+test-hostile: $(VENV)/.dev ## the hostile corpus, each file within its own limits
+	$(BIN)/ocrplus models assemble
+	$(BENCH)/hostile.py '$(SET)'
+
+.PHONY: lock
+lock: $(VENV)/.dev ## resolve the pins in constraints/ anew
+	$(BIN)/python tools/lock.py
+
+.PHONY: docs
+docs: $(VENV)/.dev ## generate the reference pages
+	$(BIN)/python tools/render_docs.py
+
+.PHONY: clean
+clean: ## remove what was built here
+	rm -rf $(VENV) $(OUT) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,237 @@
+"""Random interleavings of everything that happens to chunks, beside a model in plain Python."""
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+import redis
+from ledger_steps import KEYS, LEDGER, admit, commit, events, finish, release, take
+
+from ocrplus_contract.errors import Conflict, ErrorCode, LeaseLost
+from ocrplus_contract.ledger import Lease, run
+from ocrplus_contract.names import GROUP, Pool, TaskId, UserId
+from ocrplus_contract.states import JobState
+
+STEPS = 700
+
+
+@dataclass
+class Model:
+    """What must be true of the ledger."""
+
+    jobs: dict[str, tuple[str, int]] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    held: dict[str, Lease] = field(default_factory=dict)
+    next_page: dict[str, int] = field(default_factory=dict)
+    dead: list[Lease] = field(default_factory=list)
+
+
+def check(client: redis.Redis, model: Model) -> None:
+    """Lag is readable and equals what waits; the load counters are right."""
+    if not client.exists(KEYS.work(Pool.OCR)):
+        return
+    group = client.xinfo_groups(KEYS.work(Pool.OCR))[0]
+    users = client.zrange(KEYS.waiting(Pool.OCR), 0, -1)
+    waiting = sum(client.zcard(KEYS.waiting_chunks(Pool.OCR, UserId(u.decode()))) for u in users)
+    assert group["lag"] is not None, "lag is NULL"
+    assert group["lag"] == waiting
+    assert group["pending"] == client.hlen(KEYS.lease(Pool.OCR)) == len(model.held)
+    assert client.xlen(KEYS.work(Pool.OCR)) <= group["lag"] + _span(client, group) + 1
+    assert run(client, LEDGER.resync(Pool.OCR)) == (0, 0)
+
+
+def _span(client: redis.Redis, group: dict) -> int:
+    """Entries from the oldest pending one to the last delivered: what trimming must keep."""
+    pending = client.xpending(KEYS.work(Pool.OCR), GROUP)
+    if not pending["pending"]:
+        return 0
+    kept = client.xrange(KEYS.work(Pool.OCR), pending["min"], group["last-delivered-id"])
+    return len(kept)
+
+
+def step_admit(client, model: Model, rnd: random.Random) -> None:
+    user, task = f"u{rnd.randrange(4)}", f"j{len(model.jobs)}"
+    chunks, page = [], 1
+    for _ in range(rnd.randint(1, 6)):
+        last = page + rnd.randrange(4)
+        chunks.append((page, last))
+        page = last + 1 + (rnd.random() < 0.2)
+    admission = admit(client, user, task, chunks)
+    assert admission.permits == len(chunks)
+    model.jobs[task] = (user, sum(last - first + 1 for first, last in chunks))
+
+
+def step_again(client, model: Model, rnd: random.Random) -> None:
+    if not model.jobs:
+        return
+    task = rnd.choice(list(model.jobs))
+    user = model.jobs[task][0]
+    assert admit(client, user, task, [(1, 1)]).duplicate_of is not None
+    with pytest.raises(Conflict):
+        admit(client, user, task, [(1, 1)], fingerprint="other")
+
+
+def step_take(client, model: Model, rnd: random.Random) -> None:
+    lease = take(client)
+    if lease is None:
+        return
+    assert lease.task not in model.ended, "a chunk of an ended job was handed out"
+    for other in model.held.values():
+        overlap = set(other.pages) & set(lease.pages)
+        assert other.task != lease.task or not overlap, "a page is held twice"
+    model.held[lease.permit] = lease
+    model.next_page[lease.permit] = lease.first
+
+
+def step_commit(client, model: Model, rnd: random.Random) -> None:
+    if not model.held:
+        return
+    lease = model.held[rnd.choice(list(model.held))]
+    page = model.next_page[lease.permit]
+    if page > lease.last or lease.task in model.ended:
+        assert finish(client, lease)
+        del model.held[lease.permit]
+        return
+    assert commit(client, lease, page)
+    model.next_page[lease.permit] = page + 1
+    _note_end(client, model, lease.task)
+    if rnd.random() < 0.1:
+        still_open = commit(client, lease, page)
+        assert still_open == (lease.task not in model.ended), "a double is harmless"
+
+
+def step_renew(client, model: Model, rnd: random.Random) -> None:
+    if model.held:
+        lease = model.held[rnd.choice(list(model.held))]
+        held = run(client, LEDGER.renew(Pool.OCR, lease.permit))
+        assert held == (lease.task not in model.ended)
+
+
+def step_release(client, model: Model, rnd: random.Random) -> None:
+    if not model.held:
+        return
+    lease = model.held.pop(rnd.choice(list(model.held)))
+    reason = rnd.choice(["died", "returned", "expired"])
+    assert release(client, lease, reason).held
+    model.dead.append(lease)
+    _note_end(client, model, lease.task)
+
+
+def step_wake(client, model: Model, rnd: random.Random) -> None:
+    """A worker that was thought dead goes on: everything it tries is refused."""
+    if not model.dead:
+        return
+    lease = model.dead.pop()
+    with pytest.raises(LeaseLost):
+        commit(client, lease, lease.first)
+    with pytest.raises(LeaseLost):
+        finish(client, lease)
+    with pytest.raises(LeaseLost):
+        run(client, LEDGER.renew(Pool.OCR, lease.permit))
+    assert not release(client, lease).held
+
+
+def step_cancel(client, model: Model, rnd: random.Random) -> None:
+    if not model.jobs:
+        return
+    task = rnd.choice(list(model.jobs))
+    user = UserId(model.jobs[task][0])
+    call = LEDGER.cancel(user, TaskId(task), state=JobState.CANCELLED, code=ErrorCode.CANCELLED)
+    was = run(client, call)
+    assert (was is JobState.CANCELLED) or task in model.ended
+    model.ended.add(task)
+
+
+def _note_end(client, model: Model, task: str) -> None:
+    user = UserId(model.jobs[task][0])
+    state = JobState(client.hget(KEYS.job(user, TaskId(task)), "state").decode())
+    if state not in (JobState.QUEUED, JobState.RUNNING):
+        model.ended.add(task)
+
+
+STEP_KINDS = (
+    [step_admit] * 10
+    + [step_take] * 30
+    + [step_commit] * 70
+    + [step_release] * 8
+    + [step_renew] * 5
+    + [step_wake] * 4
+    + [step_cancel]
+    + [step_again]
+)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_random_interleavings_lose_and_double_nothing(client: redis.Redis, seed: int) -> None:
+    rnd, model = random.Random(seed), Model()
+
+    for _ in range(STEPS):
+        rnd.choice(STEP_KINDS)(client, model, rnd)
+        check(client, model)
+    for _ in range(20_000):
+        step_take(client, model, rnd)
+        step_commit(client, model, rnd)
+        if not model.held and take_nothing(client):
+            break
+
+    check(client, model)
+    assert client.xinfo_groups(KEYS.work(Pool.OCR))[0]["lag"] == 0
+    assert_every_page_once(client, model)
+
+
+def take_nothing(client: redis.Redis) -> bool:
+    return client.xinfo_groups(KEYS.work(Pool.OCR))[0]["lag"] == 0
+
+
+def assert_every_page_once(client: redis.Redis, model: Model) -> None:
+    by_user: dict[str, list[dict]] = {}
+    for task, (user, pages) in model.jobs.items():
+        history = by_user.setdefault(user, events(client, user))
+        mine = [e for e in history if e["task_id"] == task]
+        results = [e for e in mine if e["type"] == "result"]
+        seen = [e["page"] for e in mine if e["type"] == "page"]
+        assert len(results) == 1, f"{task} has {len(results)} results"
+        assert len(seen) == len(set(seen)), f"{task} announced a page twice"
+        if results[0]["status"] in ("ok", "partial"):
+            assert len(seen) == pages, f"{task} lost pages"
+    for history in by_user.values():
+        assert [e["seq"] for e in history] == list(range(1, len(history) + 1))
+        assert len({e["epoch"] for e in history}) == 1
+
+
+def test_a_newcomer_is_served_within_one_chunk_of_a_large_backlog(client: redis.Redis) -> None:
+    for job in range(100):
+        admit(client, "large", f"a{job}", [(n * 4 + 1, n * 4 + 4) for n in range(10)])
+    for _ in range(20):
+        take(client)
+    admit(client, "new", "b", [(1, 4), (5, 8), (9, 12)])
+
+    users = [lease.user for _ in range(6) if (lease := take(client)) is not None]
+
+    assert [users.index("new") + 1, users.count("new")] in ([1, 3], [2, 3])
+
+
+def test_heads_come_before_tails_but_a_tail_waits_for_at_most_32_of_them(client) -> None:
+    admit(client, "u", "first", [(1, 1), (2, 2)])
+    for job in range(40):
+        admit(client, "u", f"later{job}", [(1, 1)])
+
+    order = [lease.task for _ in range(42) if (lease := take(client)) is not None]
+
+    tail = len(order) - 1 - order[::-1].index("first")
+    assert order[0] == "first"
+    assert order[1] == "later0", "the next document's head comes before the first one's tail"
+    assert tail <= 1 + 32
+
+
+def test_users_with_chunks_of_different_sizes_get_the_same_pages(client: redis.Redis) -> None:
+    admit(client, "small", "s", [(n, n) for n in range(1, 201)])
+    admit(client, "big", "b", [(n * 10 + 1, n * 10 + 10) for n in range(20)])
+    served = {"small": 0, "big": 0}
+
+    for _ in range(110):
+        lease = take(client)
+        assert lease is not None
+        served[lease.user] += len(lease.pages)
+
+    assert abs(served["small"] - served["big"]) <= 10

@@ -1,0 +1,66 @@
+"""The ledger's scripts as short functions, for tests that walk through them."""
+
+import json
+from collections.abc import Sequence
+
+import redis
+
+from ocrplus_contract.keys import Keys
+from ocrplus_contract.ledger import Admission, Lease, Ledger, Released, ReleaseReason, run
+from ocrplus_contract.names import Pool, TaskId, UserId
+from ocrplus_contract.records import PageRecord
+from ocrplus_contract.states import PageState, TextSource
+
+LEDGER = Ledger()
+KEYS = Keys()
+
+
+def admit(
+    client: redis.Redis,
+    user: str,
+    task: str,
+    chunks: Sequence[tuple[int, int]],
+    fingerprint: str = "f",
+) -> Admission:
+    call = LEDGER.admit(
+        UserId(user),
+        TaskId(task),
+        fingerprint=fingerprint,
+        chunks=chunks,
+        facts={"name": "a.pdf", "blob": "b", "options": "{}"},
+        submitted_body=json.dumps({"type": "submitted", "task_id": task}),
+        deadline_seconds=600,
+    )
+    return run(client, call)
+
+
+def take(client: redis.Redis, owner: str = "w.0") -> Lease | None:
+    return run(client, LEDGER.take(Pool.OCR, owner))
+
+
+def commit(client: redis.Redis, lease: Lease, page: int, state: PageState = PageState.OK) -> bool:
+    record = PageRecord(page=page, state=state, markdown=f"page {page}", source=TextSource.OCR)
+    call = LEDGER.commit_page(
+        Pool.OCR,
+        lease.permit,
+        page=page,
+        state=state,
+        record=record.pack(),
+        body=record.event_body(lease.task),
+        next_page=page + 1 if page < lease.last else None,
+    )
+    return run(client, call)
+
+
+def finish(client: redis.Redis, lease: Lease) -> bool:
+    return run(client, LEDGER.finish(Pool.OCR, lease.permit))
+
+
+def release(
+    client: redis.Redis, lease: Lease, reason: ReleaseReason = "returned", idle_ms: int = 0
+) -> Released:
+    return run(client, LEDGER.release(Pool.OCR, lease.permit, reason, idle_ms=idle_ms))
+
+
+def events(client: redis.Redis, user: str) -> list[dict]:
+    return [json.loads(f[b"event"]) for _, f in client.xrange(KEYS.stream(UserId(user)))]

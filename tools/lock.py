@@ -1,0 +1,48 @@
+"""Write the pins of each image: `make lock`. pip's own resolver does the work.
+
+Each file of `constraints/` holds what one set of extras resolves to. The gpu file is the engine's
+pins plus Paddle's GPU build, which its own index serves and no resolver finds here.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+SETS: Final[dict[str, str]] = {
+    "gateway": "gateway",
+    "ocr-worker-cpu": "cpu",
+    "ocr-worker-gpu-onnx": "gpu-onnx",
+    "ocr-worker-gpu": "engine",
+    "local": "local",
+    "dev": "dev",
+}
+BY_HAND: Final[dict[str, str]] = {
+    "ocr-worker-gpu": "paddlepaddle-gpu==3.2.2  # why: the newest without the oneDNN crash of "
+    "3.3; from Paddle's own index",
+}
+
+
+def pins(extra: str) -> list[str]:
+    """`name==version` of everything that an extra needs, sorted."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run"]
+    command += ["--ignore-installed", "--report", "-", f"{ROOT}[{extra}]"]
+    report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    found = [(item["metadata"]["name"], item["metadata"]["version"]) for item in report["install"]]
+    return sorted(f"{name.lower()}=={version}" for name, version in found if name != "ocrplus")
+
+
+def main() -> None:
+    for name, extra in SETS.items():
+        lines = [f"# Pins of ocrplus[{extra}] on Python 3.11, Linux x86-64. Made by `make lock`."]
+        if name in BY_HAND:
+            lines.append(BY_HAND[name])
+        path = ROOT / "constraints" / f"{name}.txt"
+        path.write_text("\n".join([*lines, *pins(extra)]) + "\n")
+        print(path.name)
+
+
+if __name__ == "__main__":
+    main()
