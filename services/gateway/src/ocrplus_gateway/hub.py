@@ -128,8 +128,7 @@ class Hub:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Begin to listen."""
-        await self._pubsub.subscribe(self._keys.prefix + "hub")  # so that there is a connection
+        """Begin to listen; a server that is not there yet is waited for."""
         self._spawn(self._listen())
 
     async def stop(self) -> None:
@@ -181,6 +180,8 @@ class Hub:
     async def _listen(self) -> None:
         while True:
             try:
+                if self._pubsub.connection is None:  # listening needs a connection, hence a channel
+                    await self._pubsub.subscribe(self._keys.prefix + "hub")
                 message = await self._pubsub.get_message(timeout=5)
                 if message is not None:
                     self._take(message)

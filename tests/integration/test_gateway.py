@@ -1,0 +1,345 @@
+"""A real gateway on a real server, by independent clients; the test plays the worker."""
+
+import asyncio
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import gateway_process
+import httpx
+import pytest
+import redis
+import redis_server
+import websockets
+from documents import text_document
+from gateway_process import Gateway, play_worker
+
+from ocrplus_local.broker import free_port
+
+PDF = text_document(2)
+OTHER = text_document(1, seed=5)
+
+
+@pytest.fixture(scope="module")
+def blobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("blobs")
+
+
+@pytest.fixture(scope="module")
+def gateway(valkey: redis_server.Server, blobs: Path) -> Iterator[Gateway]:
+    with gateway_process.gateway(
+        valkey.url, blobs, OCRPLUS_MAX_PDF_BYTES="300000", OCRPLUS_MAX_PAGES="20"
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def store(valkey: redis_server.Server) -> Iterator[redis.Redis]:
+    with valkey.client as client:
+        client.flushall()
+        yield client
+
+
+def frame(task: str, pdf: bytes = PDF) -> str:
+    return json.dumps({"task_id": task, "pdf_file": base64.b64encode(pdf).decode()})
+
+
+async def receive(socket: websockets.ClientConnection, seconds: float = 10) -> dict:
+    async with asyncio.timeout(seconds):
+        return json.loads(await socket.recv())
+
+
+async def nothing_comes(socket: websockets.ClientConnection, seconds: float = 0.4) -> bool:
+    try:
+        await receive(socket, seconds)
+    except TimeoutError:
+        return True
+    return False
+
+
+async def test_the_original_transcript_key_for_key(gateway: Gateway, store: redis.Redis) -> None:
+    async with websockets.connect(gateway.ws + "golden") as socket:
+        await socket.send(frame("task-001"))
+        submitted = await receive(socket)
+        await asyncio.to_thread(play_worker, store)
+        result = await receive(socket)
+
+    assert submitted == {"task_id": "task-001", "status": "submitted"}
+    assert set(result) == {"task_id", "result"}
+    assert list(result["result"]) == ["filename", "elapsed_time", "markdown"]
+    assert result["result"]["filename"] == "task-001.pdf"
+    assert result["result"]["elapsed_time"].endswith("s")
+    assert float(result["result"]["elapsed_time"][:-1]) >= 0
+    assert result["result"]["markdown"] == [
+        {"page": 1, "markdown": "page 1"},
+        {"page": 2, "markdown": "page 2"},
+    ]
+
+
+async def test_a_client_that_comes_back_gets_what_it_missed_and_nothing_twice(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    async with websockets.connect(gateway.ws + "back") as socket:
+        await socket.send(frame("t1"))
+        assert (await receive(socket))["status"] == "submitted"
+        await asyncio.sleep(0.1)
+    await asyncio.to_thread(play_worker, store)
+
+    async with websockets.connect(gateway.ws + "back") as socket:
+        missed = await receive(socket)
+        await asyncio.sleep(0.1)
+    async with websockets.connect(gateway.ws + "back") as socket:
+        assert await nothing_comes(socket)
+
+    assert missed["task_id"] == "t1" and "result" in missed
+
+
+async def test_another_gateway_delivers_too(
+    gateway: Gateway, store: redis.Redis, valkey: redis_server.Server, blobs: Path
+) -> None:
+    with gateway_process.gateway(valkey.url, blobs) as second:
+        async with (
+            websockets.connect(gateway.ws + "both") as here,
+            websockets.connect(second.ws + "both") as there,
+        ):
+            await here.send(frame("t1"))
+            assert await receive(here) == await receive(there)
+            await asyncio.to_thread(play_worker, store)
+            assert await receive(here) == await receive(there)
+
+
+async def test_a_client_that_reads_nothing_confirms_nothing(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    # A raw socket that completes the handshake and then never answers a ping.
+    host, port = gateway.http.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    key = base64.b64encode(b"0123456789abcdef").decode()
+    writer.write(
+        f"GET /ws/deaf HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    async with httpx.AsyncClient(base_url=gateway.http) as http:
+        await http.post("/v1/tasks", params={"user": "deaf", "task_id": "t"}, content=PDF)
+    await asyncio.sleep(0.5)
+    writer.close()
+
+    assert store.hget("stream:last_id", "deaf") is None
+    async with websockets.connect(gateway.ws + "deaf") as socket:
+        assert await receive(socket) == {"task_id": "t", "status": "submitted"}
+
+
+async def test_a_repeated_submission_is_answered_with_the_same_job(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    async with websockets.connect(gateway.ws + "again") as socket:
+        await socket.send(frame("t"))
+        await receive(socket)
+        await asyncio.to_thread(play_worker, store)
+        first = await receive(socket)
+        await socket.send(frame("t"))
+        assert await receive(socket) == {"task_id": "t", "status": "submitted"}
+        assert await receive(socket) == first
+        await socket.send(frame("t", OTHER))
+        refused = await receive(socket)
+
+    assert refused["error"]["code"] == "conflict"
+    assert store.xinfo_groups("work:ocr")[0]["lag"] == 0
+
+
+BAD_FRAMES = {
+    "not JSON": ("{", None, "bad_json"),
+    "no object": ("[1]", None, "bad_message"),
+    "number as id": ('{"task_id": 5, "pdf_file": ""}', None, "bad_message"),
+    "id with key characters": ('{"task_id": "a:b*", "pdf_file": ""}', None, "bad_message"),
+    "id with a newline": ('{"task_id": "a\\n", "pdf_file": ""}', None, "bad_message"),
+    "no document": ('{"task_id": "x1"}', "x1", "bad_message"),
+    "document of a wrong type": ('{"task_id": "x2", "pdf_file": 7}', "x2", "bad_message"),
+    "no base64": ('{"task_id": "x3", "pdf_file": "%%%"}', "x3", "bad_message"),
+    "empty document": ('{"task_id": "x4", "pdf_file": ""}', "x4", "pdf_invalid"),
+    "not a PDF": (frame("x5", b"MZ not a PDF at all"), "x5", "pdf_invalid"),
+    "truncated": (frame("x6", PDF[: len(PDF) // 3]), "x6", "pdf_invalid"),
+    "too many pages": (frame("x7", text_document(21)), "x7", "pdf_too_many_pages"),
+    "deep nesting": ("[" * 100_000, None, "bad_json"),
+}
+
+
+async def test_bad_frames_get_an_error_and_the_connection_lives(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    for text, task, code in BAD_FRAMES.values():
+        async with websockets.connect(gateway.ws + "bad", max_size=None) as socket:
+            await socket.send(text)
+            message = await receive(socket)
+            assert (message["task_id"], message["status"]) == (task, "failed"), text[:80]
+            assert message["error"]["code"] == code, text[:80]
+            assert message["error"]["message"] and message["error"]["retryable"] is False
+            await socket.send("{")
+            assert (await receive(socket))["error"]["code"] == "bad_json"
+    async with websockets.connect(gateway.ws + "good") as socket:
+        await socket.send(frame("fine"))
+        assert (await receive(socket))["status"] == "submitted"
+
+
+async def test_an_oversize_frame_closes_with_1009(gateway: Gateway) -> None:
+    async with websockets.connect(gateway.ws + "big", max_size=None) as socket:
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            await socket.send("x" * 500_000)
+            await receive(socket)
+
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
+
+
+async def test_a_document_above_the_limit_is_too_large(gateway: Gateway) -> None:
+    async with httpx.AsyncClient(base_url=gateway.http) as http:
+        raw = await http.post("/v1/tasks", content=b"%PDF-" + b"0" * 300_001)
+        form = await http.post("/v1/tasks", files={"file": b"%PDF-" + b"0" * 300_001})
+    async with websockets.connect(gateway.ws + "big", max_size=None) as socket:
+        await socket.send(frame("t", b"0" * 300_100))
+        message = await receive(socket)
+
+    assert (raw.status_code, raw.json()["error"]["code"]) == (413, "too_large")
+    assert (form.status_code, form.json()["error"]["code"]) == (413, "too_large")
+    assert message["error"]["code"] == "too_large"
+
+
+async def test_twenty_bad_messages_close_the_connection(gateway: Gateway) -> None:
+    async with websockets.connect(gateway.ws + "flood") as socket:
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            for _ in range(30):
+                await socket.send("{")
+                await receive(socket)
+
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 4429
+
+
+async def test_http_from_submission_to_deletion(gateway: Gateway, store: redis.Redis) -> None:
+    query = {"user": "web", "task_id": "h1"}
+    async with httpx.AsyncClient(base_url=gateway.http, params={"user": "web"}) as http:
+        accepted = await http.post("/v1/tasks", params=query, files={"file": ("a.pdf", PDF)})
+        waiting = await http.get("/v1/tasks/h1")
+        early = await http.get("/v1/tasks/h1/result")
+        await asyncio.to_thread(play_worker, store)
+        done = await http.get("/v1/tasks/h1")
+        result = await http.get("/v1/tasks/h1/result")
+        markdown = await http.get("/v1/tasks/h1/result.md")
+        page = await http.get("/v1/tasks/h1/pages/2")
+        others = await http.get("/v1/tasks/h1", params={"user": "somebody"})
+        deleted = await http.delete("/v1/tasks/h1")
+        after = await http.get("/v1/tasks/h1")
+
+    assert accepted.status_code == 202
+    assert accepted.json() == {
+        "task_id": "h1",
+        "status": "submitted",
+        "pages_total": 2,
+        "duplicate": False,
+    }
+    assert (waiting.json()["status"], early.status_code) == ("queued", 202)
+    assert (done.json()["status"], done.json()["pages_done"]) == ("ok", 2)
+    assert result.json()["result"]["markdown"][1] == {"page": 2, "markdown": "page 2"}
+    assert markdown.text == "<!-- page 1 -->\n\npage 1\n\n<!-- page 2 -->\n\npage 2\n"
+    assert markdown.headers["content-type"] == "text/markdown; charset=utf-8"
+    assert page.json()["markdown"] == "page 2"
+    assert others.status_code == 404, "what is another's does not exist"
+    assert (deleted.status_code, after.status_code) == (204, 404)
+    assert after.json()["error"]["code"] == "not_found"
+
+
+async def test_waiting_answers_with_the_result_in_one_call(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    async with httpx.AsyncClient(base_url=gateway.http, timeout=20) as http:
+        call = asyncio.create_task(
+            http.post("/v1/tasks", params={"task_id": "w1", "wait": "15"}, content=PDF)
+        )
+        while store.exists("job:local:w1") == 0:
+            await asyncio.sleep(0.02)
+        await asyncio.to_thread(play_worker, store)
+        answer = await call
+        in_vain = await http.post(
+            "/v1/tasks", params={"task_id": "w2", "wait": "0.2"}, content=OTHER
+        )
+
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "ok" and answer.json()["failed_pages"] == []
+    assert len(answer.json()["result"]["markdown"]) == 2
+    assert (in_vain.status_code, in_vain.json()["status"]) == (202, "submitted")
+
+
+BAD_REQUESTS = {
+    "unknown option": ({"colour": "red"}, 400, "bad_message"),
+    "page range": ({"pages": "9-1"}, 400, "bad_message"),
+    "pages the document lacks": ({"pages": "7"}, 422, "pdf_empty"),
+    "user id": ({"user": "a b"}, 400, "bad_message"),
+    "task id": ({"task_id": "../x"}, 400, "bad_message"),
+    "wait": ({"wait": "long"}, 400, "bad_message"),
+}
+
+
+async def test_bad_requests_have_one_shape_of_error(gateway: Gateway) -> None:
+    async with httpx.AsyncClient(base_url=gateway.http) as http:
+        for query, status, code in BAD_REQUESTS.values():
+            answer = await http.post("/v1/tasks", params=query, content=PDF)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), query
+        for path in ("/v1/nothing", "/v1/tasks/none", "/v1/tasks/a%3Ab", "/v1/tasks/x/figures/y"):
+            answer = await http.get(path)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found"), path
+
+
+async def test_a_page_range_reads_only_those_pages(gateway: Gateway, store: redis.Redis) -> None:
+    async with httpx.AsyncClient(base_url=gateway.http) as http:
+        query = {"task_id": "range", "pages": "2,4-5"}
+        await http.post("/v1/tasks", params=query, content=text_document(6))
+        await asyncio.to_thread(play_worker, store)
+        result = (await http.get("/v1/tasks/range/result")).json()
+
+    assert [page["page"] for page in result["result"]["markdown"]] == [2, 4, 5]
+
+
+async def test_the_reconciler_rings_for_work_whose_doorbell_was_lost(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    async with httpx.AsyncClient(base_url=gateway.http) as http:
+        await http.post("/v1/tasks", params={"task_id": "bell"}, content=PDF)
+        assert store.llen("ocr") == 1
+        store.delete("ocr")
+        async with asyncio.timeout(15):
+            while store.llen("ocr") == 0:
+                await asyncio.sleep(0.1)
+
+    assert store.llen("ocr") == 1
+
+
+async def test_readiness_and_metrics(gateway: Gateway, tmp_path: Path) -> None:
+    async with httpx.AsyncClient() as http:
+        ready = (await http.get(gateway.http + "/readyz")).json()
+        metrics = (await http.get(gateway.metrics)).text
+    nobody = f"redis://127.0.0.1:{free_port()}/0"
+    with gateway_process.gateway(nobody, tmp_path, OCRPLUS_LOG_LEVEL="error") as lost:
+        async with httpx.AsyncClient(timeout=30) as http:
+            answer = await http.get(lost.http + "/readyz")
+
+    assert ready["ready"] is True
+    assert 'ocrplus_queue_waiting_chunks{pool="ocr"}' in metrics
+    assert answer.status_code == 503
+    assert "redis" in answer.json()["problems"]
+
+
+def test_nobody_else_is_let_in_without_being_asked_for_by_name() -> None:
+    environment = {**os.environ, "OCRPLUS_HOST": "0.0.0.0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "ocrplus_gateway"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    assert done.returncode == 2
+    assert "OCRPLUS_AUTH__MODE" in done.stderr
