@@ -6,7 +6,30 @@ import random
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
-_WORDS = ["harbour", "signal", "ledger", "meadow", "engine", "granite", "lantern", "copper", "archive", "river", "station", "window", "summer", "method", "pattern", "valley", "record", "number", "winter", "market", "bridge", "garden"]
+_WORDS = [
+    "harbour",
+    "signal",
+    "ledger",
+    "meadow",
+    "engine",
+    "granite",
+    "lantern",
+    "copper",
+    "archive",
+    "river",
+    "station",
+    "window",
+    "summer",
+    "method",
+    "pattern",
+    "valley",
+    "record",
+    "number",
+    "winter",
+    "market",
+    "bridge",
+    "garden",
+]
 
 
 def text_document(pages: int, seed: int = 1) -> bytes:

@@ -1,8 +1,8 @@
 """Make the sample PDFs beside this file; the same bytes every time.
 
-    python examples/samples/make_samples.py --font /usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf
+    python examples/samples/make_samples.py --font DroidSansFallbackFull.ttf
 
-The font (Debian's fonts-droid-fallback, Apache-2.0) is embedded as a subset of the characters used.
+The font (Debian's fonts-droid-fallback, Apache-2.0) is embedded, only the characters used.
 Text and drawings are this project's own.
 """
 
@@ -72,11 +72,12 @@ def lines(canvas: Canvas, texts: tuple[str, ...], y: float, font: str, size: flo
 
 def table(canvas: Canvas, rows: tuple[tuple[str, ...], ...], y: float, font: str) -> float:
     """Draw a ruled table; where the next block may begin."""
-    canvas.setFont(font, 10)
     width = 450 / len(rows[0])
     for row in rows:
         for column, text in enumerate(row):
             canvas.rect(72 + column * width, y - 6, width, 20)
+            # The CJK font has no Latin glyphs.
+            canvas.setFont("Helvetica" if text.isascii() else font, 10)
             canvas.drawString(78 + column * width, y, text)
         y -= 20
     return y - 16

@@ -43,6 +43,8 @@ class Stack:
         self._options = options
         self._say = say
         self._folder = Path(tempfile.mkdtemp(prefix="ocrplus-"))
+        self._temporary = self._folder / "tmp"
+        self._temporary.mkdir()
         self._broker: Child | None = None
         self._gateway: Child | None = None
         self._workers: list[Child] = []
@@ -120,6 +122,7 @@ class Stack:
         return {
             **os.environ,
             "PYTHONSAFEPATH": "1",
+            "TMPDIR": str(self._temporary),  # a killed child's files go with ours
             "OCRPLUS_REDIS_URL": self.redis_url,
             "OCRPLUS_BLOB_URL": os.environ.get("OCRPLUS_BLOB_URL", blobs),
             "OCRPLUS_METRICS_PORT": os.environ.get("OCRPLUS_METRICS_PORT", "0"),
