@@ -136,7 +136,7 @@ class Ledger:
             fingerprint,
             deadline_seconds,
             submitted_body,
-            json.dumps(dict(facts)),
+            json.dumps({name: _encodable(value) for name, value in facts.items()}),
             json.dumps([list(chunk) for chunk in chunks]),
         )
 
@@ -217,6 +217,11 @@ class Ledger:
     def confirm(self, user: UserId, stream_id: str) -> Call[bool]:
         """Move a user's confirmed position forward; False when it was there already."""
         return self._call("confirm", lambda reply: bool(reply), user, stream_id)
+
+
+def _encodable(text: str) -> str:
+    """Half a surrogate pair, as a client's JSON may hold, becomes "?": Redis takes UTF-8 only."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _admission(reply: Any) -> Admission:

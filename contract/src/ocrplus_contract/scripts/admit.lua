@@ -20,20 +20,22 @@ local pages = 0
 for _, chunk in ipairs(chunks) do
     pages = pages + chunk[2] - chunk[1] + 1
 end
+local turn = redis.call('HINCRBY', load, 'turn', 1)
 redis.call('HSET', job, 'fingerprint', fingerprint, 'state', 'queued', 'pages_total', pages,
-    'pages_done', 0, 'failed_pages', '', 'error', '', 'created_at', string.format('%.3f', at))
+    'pages_done', 0, 'failed_pages', '', 'error', '', 'created_at', string.format('%.3f', at),
+    'turn', turn)
 for name, value in pairs(fields) do
     redis.call('HSET', job, name, value)
 end
 -- An open job outlives its deadline, so that the reconciler can still end it with an event.
-local keep = tonumber(ARGV[7]) + TTL
-redis.call('EXPIRE', job, keep)
+local life = tonumber(ARGV[7]) + TTL
+redis.call('EXPIRE', job, life)
+redis.call('ZREMRANGEBYSCORE', key('jobs', user), '-inf', string.format('(%.3f', at - life))
 redis.call('ZADD', key('jobs', user), at, task)
-redis.call('EXPIRE', key('jobs', user), keep)
+keep(key('jobs', user), life)
 redis.call('ZADD', key('jobs:open'), at + tonumber(ARGV[7]), user .. ':' .. task)
 
 -- First chunks of documents come before tails; a tail lets the heads of at most 32 later ones pass.
-local turn = redis.call('HINCRBY', load, 'turn', 1)
 for i, chunk in ipairs(chunks) do
     local score = i == 1 and turn or turn + 32 + i / 1e4
     put_waiting(pool, user, chunk_name(task, chunk[1], chunk[2]), string.format('%.4f', score))

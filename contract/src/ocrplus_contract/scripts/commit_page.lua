@@ -1,5 +1,5 @@
 -- commit_page: write one page's result, tell the user, name the next page in hand.
--- include: keys events jobs leases
+-- include: keys events jobs
 -- ARGV   prefix ttl pool permit page state record page_body next_page ('' at the chunk's end)
 -- RESULT 'committed' | 'double' (was there already) | 'closed' (job has ended) | 'lost' (fenced)
 -- INVARIANT a page is written once, and only by the holder of its chunk; the last one ends the job.
@@ -13,13 +13,14 @@ if page < lease.first or page > lease.last then
     return redis.error_reply('ERR page ' .. page .. ' is not of this chunk')
 end
 redis.call('XCLAIM', key('work', pool), 'workers', 'worker', 0, permit, 'JUSTID')
-lease.page, lease.since = tonumber(ARGV[9]) or 0, now()
-redis.call('HSET', key('lease', pool), permit, cjson.encode(lease))
-if not still_open(lease) then
+if not is_open(lease.user, lease.task, lease.turn) then
     return 'closed'
 end
-if not put_page(lease.user, lease.task, ARGV[5], ARGV[6], ARGV[7], ARGV[8]) then
-    return 'double'
+local written = put_page(lease.user, lease.task, ARGV[5], ARGV[6], ARGV[7], ARGV[8])
+if written then
+    lease.left = lease.left - 1
+    redis.call('HINCRBY', key('load', pool), 'inflight', -1)
 end
-redis.call('HINCRBY', key('load', pool), 'inflight', -1)
-return 'committed'
+lease.page, lease.since = tonumber(ARGV[9]) or 0, now()
+redis.call('HSET', key('lease', pool), permit, cjson.encode(lease))
+return written and 'committed' or 'double'

@@ -1,5 +1,5 @@
 -- finish: the chunk is done (or its job has ended): give the permit back.
--- include: keys events permits jobs leases
+-- include: keys events permits jobs
 -- ARGV   prefix ttl pool permit
 -- RESULT 'finished' | 'lost' (fenced) | 'unfinished' (pages are missing: release instead)
 -- INVARIANT a permit leaves only when none of its pages is owed any more.
@@ -9,11 +9,11 @@ if not raw then
     return 'lost'
 end
 local lease = cjson.decode(raw)
-local left = #uncommitted(lease)
-if left > 0 and still_open(lease) then
+if lease.left > 0 and is_open(lease.user, lease.task, lease.turn) then
     return 'unfinished'
 end
 redis.call('HDEL', key('lease', pool), permit)
-redis.call('HINCRBY', key('load', pool), 'inflight', 0 - left) -- Lua's -0 is no integer to Redis
+-- 0 - x and not -x: Lua's -0 is no integer to Redis
+redis.call('HINCRBY', key('load', pool), 'inflight', 0 - lease.left)
 drop_permits(pool, {permit})
 return 'finished'

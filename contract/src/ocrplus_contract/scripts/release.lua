@@ -19,32 +19,32 @@ if reason == 'expired' then
 end
 local lease = cjson.decode(raw)
 local user, task, job = lease.user, lease.task, key('job', lease.user, lease.task)
-local owed = uncommitted(lease)
 redis.call('HDEL', key('lease', pool), permit)
-redis.call('HINCRBY', key('load', pool), 'inflight', 0 - #owed) -- Lua's -0 is no integer to Redis
+-- 0 - x and not -x: Lua's -0 is no integer to Redis
+redis.call('HINCRBY', key('load', pool), 'inflight', 0 - lease.left)
 drop_permits(pool, {permit})
 if reason == 'expired' then
     redis.call('HINCRBY', key('load', pool), 'expired', 1)
 end
-if #owed == 0 or not still_open(lease) then
+if lease.left == 0 or not is_open(user, task, lease.turn) then
     return {1, 0, 0}
 end
 
-local suspect, deaths = 0, 0
-if reason ~= 'returned' then
-    for _, page in ipairs(owed) do
-        if page == lease.page then
-            suspect = page
-            deaths = redis.call('HINCRBY', job, 'deaths:' .. page, 1)
-        end
+local owed, suspect, deaths = uncommitted(lease), 0, {}
+for _, page in ipairs(owed) do
+    if page == lease.page and reason ~= 'returned' then
+        suspect = page
+        redis.call('HINCRBY', job, 'deaths:' .. page, 1)
     end
+    deaths[page] = tonumber(redis.call('HGET', job, 'deaths:' .. page) or 0)
 end
+local poison = suspect > 0 and deaths[suspect] >= tonumber(ARGV[7])
 
--- Runs of consecutive pages owed; the suspect page stands alone from its second death on.
+-- Runs of consecutive pages owed; a suspect page stands alone from its second death on.
 local runs, permits = {}, 0
 for _, page in ipairs(owed) do
     local run = runs[#runs]
-    local alone = page == suspect and deaths >= 2
+    local alone = deaths[page] >= 2 or (poison and page == suspect)
     if run and run.last == page - 1 and not alone and not run.alone then
         run.last = page
     else
@@ -52,14 +52,14 @@ for _, page in ipairs(owed) do
     end
 end
 for _, run in ipairs(runs) do
-    if not (run.alone and deaths >= tonumber(ARGV[7])) then
+    if not (poison and run.first == suspect) then
         put_waiting(pool, user, chunk_name(task, run.first, run.last), run.alone and SUSPECT or FRONT)
         redis.call('HINCRBY', key('load', pool), 'waiting', run.last - run.first + 1)
         permits = permits + 1
     end
 end
 add_permits(pool, permits)
-if suspect > 0 and deaths >= tonumber(ARGV[7]) then
+if poison then
     put_page(user, task, tostring(suspect), 'failed',
         '{"page":' .. suspect .. ',"state":"failed","markdown":"","source":null,"error":"page_poison"}',
         '{"type":"page","task_id":"' .. task .. '","page":' .. suspect

@@ -1,5 +1,5 @@
 -- renew: the owner of a permit is alive: its lease starts anew.
--- include: keys jobs events leases
+-- include: keys jobs events
 -- ARGV   prefix ttl pool permit
 -- RESULT 'held' | 'closed' (the job has ended: stop) | 'lost' (released: stop, commit nothing)
 -- INVARIANT a released permit never comes back.
@@ -10,4 +10,4 @@ if not raw then
 end
 redis.call('XCLAIM', key('work', pool), 'workers', 'worker', 0, permit, 'JUSTID')
 local lease = cjson.decode(raw)
-return still_open(lease) and 'held' or 'closed'
+return is_open(lease.user, lease.task, lease.turn) and 'held' or 'closed'

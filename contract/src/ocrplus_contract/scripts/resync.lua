@@ -1,5 +1,5 @@
 -- resync: count waiting and in-flight pages anew, and forget arrivals older than the window.
--- include: keys events waiting jobs leases
+-- include: keys waiting
 -- ARGV   prefix ttl pool window_seconds
 -- RESULT {waiting pages off by, in-flight pages off by}: 0, 0 unless a counter had drifted
 -- INVARIANT load:{pool} equals what the ledger holds.
@@ -12,7 +12,7 @@ for _, user in ipairs(redis.call('ZRANGE', key('waiting', pool), 0, -1)) do
     end
 end
 for _, raw in ipairs(redis.call('HVALS', key('lease', pool))) do
-    inflight = inflight + #uncommitted(cjson.decode(raw))
+    inflight = inflight + cjson.decode(raw).left
 end
 local was = redis.call('HMGET', load, 'waiting', 'inflight')
 redis.call('HSET', load, 'waiting', waiting, 'inflight', inflight)

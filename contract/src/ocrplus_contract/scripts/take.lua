@@ -23,14 +23,13 @@ while true do
         redis.call('HINCRBY', key('load', pool), 'waiting', -pages)
         if is_open(user, task) then
             local job, at = key('job', user, task), now()
+            local facts = redis.call('HMGET', job, 'blob', 'options', 'deaths:' .. first, 'turn')
             redis.call('HINCRBY', key('load', pool), 'inflight', pages)
             redis.call('HSET', key('lease', pool), permit, cjson.encode({
                 user = user, task = task, first = first, last = last, owner = owner,
-                job = redis.call('HGET', job, 'created_at'),
-                page = first, since = at, taken = at}))
+                page = first, since = at, taken = at, left = pages, turn = facts[4]}))
             redis.call('HSET', job, 'state', 'running')
             redis.call('HSETNX', job, 'started_at', string.format('%.3f', at))
-            local facts = redis.call('HMGET', job, 'blob', 'options', 'deaths:' .. first)
             return {permit, user, task, first, last, facts[1] or '', facts[2] or '{}', facts[3] or '0'}
         end
         drop_permits(pool, {permit}) -- its job has ended meanwhile

@@ -1,7 +1,9 @@
 -- jobs: the state of one document and the end of it. Needs keys, events.
-local function is_open(user, task)
-    local state = redis.call('HGET', key('job', user, task), 'state')
-    return state == 'queued' or state == 'running'
+-- turn: the admission a lease was taken from (nil: any). A task_id that was forgotten may stand for
+-- another document by now, to which an old worker must not add its pages.
+local function is_open(user, task, turn)
+    local fields = redis.call('HMGET', key('job', user, task), 'state', 'turn')
+    return (fields[1] == 'queued' or fields[1] == 'running') and (not turn or turn == fields[2])
 end
 
 local function json_or_null(text)
@@ -20,11 +22,11 @@ local function close_job(user, task, state, error_code)
     redis.call('ZREM', key('jobs:open'), user .. ':' .. task)
     redis.call('EXPIRE', job, TTL)
     redis.call('EXPIRE', job .. ':pages', TTL)
-    redis.call('EXPIRE', key('jobs', user), TTL)
+    keep(key('jobs', user), TTL)
     emit(user, '{"type":"result","task_id":"' .. task .. '","status":"' .. state
         .. '","captions":"off","pages":' .. fields[2] .. ',"failed_pages":[' .. (fields[3] or '')
         .. '],"error":' .. json_or_null(error_code)
-        .. ',"elapsed_seconds":' .. string.format('%.2f', at - tonumber(fields[1]))
+        .. ',"elapsed_seconds":' .. string.format('%.2f', math.max(0, at - tonumber(fields[1])))
         .. ',"url":"/v1/tasks/' .. task .. '/result","expires_at":' .. string.format('%.0f', at + TTL) .. '}')
 end
 
@@ -35,6 +37,9 @@ local function put_page(user, task, page, state, record, body)
         return false
     end
     local done = redis.call('HINCRBY', job, 'pages_done', 1)
+    if done == 1 then -- or the pages of a job that nobody ends would stay for ever
+        redis.call('PEXPIREAT', job .. ':pages', redis.call('PEXPIRETIME', job))
+    end
     if state == 'failed' then
         local failed = redis.call('HGET', job, 'failed_pages')
         redis.call('HSET', job, 'failed_pages', (failed and failed ~= '') and (failed .. ',' .. page) or page)

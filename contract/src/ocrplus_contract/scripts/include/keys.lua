@@ -6,6 +6,13 @@ local function key(...)
     return PREFIX .. table.concat({...}, ':')
 end
 
+-- Keeps a key for `seconds` more at least: one that jobs share may be needed longer by another.
+local function keep(name, seconds)
+    if redis.call('TTL', name) < seconds then
+        redis.call('EXPIRE', name, seconds)
+    end
+end
+
 -- Seconds by the server's clock: workers' clocks may disagree, this one cannot.
 local function now()
     local t = redis.call('TIME')

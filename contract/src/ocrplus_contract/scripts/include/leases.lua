@@ -1,4 +1,5 @@
--- leases: whether a taken chunk's job still runs, and what it owes. Needs keys, jobs.
+-- leases: the pages that a taken chunk still owes, while its job is open. Needs keys.
+-- How many they are stands in the lease (left): a forgotten job has no pages to count by.
 local function uncommitted(lease)
     local pages = {}
     for page = lease.first, lease.last do
@@ -7,10 +8,4 @@ local function uncommitted(lease)
         end
     end
     return pages
-end
-
--- The job that the chunk was taken for is open: one deleted and admitted anew is another.
-local function still_open(lease)
-    return is_open(lease.user, lease.task)
-        and redis.call('HGET', key('job', lease.user, lease.task), 'created_at') == lease.job
 end

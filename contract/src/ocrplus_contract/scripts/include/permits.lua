@@ -27,21 +27,24 @@ local function claim_permits(pool, count)
     return ids
 end
 
+local function last_delivered(work)
+    for _, info in ipairs(redis.call('XINFO', 'GROUPS', work)) do -- somebody may watch by a group too
+        local group = {}
+        for i = 1, #info, 2 do
+            group[info[i]] = info[i + 1]
+        end
+        if group['name'] == GROUP then
+            return group['last-delivered-id']
+        end
+    end
+end
+
 local function drop_permits(pool, ids)
     local work = key('work', pool)
     for _, id in ipairs(ids) do
         redis.call('XACK', work, GROUP, id)
     end
-    local pending, keep = redis.call('XPENDING', work, GROUP), nil
-    if pending[1] > 0 then
-        keep = pending[2]
-    else
-        local info = redis.call('XINFO', 'GROUPS', work)[1]
-        for i = 1, #info, 2 do
-            if info[i] == 'last-delivered-id' then
-                keep = info[i + 1]
-            end
-        end
-    end
-    redis.call('XTRIM', work, 'MINID', keep)
+    local pending = redis.call('XPENDING', work, GROUP)
+    local oldest = pending[1] > 0 and pending[2] or last_delivered(work)
+    redis.call('XTRIM', work, 'MINID', oldest)
 end
