@@ -47,7 +47,7 @@ def busy_engine(running: Service, task: str) -> tuple[str, int]:
 
 def held_by(running: Service, worker_id: str) -> set[bytes]:
     """Permits that the ledger says a worker holds."""
-    leases = running.client.hgetall("lease:ocr")
+    leases: Any = running.client.hgetall("lease:ocr")  # bytes to bytes
     return {permit for permit, raw in leases.items() if json.loads(raw)["owner"] == worker_id}
 
 
@@ -94,7 +94,8 @@ async def strike(running: Service, fault: str, round_: int) -> dict[str, Any]:
             os.kill(pid, signal.SIGCONT)
         status = await _wait_for_end(http, task)
         found = (await http.get(f"/v1/tasks/{task}/result", params={"user": "faults"})).json()
-    events = [json.loads(f[b"event"]) for _, f in running.client.xrange("stream:task:faults")]
+    history: Any = running.client.xrange("stream:task:faults")  # bytes
+    events = [json.loads(fields[b"event"]) for _, fields in history]
     seen = [e["page"] for e in events if e["task_id"] == task and e["type"] == "page"]
     markdown = found["result"]["markdown"]
     return {

@@ -20,6 +20,7 @@ from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import Pool
 from ocrplus_contract.records import WorkerRecord
 from ocrplus_contract.states import WorkerState
+from ocrplus_local.supervise import die_with_parent
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,13 @@ def service(*, workers: int = 1, env: dict[str, str] | None = None) -> Iterator[
     command = [sys.executable, "-m", "ocrplus_local", "serve", "--port", "0"]
     command += ["--workers", str(workers)]
     environment = {**os.environ, **(env or {})}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=die_with_parent,
+    ) as child:
         assert child.stdout is not None
         try:
             ready: dict[str, Any] = {}

@@ -29,7 +29,8 @@ async def page_times(running: Service, user: str, task: str, pdf: bytes) -> dict
     submitted = time.monotonic()
     position, pages, result = "0", [], None
     while result is None:
-        for _, entries in client.xread({f"stream:task:{user}": position}, block=1000) or []:
+        read: Any = client.xread({f"stream:task:{user}": position}, block=1000)  # bytes
+        for _, entries in read or []:
             for entry_id, fields in entries:
                 position = entry_id
                 event = json.loads(fields[b"event"])
@@ -40,14 +41,18 @@ async def page_times(running: Service, user: str, task: str, pdf: bytes) -> dict
     return {"pages": pages, "total": time.monotonic() - submitted, "status": result["status"]}
 
 
+def _page_times(running: Service, user: str, task: str, pdf: bytes) -> dict[str, Any]:
+    return asyncio.run(page_times(running, user, task, pdf))
+
+
 def first_page() -> dict[str, Any]:
     """Share of a 60-page document's time after which its first page is there."""
     shares = []
     with service() as running:
-        asyncio.run(page_times(running, "bench", "warm", text_document(2, seed=9)))
+        _page_times(running, "bench", "warm", text_document(2, seed=9))
         for round_ in range(3):
             pdf = text_document(60, seed=round_)
-            times = asyncio.run(page_times(running, "bench", f"first{round_}", pdf))
+            times = _page_times(running, "bench", f"first{round_}", pdf)
             assert times["status"] == "ok" and len(times["pages"]) == 60, times
             shares.append(times["pages"][0] / times["total"])
     return {"first_page_share": {"median": statistics.median(shares), "max": max(shares)}}
@@ -59,10 +64,10 @@ def two_workers() -> dict[str, Any]:
     for count in (1, 2):
         with service(workers=count, env=ONE_THREAD) as running:
             # Each worker reads a few pages first: the arms compare warm engines.
-            asyncio.run(page_times(running, "bench", "warm", text_document(32, seed=99)))
+            _page_times(running, "bench", "warm", text_document(32, seed=99))
             for round_ in range(3):
                 pdf = text_document(64, seed=round_)
-                times = asyncio.run(page_times(running, "bench", f"two{count}{round_}", pdf))
+                times = _page_times(running, "bench", f"two{count}{round_}", pdf)
                 assert times["status"] == "ok", times
                 seconds[count].append(times["total"])
     one, two = statistics.median(seconds[1]), statistics.median(seconds[2])
@@ -81,19 +86,13 @@ def fairness() -> dict[str, Any]:
 
 
 async def _beside_a_large_job(running: Service) -> tuple[list[float], list[float]]:
-    large = asyncio.create_task(
-        asyncio.to_thread(
-            lambda: asyncio.run(page_times(running, "large", "big", text_document(200, seed=1)))
-        )
-    )
+    pdf = text_document(200, seed=1)
+    large = asyncio.create_task(asyncio.to_thread(_page_times, running, "large", "big", pdf))
     await asyncio.sleep(3)
     waits = []
     for round_ in range(4):
-        times = await asyncio.to_thread(
-            lambda n=round_: asyncio.run(
-                page_times(running, "small", f"s{n}", text_document(1, seed=n + 50))
-            )
-        )
+        pdf = text_document(1, seed=round_ + 50)
+        times = await asyncio.to_thread(_page_times, running, "small", f"s{round_}", pdf)
         waits.append(times["pages"][0])
         await asyncio.sleep(2)
     pages = (await large)["pages"]

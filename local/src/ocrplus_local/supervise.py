@@ -27,7 +27,8 @@ class ChildFailed(Exception):
     """A child ended that should have stayed; the message shows the end of its log."""
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Ask the kernel to end this process with its parent; run between fork and exec."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -58,7 +59,7 @@ class Child:
                 stderr=stderr,
                 text=True,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         finally:
             if stderr is not None:
