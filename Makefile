@@ -57,7 +57,7 @@ format: $(VENV)/.dev ## format the code
 .PHONY: bench
 bench: $(VENV)/.dev ## every benchmark; writes benchmarks/results
 	$(BIN)/ocrplus models assemble
-	for name in ledger original pages streaming; do $(BENCH)/$$name.py || exit 1; done
+	for name in original pages streaming faults; do $(BENCH)/$$name.py || exit 1; done
 
 .PHONY: quality
 quality: $(VENV)/.dev ## convert and score a corpus set: make quality SET=dir OUT=dir
@@ -68,11 +68,6 @@ quality: $(VENV)/.dev ## convert and score a corpus set: make quality SET=dir OU
 faults: $(VENV)/.dev ## kill and stop workers in the middle of documents
 	$(BIN)/ocrplus models assemble
 	$(BENCH)/faults.py
-
-.PHONY: test-hostile
-test-hostile: $(VENV)/.dev ## the hostile corpus, each file within its own limits
-	$(BIN)/ocrplus models assemble
-	$(BENCH)/hostile.py '$(SET)'
 
 .PHONY: lock
 lock: $(VENV)/.dev ## resolve the pins in constraints/ anew

@@ -14,7 +14,8 @@ def write(name: str, metrics: dict[str, Any]) -> Path:
     """Write `results/{name}.json` and return its path."""
     path = _FOLDER / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
-    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    arguments = [Path(a).name if a.startswith("/") else a for a in sys.argv[1:]]
+    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments])
     record = {
         "command": command,
         "machine": machine(),

@@ -1,0 +1,68 @@
+"""PDFs opened in a real child process."""
+
+import json
+from pathlib import Path
+
+import pytest
+from documents import text_document
+
+from ocrplus_contract.errors import ErrorCode, JobRefused
+from ocrplus_contract.settings import GatewaySettings
+from ocrplus_gateway.inspection import Inspection, Inspector
+
+HOSTILE = Path(__file__).parents[4] / "shared" / "corpus" / "dev"
+SAMPLES = Path(__file__).parents[3] / "examples" / "samples"
+
+
+async def inspect(data: bytes, tmp_path: Path, **settings: object) -> Inspection:
+    file = tmp_path / "a.pdf"
+    file.write_bytes(data)
+    return await Inspector(GatewaySettings(**settings)).inspect(file)
+
+
+async def test_a_report_is_counted_and_hinted(tmp_path: Path) -> None:
+    inspection = await inspect((SAMPLES / "report_en.pdf").read_bytes(), tmp_path)
+
+    assert inspection.pages == 2
+    assert all(hint.characters > 100 and hint.image_share < 0.1 for hint in inspection.hints)
+
+
+async def test_a_scan_is_known_by_its_images(tmp_path: Path) -> None:
+    inspection = await inspect((SAMPLES / "scan_en_zh.pdf").read_bytes(), tmp_path)
+
+    assert all(hint.characters == 0 and hint.image_share > 0.9 for hint in inspection.hints)
+
+
+@pytest.mark.parametrize("data", [b"", b"MZ", b"%PDF-1.7", b"%PDF-" + b"\0" * 5000])
+async def test_what_is_no_pdf_is_refused(data: bytes, tmp_path: Path) -> None:
+    with pytest.raises(JobRefused) as refused:
+        await inspect(data, tmp_path)
+    assert refused.value.code is ErrorCode.PDF_INVALID
+
+
+async def test_too_many_pages_are_refused_with_the_numbers(tmp_path: Path) -> None:
+    with pytest.raises(JobRefused, match=r"3 pages.*2") as refused:
+        await inspect(text_document(3), tmp_path, max_pages=2)
+    assert refused.value.code is ErrorCode.PDF_TOO_MANY_PAGES
+
+
+@pytest.mark.skipif(not HOSTILE.is_dir(), reason="the hostile corpus is not beside this checkout")
+async def test_hostile_documents_are_refused_or_accepted_as_expected(tmp_path: Path) -> None:
+    rows = json.loads((HOSTILE / "hostile_rows.json").read_text())
+    inspector = Inspector(GatewaySettings())
+    wrong = []
+
+    for row in rows:
+        try:
+            await inspector.inspect(HOSTILE / "hostile" / row["file"])
+            accepted = True
+        except JobRefused:
+            accepted = False
+        if (
+            row["expected"] in ("converts", "page_error")
+            and not accepted
+            and not row.get("password")
+        ):
+            wrong.append((row["file"], row["kind"], "refused"))
+
+    assert wrong == []

@@ -1,0 +1,138 @@
+"""From what was found on a page to Markdown, without a model."""
+
+import pytest
+from ocrplus_ocr.engine import Block, BlockKind, Figure
+from ocrplus_ocr.engine.blocks import FoundBlock, FoundLine, FoundPage, page_blocks, scaled
+from ocrplus_ocr.engine.labels import block_kind, known_labels
+from ocrplus_ocr.engine.markdown import caption_of, page_markdown
+from ocrplus_ocr.engine.tables import table_markdown
+from ocrplus_ocr.models.recipes import LAYOUT_LABELS
+
+SIZE = (1000, 1400)
+DOCLAYOUT_PLUS_L = (
+    "paragraph_title image text number abstract content figure_title formula table reference "
+    "doc_title footnote header algorithm footer seal chart formula_number aside_text "
+    "reference_content"
+).split()
+
+
+def found(blocks=(), lines=(), layout=()) -> FoundPage:
+    return FoundPage(list(blocks), list(lines), list(layout), SIZE)
+
+
+@pytest.mark.parametrize("label", [*LAYOUT_LABELS, *DOCLAYOUT_PLUS_L])
+def test_every_label_of_both_layout_models_has_a_kind(label: str) -> None:
+    assert label in known_labels()
+
+
+def test_a_new_label_is_text_and_not_lost() -> None:
+    assert block_kind("hologram") is BlockKind.TEXT
+
+
+def test_lines_that_no_block_claims_come_back_at_their_place() -> None:
+    blocks = [
+        FoundBlock("text", "above", (100, 100, 900, 200)),
+        FoundBlock("text", "below", (100, 600, 900, 700)),
+    ]
+    lines = [
+        FoundLine("above", (100, 100, 900, 130)),
+        FoundLine("left out", (100, 300, 500, 330)),
+        FoundLine("and its second line", (100, 335, 500, 365)),
+    ]
+
+    result = page_blocks(found(blocks, lines))
+
+    assert [b.text for b in result] == ["above", "left out and its second line", "below"]
+
+
+def test_a_page_taken_for_one_picture_keeps_its_text() -> None:
+    picture = FoundBlock("image", "", (0, 0, 1000, 1400))
+    lines = [FoundLine(f"line {n}", (50, n * 100, 900, n * 100 + 30)) for n in range(1, 9)]
+
+    text = " ".join(b.text for b in page_blocks(found([picture], lines)))
+
+    assert all(f"line {n}" in text for n in range(1, 9))
+
+
+def test_a_figure_keeps_the_text_inside_it_as_a_picture() -> None:
+    picture = FoundBlock("image", "", (100, 100, 400, 400))
+    lines = [FoundLine("axis", (120, 120, 200, 140))]
+
+    assert [b.kind for b in page_blocks(found([picture], lines))] == [BlockKind.FIGURE]
+
+
+def test_a_picture_that_the_pipeline_dropped_comes_back_before_its_caption() -> None:
+    caption = FoundBlock("figure_title", "Figure 1", (120, 405, 380, 425))
+    layout = [(FoundBlock("image", "", (100, 100, 400, 410)), 0.9)]
+
+    result = page_blocks(found([caption], layout=layout))
+
+    assert [b.kind for b in result] == [BlockKind.FIGURE, BlockKind.CAPTION]
+
+
+def test_a_table_that_could_not_be_read_keeps_its_text() -> None:
+    table = FoundBlock("table", "<table><tr><td></td></tr></table>", (100, 100, 900, 300))
+    lines = [FoundLine("cell", (120, 120, 200, 150))]
+
+    assert [(b.kind, b.text) for b in page_blocks(found([table], lines))] == [
+        (BlockKind.TEXT, "cell")
+    ]
+
+
+def test_a_table_without_spans_is_a_pipe_table() -> None:
+    html = "<html><body><table><tr><td>a</td><td>b|c</td></tr><tr><td>1</td></tr></table></body></html>"
+
+    assert table_markdown(html) == "| a | b\\|c |\n| --- | --- |\n| 1 |  |"
+
+
+def test_a_table_with_spans_is_lean_html() -> None:
+    html = (
+        '<table border="1"><tr><td colspan="2">head</td></tr><tr><td>1</td><td>2</td></tr></table>'
+    )
+
+    assert table_markdown(html) == (
+        '<table><tr><td colspan="2">head</td></tr><tr><td>1</td><td>2</td></tr></table>'
+    )
+
+
+@pytest.mark.parametrize("spans", ["", ' colspan="2"'])
+def test_no_cell_can_smuggle_html(spans: str) -> None:
+    html = f"<table><tr><td{spans}><script>x</script><img src=a onerror=b></td></tr></table>"
+
+    assert "<script" not in table_markdown(html)
+    assert "<img" not in table_markdown(html)
+
+
+def test_no_text_can_smuggle_html_or_become_a_heading() -> None:
+    blocks = [
+        Block(BlockKind.TEXT, "<script>alert(1)</script> a < b", (0, 0, 1, 1)),
+        Block(BlockKind.TEXT, "# not a heading", (0, 2, 1, 3)),
+    ]
+
+    markdown = page_markdown(blocks, [])
+
+    assert markdown == "&lt;script>alert(1)&lt;/script> a < b\n\n\\# not a heading"
+
+
+def test_surrogates_and_control_characters_never_reach_the_markdown() -> None:
+    block = FoundBlock("text", "a\ud83d\x00b\x07c", (0, 0, 10, 10))
+
+    assert page_blocks(found([block]))[0].text == "a?bc"
+
+
+def test_a_figure_stands_at_its_place_with_its_printed_caption() -> None:
+    blocks = [
+        Block(BlockKind.HEADING, "Results", (0, 0, 100, 10)),
+        Block(BlockKind.FIGURE, "", (0, 20, 100, 80)),
+        Block(BlockKind.CAPTION, "Figure 1: [x]", (0, 82, 100, 90)),
+        Block(BlockKind.PAGE_NUMBER, "7", (50, 95, 60, 99)),
+    ]
+    figure = Figure("p1-f1", BlockKind.FIGURE, (0, 20, 100, 80), b"", caption_of(blocks, 1))
+
+    assert page_markdown(blocks, [figure]) == (
+        "## Results\n\n![Figure 1: x](figures/p1-f1.png)\n\nFigure 1: [x]"
+    )
+
+
+def test_boxes_are_told_in_points() -> None:
+    assert scaled([Block(BlockKind.TEXT, "", (10, 20, 30, 45))], 2.0)[0].box == (5, 10, 15, 22.5)

@@ -1,0 +1,113 @@
+"""The heartbeat of a worker, on a real server."""
+
+import time
+
+import pytest
+import redis
+import redis_server
+from ledger_steps import KEYS, LEDGER, admit, release, take
+from ocrplus_contract.names import Pool
+from ocrplus_contract.records import WorkerRecord
+from ocrplus_ocr.pulse import Pulse, PulseTiming
+
+
+@pytest.fixture
+def store(valkey: redis_server.Server) -> redis.Redis:
+    client = valkey.client
+    client.flushall()
+    return client
+
+
+def pulse(store: redis.Redis, ended: list[int], deadline: float = 60) -> Pulse:
+    return Pulse(
+        store,
+        LEDGER,
+        "pod-1.0",
+        PulseTiming(lease_seconds=60, page_deadline_seconds=deadline),
+        end_process=lambda: ended.append(1),
+    )
+
+
+def record(store: redis.Redis) -> WorkerRecord:
+    found = WorkerRecord.from_hash(store.hgetall(KEYS.worker(Pool.OCR, "pod-1.0")))
+    assert found is not None
+    return found
+
+
+def test_the_record_follows_the_work(store: redis.Redis) -> None:
+    admit(store, "u", "t", [(3, 5)])
+    lease = take(store)
+    assert lease is not None
+    beating = pulse(store, [])
+
+    beating.warm(4.2)
+    assert (record(store).state, record(store).cold_start_seconds) == ("idle", 4.2)
+    beating.begin_chunk(lease)
+    assert (record(store).state, record(store).chunk, record(store).page) == ("busy", "t/3-5", 3)
+    beating.page_done(4)
+    assert (record(store).page, record(store).pages_left) == (4, 2)
+    assert record(store).seconds_per_page > 0
+    beating.end_chunk()
+    assert (record(store).state, record(store).chunk, record(store).page) == ("idle", "", 0)
+    assert 0 < store.ttl(KEYS.worker(Pool.OCR, "pod-1.0")) <= 20
+
+
+def test_the_record_has_exactly_the_agreed_fields(store: redis.Redis) -> None:
+    pulse(store, []).warm(1.0)
+
+    fields = {name.decode() for name in store.hgetall(KEYS.worker(Pool.OCR, "pod-1.0"))}
+    assert fields == set(
+        "schema pod pid state chunk page page_started_at chunk_started_at pages_left "
+        "seconds_per_page cold_start_seconds idle_since".split()
+    )
+
+
+def test_a_beat_renews_the_lease(store: redis.Redis) -> None:
+    admit(store, "u", "t", [(1, 1)])
+    lease = take(store)
+    assert lease is not None
+    beating = pulse(store, [])
+    beating.begin_chunk(lease)
+    time.sleep(0.06)
+
+    beating.beat()
+
+    assert not release(store, lease, "expired", idle_ms=50).held
+    assert not beating.lost
+
+
+def test_a_chunk_that_was_taken_away_is_noticed(store: redis.Redis) -> None:
+    admit(store, "u", "t", [(1, 1)])
+    lease = take(store)
+    assert lease is not None
+    beating = pulse(store, [])
+    beating.begin_chunk(lease)
+    release(store, lease, "died")
+
+    beating.beat()
+
+    assert beating.lost
+
+
+def test_a_page_past_its_deadline_ends_the_process(store: redis.Redis) -> None:
+    admit(store, "u", "t", [(1, 1)])
+    lease = take(store)
+    assert lease is not None
+    ended: list[int] = []
+    beating = pulse(store, ended, deadline=0.01)
+    beating.beat()
+    beating.begin_chunk(lease)
+    time.sleep(0.02)
+
+    beating.beat()
+
+    assert ended == [1]
+
+
+def test_a_worker_that_leaves_in_order_leaves_no_record(store: redis.Redis) -> None:
+    beating = pulse(store, [])
+    beating.warm(1.0)
+
+    beating.stop()
+
+    assert store.keys("worker*") == []
