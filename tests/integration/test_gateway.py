@@ -18,6 +18,7 @@ import websockets
 from documents import text_document
 from gateway_process import Gateway, play_worker
 
+from ocrplus_contract.messages import EVENT
 from ocrplus_local.broker import free_port
 
 PDF = text_document(2)
@@ -78,6 +79,19 @@ async def test_the_original_transcript_key_for_key(gateway: Gateway, store: redi
         {"page": 1, "markdown": "page 1"},
         {"page": 2, "markdown": "page 2"},
     ]
+
+
+async def test_every_event_is_one_the_contract_describes(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    async with httpx.AsyncClient(base_url=gateway.http) as http:
+        await http.post("/v1/tasks", params={"user": "ev", "task_id": "t"}, content=PDF)
+    await asyncio.to_thread(play_worker, store)
+
+    events = [EVENT.validate_json(f[b"event"]) for _, f in store.xrange("stream:task:ev")]
+
+    assert [event.type for event in events] == ["submitted", "page", "page", "result"]
+    assert [event.seq for event in events] == [1, 2, 3, 4]
 
 
 async def test_a_client_that_comes_back_gets_what_it_missed_and_nothing_twice(

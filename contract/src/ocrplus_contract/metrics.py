@@ -6,10 +6,7 @@ BUILD_INFO: Final = "ocrplus_build_info"
 
 CONNECTIONS: Final = "ocrplus_gateway_connections"
 JOBS: Final = "ocrplus_gateway_jobs_total"
-FIRST_PAGE_SECONDS: Final = "ocrplus_gateway_first_page_seconds"
 JOB_SECONDS: Final = "ocrplus_gateway_job_seconds"
-DELIVERY_SECONDS: Final = "ocrplus_gateway_delivery_seconds"
-HISTORY_LOST: Final = "ocrplus_gateway_history_lost_total"
 LOOP_LAG_SECONDS: Final = "ocrplus_gateway_event_loop_lag_seconds"
 
 WAITING_CHUNKS: Final = "ocrplus_queue_waiting_chunks"
@@ -26,4 +23,3 @@ OCR_WARMUP_SECONDS: Final = "ocrplus_ocr_warmup_seconds"
 
 PAGE_SECONDS_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 JOB_SECONDS_BUCKETS: Final = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
-DELIVERY_SECONDS_BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)

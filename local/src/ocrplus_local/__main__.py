@@ -65,7 +65,6 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("-o", "--out", type=Path, default=Path("out"), help="default: out")
     parser.add_argument("--pages", help='pages to convert, e.g. "1-5,9" (default: all)')
-    parser.add_argument("--password", help="opens an encrypted PDF")
     parser.add_argument("--text-source", choices=["auto", "ocr", "text_layer"])
     parser.add_argument("--url", help="a running service (default: one of its own)")
     parser.add_argument("--user", default="local", help="user id at that service")
@@ -107,11 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _job_options(arguments: argparse.Namespace) -> dict[str, str]:
-    given = {
-        "pages": arguments.pages,
-        "password": arguments.password,
-        "text_source": arguments.text_source,
-    }
+    given = {"pages": arguments.pages, "text_source": arguments.text_source}
     return {name: value for name, value in given.items() if value is not None}
 
 

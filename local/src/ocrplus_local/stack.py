@@ -49,6 +49,7 @@ class Stack:
         self._gateway: Child | None = None
         self._workers: list[Child] = []
         self._stopping = threading.Event()
+        self._stopped = threading.Event()
         self._failure: str | None = None
         self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
         self.redis_url = ""
@@ -172,12 +173,12 @@ class Stack:
                     pauses[number] = min(pauses[number] * 2, _MOST_RESTART_PAUSE_SECONDS)
                     self._say(f"{worker.name} ended and is started again")
                     worker.start()
+        # The kernel ends a child with the thread that started it: stay until they have ended.
+        self._stopped.wait()
 
     def stop(self) -> None:
         """End workers, gateway and broker, in this order, and forget their files."""
         self._stopping.set()
-        if self._watcher.is_alive():
-            self._watcher.join()
         # With a server of ours the work goes with it; a server of the user's gets a chunk's end.
         grace = 2.0 if self._broker is not None else 30.0
         for worker in self._workers:
@@ -186,4 +187,7 @@ class Stack:
         for child in (*self._workers, self._gateway, self._broker):
             if child is not None:
                 child.stop(grace)
+        self._stopped.set()
+        if self._watcher.is_alive():
+            self._watcher.join()
         shutil.rmtree(self._folder, ignore_errors=True)

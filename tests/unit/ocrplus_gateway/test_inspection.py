@@ -1,10 +1,14 @@
 """PDFs opened in a real child process."""
 
+import io
 import json
 from pathlib import Path
 
+import pypdfium2 as pdfium
 import pytest
 from documents import text_document
+from reportlab.lib.pdfencrypt import StandardEncryption
+from reportlab.pdfgen.canvas import Canvas
 
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.settings import GatewaySettings
@@ -38,6 +42,26 @@ async def test_what_is_no_pdf_is_refused(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(JobRefused) as refused:
         await inspect(data, tmp_path)
     assert refused.value.code is ErrorCode.PDF_INVALID
+
+
+async def test_a_locked_document_asks_for_its_password(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    canvas = Canvas(out, encrypt=StandardEncryption("open sesame"))
+    canvas.drawString(72, 700, "secret")
+    canvas.save()
+
+    with pytest.raises(JobRefused) as refused:
+        await inspect(out.getvalue(), tmp_path)
+    assert refused.value.code is ErrorCode.PDF_ENCRYPTED
+
+
+async def test_a_document_without_pages_is_empty(tmp_path: Path) -> None:
+    with pdfium.PdfDocument.new() as document:
+        document.save(tmp_path / "none.pdf")
+
+    with pytest.raises(JobRefused) as refused:
+        await inspect((tmp_path / "none.pdf").read_bytes(), tmp_path)
+    assert refused.value.code is ErrorCode.PDF_EMPTY
 
 
 async def test_too_many_pages_are_refused_with_the_numbers(tmp_path: Path) -> None:

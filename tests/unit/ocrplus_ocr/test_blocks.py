@@ -1,6 +1,7 @@
 """From what was found on a page to Markdown, without a model."""
 
 import pytest
+
 from ocrplus_ocr.engine import Block, BlockKind, Figure
 from ocrplus_ocr.engine.blocks import FoundBlock, FoundLine, FoundPage, page_blocks, scaled
 from ocrplus_ocr.engine.labels import block_kind, known_labels
@@ -9,11 +10,28 @@ from ocrplus_ocr.engine.tables import table_markdown
 from ocrplus_ocr.models.recipes import LAYOUT_LABELS
 
 SIZE = (1000, 1400)
-DOCLAYOUT_PLUS_L = (
-    "paragraph_title image text number abstract content figure_title formula table reference "
-    "doc_title footnote header algorithm footer seal chart formula_number aside_text "
-    "reference_content"
-).split()
+DOCLAYOUT_PLUS_L = [
+    "paragraph_title",
+    "image",
+    "text",
+    "number",
+    "abstract",
+    "content",
+    "figure_title",
+    "formula",
+    "table",
+    "reference",
+    "doc_title",
+    "footnote",
+    "header",
+    "algorithm",
+    "footer",
+    "seal",
+    "chart",
+    "formula_number",
+    "aside_text",
+    "reference_content",
+]
 
 
 def found(blocks=(), lines=(), layout=()) -> FoundPage:
@@ -80,7 +98,8 @@ def test_a_table_that_could_not_be_read_keeps_its_text() -> None:
 
 
 def test_a_table_without_spans_is_a_pipe_table() -> None:
-    html = "<html><body><table><tr><td>a</td><td>b|c</td></tr><tr><td>1</td></tr></table></body></html>"
+    rows = "<tr><td>a</td><td>b|c</td></tr><tr><td>1</td></tr>"
+    html = f"<html><body><table>{rows}</table></body></html>"
 
     assert table_markdown(html) == "| a | b\\|c |\n| --- | --- |\n| 1 |  |"
 

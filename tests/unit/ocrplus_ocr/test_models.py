@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from ocrplus_ocr import models
 from ocrplus_ocr.models.pack import SOURCES
 

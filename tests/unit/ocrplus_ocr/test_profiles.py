@@ -1,10 +1,11 @@
-"""The arguments of every profile against the installed library, the ones that cannot run here too."""
+"""Every profile's arguments against the installed library, also of those that cannot run here."""
 
 import inspect
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ocrplus_contract.settings import OcrSettings
 from ocrplus_ocr.engine.build import engine_config, missing_models
 from ocrplus_ocr.engine.profiles import (
@@ -53,12 +54,11 @@ def test_every_predict_argument_is_one_the_library_knows(profile: Profile, libra
 
 
 def test_the_onnx_options_are_fields_of_the_runners_configuration(library: Any) -> None:
-    from paddlex.inference.models.runners import onnxruntime as runner
+    from paddlex.inference.models.runners.onnxruntime_runner import ONNXRuntimeRunnerConfig
 
-    text = inspect.getsource(inspect.getmodule(runner) or runner)
-    options = constructor_arguments(CONFIGS[Profile.CPU], pipeline())["engine_config"]
-    for option in options:
-        assert option in text
+    for profile in (Profile.CPU, Profile.GPU_ONNX):
+        options = constructor_arguments(CONFIGS[profile], pipeline())["engine_config"]
+        ONNXRuntimeRunnerConfig.model_validate(options)  # refuses what it does not know
 
 
 def test_pages_are_handed_out_one_by_one() -> None:

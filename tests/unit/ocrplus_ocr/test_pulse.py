@@ -6,6 +6,7 @@ import pytest
 import redis
 import redis_server
 from ledger_steps import KEYS, LEDGER, admit, release, take
+
 from ocrplus_contract.names import Pool
 from ocrplus_contract.records import WorkerRecord
 from ocrplus_ocr.pulse import Pulse, PulseTiming
@@ -56,10 +57,9 @@ def test_the_record_has_exactly_the_agreed_fields(store: redis.Redis) -> None:
     pulse(store, []).warm(1.0)
 
     fields = {name.decode() for name in store.hgetall(KEYS.worker(Pool.OCR, "pod-1.0"))}
-    assert fields == set(
-        "schema pod pid state chunk page page_started_at chunk_started_at pages_left "
-        "seconds_per_page cold_start_seconds idle_since".split()
-    )
+    agreed = """schema pod pid state chunk page page_started_at chunk_started_at pages_left
+        seconds_per_page cold_start_seconds idle_since"""
+    assert fields == set(agreed.split())
 
 
 def test_a_beat_renews_the_lease(store: redis.Redis) -> None:

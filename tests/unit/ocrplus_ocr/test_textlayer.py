@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ocrplus_contract.states import TextSource
 from ocrplus_ocr.engine.rendering import RenderedPage, RenderLimits, rendered_pages
 from ocrplus_ocr.engine.textlayer import (

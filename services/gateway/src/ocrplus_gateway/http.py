@@ -20,12 +20,13 @@ from ocrplus_contract.errors import (
     JobRefused,
 )
 from ocrplus_contract.keys import Keys
+from ocrplus_contract.messages import ErrorObject
 from ocrplus_contract.names import ID_PATTERN, TaskId, UserId, valid_id
 from ocrplus_contract.options import JobOptions
 from ocrplus_contract.records import JobRecord
 from ocrplus_gateway.admission import Admission, Submission
 from ocrplus_gateway.hub import Hub
-from ocrplus_gateway.jobs import Jobs, error_object, is_open, merged_markdown, page_text, status
+from ocrplus_gateway.jobs import Jobs, is_open, merged_markdown, page_text, status
 from ocrplus_gateway.metrics import GatewayMetrics
 from ocrplus_gateway.uploads import received
 
@@ -152,7 +153,7 @@ class HttpInterface:
         if job.error:
             return error_response(JobRefused(ErrorCode(job.error)), job.task_id)
         result = await self.jobs.result(user, job)
-        body: dict[str, Any] = {"task_id": job.task_id, "result": result}
+        body: dict[str, Any] = {"task_id": job.task_id, "result": result.model_dump()}
         if with_status:
             body |= {"status": str(job.state), "failed_pages": list(job.failed_pages)}
         return JSONResponse(body)
@@ -178,7 +179,8 @@ class HttpInterface:
 def error_response(refusal: JobRefused, task: str | None) -> JSONResponse:
     """An error as every route answers it."""
     code = HTTP_STATUS[refusal.code]
-    body = {"error": error_object(refusal.code, refusal.message), "task_id": task}
+    error = ErrorObject.of(refusal.code, refusal.message)
+    body = {"error": error.model_dump(), "task_id": task}
     headers = {"Retry-After": str(_RETRY_AFTER_SECONDS)} if code == 429 else None
     return JSONResponse(body, code, headers)
 

@@ -8,9 +8,10 @@ from typing import Any, Final  # Any: JSON, and redis-py's replies
 import redis.asyncio
 
 from ocrplus_contract.blobs import BlobStore, job_prefix
-from ocrplus_contract.errors import MESSAGES, RETRYABLE, ErrorCode, JobRefused
+from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, run_async
+from ocrplus_contract.messages import ErrorObject, PageMarkdown, Result
 from ocrplus_contract.names import TaskId, UserId
 from ocrplus_contract.records import JobRecord, PageRecord
 from ocrplus_contract.states import OPEN_JOB_STATES, JobState, PageState
@@ -56,19 +57,19 @@ class Jobs:
 
     async def result(
         self, user: UserId, job: JobRecord, *, figures_at: str | None = None
-    ) -> dict[str, Any]:
+    ) -> Result:
         """The original `result` object; figure links point at `figures_at` if given."""
         markdown = []
         for record in await self.pages(user, TaskId(job.task_id)):
             text = page_text(record)
             if figures_at is not None:
                 text = text.replace(_FIGURES, f"]({figures_at}")
-            markdown.append({"page": record.page, "markdown": text})
-        return {
-            "filename": f"{job.task_id}.pdf",
-            "elapsed_time": f"{job.elapsed_seconds or 0.0:.2f}s",
-            "markdown": markdown,
-        }
+            markdown.append(PageMarkdown(page=record.page, markdown=text))
+        return Result(
+            filename=f"{job.task_id}.pdf",
+            elapsed_time=f"{job.elapsed_seconds or 0.0:.2f}s",
+            markdown=tuple(markdown),
+        )
 
     async def forget(self, user: UserId, task: TaskId) -> None:
         """Cancel the job if it runs, and delete all that is kept of it.
@@ -116,15 +117,6 @@ def status(job: JobRecord) -> dict[str, Any]:
         "pages_done": job.pages_done,
         "pages_total": job.pages_total,
         "failed_pages": list(job.failed_pages),
-        "error": error_object(ErrorCode(job.error)) if job.error else None,
+        "error": ErrorObject.of(ErrorCode(job.error)).model_dump() if job.error else None,
         "expires_at": expires,
-    }
-
-
-def error_object(code: ErrorCode, message: str | None = None) -> dict[str, Any]:
-    """An error as clients see it."""
-    return {
-        "code": str(code),
-        "message": message or MESSAGES[code],
-        "retryable": code in RETRYABLE,
     }

@@ -1,5 +1,6 @@
 """The gateway's metrics, on a registry of their own."""
 
+import importlib.metadata
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ class GatewayMetrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        Gauge(names.BUILD_INFO, "Version.", ["version"], registry=registry).labels(
+            importlib.metadata.version("ocrplus")
+        ).set(1)
         self._connections = Gauge(
             names.CONNECTIONS, "Open WebSockets.", ["protocol"], registry=registry
         )

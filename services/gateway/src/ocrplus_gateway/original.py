@@ -5,11 +5,10 @@ original's words, so a client that comes back gets what it has not received, fro
 """
 
 import asyncio
-import json
 import logging
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,13 +19,14 @@ from fastapi import WebSocket, WebSocketDisconnect
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, run_async
+from ocrplus_contract.messages import ErrorObject, Failed, Finished, Submitted
 from ocrplus_contract.names import TaskId, UserId, valid_id
 from ocrplus_contract.options import JobOptions
 from ocrplus_gateway.admission import Admission, Submission
 from ocrplus_gateway.barrier import EXTENSION
 from ocrplus_gateway.frames import split_frame, write_decoded
 from ocrplus_gateway.hub import Event, Hub, SlowConsumer, position
-from ocrplus_gateway.jobs import Jobs, error_object, is_open
+from ocrplus_gateway.jobs import Jobs, is_open
 from ocrplus_gateway.metrics import GatewayMetrics
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class _Session:
         data = event.data
         task = TaskId(str(data.get("task_id")))
         if data["type"] == "submitted":
-            return json.dumps({"task_id": task, "status": "submitted"})
+            return Submitted(task_id=task).model_dump_json()
         if data["type"] == "result":
             return await self._result(task)
         return None
@@ -131,13 +131,13 @@ class _Session:
         if is_open(job):
             return None  # an earlier job of this name; the new one's result follows
         if job.error:
-            return _failed(task, ErrorCode(job.error))
+            return Failed(
+                task_id=task, error=ErrorObject.of(ErrorCode(job.error))
+            ).model_dump_json()
         result = await self._shared.jobs.result(
             self._user, job, figures_at=f"/v1/tasks/{task}/figures/"
         )
-        return await asyncio.to_thread(
-            json.dumps, {"task_id": task, "result": result}, ensure_ascii=False
-        )
+        return await asyncio.to_thread(Finished(task_id=task, result=result).model_dump_json)
 
     async def _send(self, text: str) -> None:
         async with self._sending:
@@ -189,9 +189,6 @@ class _Session:
             text = message.get("text")
             if text is None:
                 await self._refuse(None, JobRefused(ErrorCode.BAD_MESSAGE, "Send text frames."))
-            elif len(text) > _LARGE_FRAME:
-                async with self._shared.large_frames:
-                    await self._handle(text)
             else:
                 await self._handle(text)
             if self._too_many_bad():
@@ -225,7 +222,9 @@ class _Session:
             file = Path(folder) / "upload.pdf"
             if span is None:
                 text, span = encoded, (0, len(encoded))
-            await write_decoded(text, span, file, self._shared.most_pdf_bytes)
+            large = span[1] - span[0] > _LARGE_FRAME
+            async with self._shared.large_frames if large else nullcontext():
+                await write_decoded(text, span, file, self._shared.most_pdf_bytes)
             submission = Submission(
                 self._user, TaskId(task), file, name=f"{task}.pdf", options=JobOptions()
             )
@@ -236,7 +235,7 @@ class _Session:
 
     async def _send_again(self, task: TaskId) -> None:
         """A repeated submission makes no event: answer it here."""
-        await self._send(json.dumps({"task_id": task, "status": "submitted"}))
+        await self._send(Submitted(task_id=task).model_dump_json())
         message = await self._result(task)
         if message is not None:
             await self._send(message)
@@ -244,14 +243,10 @@ class _Session:
     async def _refuse(self, task: str | None, refusal: JobRefused) -> None:
         self._bad.append(time.monotonic())
         self._shared.metrics.refused(refusal.code)
-        error = error_object(refusal.code, refusal.message)
-        await self._send(json.dumps({"task_id": task, "status": "failed", "error": error}))
+        error = ErrorObject.of(refusal.code, refusal.message)
+        await self._send(Failed(task_id=task, error=error).model_dump_json())
 
     def _too_many_bad(self) -> bool:
         since = time.monotonic() - _BAD_MESSAGE_SECONDS
         self._bad = [at for at in self._bad if at > since]
         return len(self._bad) >= _MOST_BAD_MESSAGES
-
-
-def _failed(task: TaskId, code: ErrorCode) -> str:
-    return json.dumps({"task_id": task, "status": "failed", "error": error_object(code)})

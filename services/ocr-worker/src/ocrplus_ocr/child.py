@@ -22,6 +22,7 @@ from ocrplus_contract.ledger import Ledger, run
 from ocrplus_contract.names import GROUP, Permit, Pool
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import OcrSettings
+from ocrplus_contract.states import WorkerState
 from ocrplus_ocr.chunk import ChunkReader
 from ocrplus_ocr.engine import Engine
 from ocrplus_ocr.engine.build import build_engine
@@ -107,6 +108,7 @@ def _build(settings: OcrSettings, ring: Ring) -> Child:
     metrics = OcrMetrics()
     warmup_seconds = time.monotonic() - began
     metrics.warmed(warmup_seconds)
+    metrics.state(WorkerState.IDLE)
     pulse.warm(warmup_seconds)
     log.info("engine warm", extra={"worker": worker_id, "seconds": round(warmup_seconds, 2)})
     blobs = open_store(

@@ -4,9 +4,12 @@
 after `__main__` has set the folder.
 """
 
+import importlib.metadata
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from ocrplus_contract import metrics as names
+from ocrplus_contract.states import WorkerState
 from ocrplus_ocr.engine import PageResult
 
 _PAGES = Counter(names.OCR_PAGES, "Pages committed.", ["outcome", "source"])
@@ -22,6 +25,14 @@ _WARMUP = Gauge(
     multiprocess_mode="livemax",
 )
 
+_STATE = Gauge(
+    names.OCR_WORKER_STATE,
+    "Engine processes by state.",
+    ["state"],
+    multiprocess_mode="livesum",
+)
+_BUILD = Gauge(names.BUILD_INFO, "Version.", ["version"], multiprocess_mode="livemax")
+
 
 class OcrMetrics:
     """What a child counts."""
@@ -35,3 +46,9 @@ class OcrMetrics:
     def warmed(self, seconds: float) -> None:
         """Note how long the engine took to get ready."""
         _WARMUP.set(seconds)
+        _BUILD.labels(importlib.metadata.version("ocrplus")).set(1)
+
+    def state(self, state: WorkerState) -> None:
+        """Note what this process does now."""
+        for each in WorkerState:
+            _STATE.labels(each).set(each is state)
