@@ -18,7 +18,7 @@ while true do
     else
         local task, first, last = parse_chunk(name)
         local pages = last - first + 1
-        redis.call('ZINCRBY', key('waiting', pool), pages, user)
+        charge(pool, user, pages)
         leave_if_done(pool, user)
         redis.call('HINCRBY', key('load', pool), 'waiting', -pages)
         if is_open(user, task) then

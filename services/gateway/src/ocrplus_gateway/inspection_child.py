@@ -36,9 +36,7 @@ def main() -> None:
     try:
         document = pdfium.PdfDocument(path, password=password)
     except pdfium.PdfiumError:
-        encrypted = raw.FPDF_GetLastError() in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY)
-        wrong = "pdf_password_wrong" if password else "pdf_encrypted"
-        _say(error=wrong if encrypted else "pdf_invalid")
+        _say(error=_error(raw.FPDF_GetLastError(), raw, password))
         return
     pages = len(document)
     _say(pages=pages)
@@ -49,6 +47,14 @@ def main() -> None:
             break
         hints.append(_hint(document, number, raw, pdfium))
     _say(hints=hints)
+
+
+def _error(code: int, raw: Any, password: str | None) -> str:
+    """The wire's code for PDFium's."""
+    if code in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY):
+        return "pdf_password_wrong" if password else "pdf_encrypted"
+    # PDFium parses a document without pages, then refuses it without naming an error.
+    return "pdf_empty" if code == raw.FPDF_ERR_SUCCESS else "pdf_invalid"
 
 
 def _hint(document: Any, number: int, raw: Any, pdfium: Any) -> list[float]:

@@ -15,7 +15,14 @@ local function put_waiting(pool, user, name, score)
     redis.call('ZADD', key('waiting', pool, user), score, name)
     -- A newcomer starts level with the least served of those who wait, not at zero.
     local least = redis.call('ZRANGE', key('waiting', pool), 0, 0, 'WITHSCORES')
-    redis.call('ZADD', key('waiting', pool), 'NX', least[2] or 0, user)
+    redis.call('ZADD', key('waiting', pool), 'NX', math.floor(least[2] or 0), user)
+end
+
+-- Pages served count whole; the half puts who was served behind a newcomer of the same level, who
+-- would else wait for one chunk more.
+local function charge(pool, user, pages)
+    local served = redis.call('ZSCORE', key('waiting', pool), user)
+    redis.call('ZADD', key('waiting', pool), math.floor(served) + pages + 0.5, user)
 end
 
 -- A user without chunks leaves at once: a stale score would be a newcomer's unfair start.
