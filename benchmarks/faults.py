@@ -27,8 +27,6 @@ LEASE_SECONDS = 10
 ENVIRONMENT = {
     "OCRPLUS_LEASE_SECONDS": str(LEASE_SECONDS),
     "OCRPLUS_ENGINE_THREADS": "1",
-    # By OCR, so that a page takes long enough to be hit.
-    "OCRPLUS_TEXT_SOURCE": "ocr",
 }
 
 
