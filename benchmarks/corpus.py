@@ -9,12 +9,12 @@ DEFAULT = Path(__file__).parents[1].parent / "shared" / "corpus" / "dev"
 
 @dataclass(frozen=True)
 class Document:
-    """One document of a set; `scanned` when its pages have no text layer."""
+    """One document of a set; `kind` is scanned, born_digital, or mixed (pages of both)."""
 
     name: str
     path: Path
     pages: int
-    scanned: bool
+    kind: str
 
 
 def documents(folder: Path) -> list[Document]:
@@ -25,8 +25,14 @@ def documents(folder: Path) -> list[Document]:
             name=row["name"],
             path=folder / row["file"],
             pages=row["pages"],
-            scanned=bool(row["image_only"]),
+            kind=_kind(row["text_layer_pages"], row["pages"]),
         )
         for row in rows
         if row["part"] == "quality"
     ]
+
+
+def _kind(text_layer_pages: int, pages: int) -> str:
+    if text_layer_pages == pages:
+        return "born_digital"
+    return "mixed" if text_layer_pages else "scanned"

@@ -2,7 +2,8 @@
 
 python benchmarks/pages.py [SET] [--rounds N]
 SET is a folder of the corpus' shape. Both arms read the same documents with the same number of
-inference threads, rendering included, warm; born-digital and scanned documents apart. Each round
+inference threads, rendering included, warm; born-digital and scanned documents apart, documents
+with pages of both kinds left out. Each round
 runs both arms in turn, so that the machine's drift falls on both.
 """
 
@@ -98,7 +99,7 @@ def measure(documents: Sequence[corpus.Document], rounds: int) -> dict[str, Any]
             service_cpu(running, document, f"warm-{document.name}")
         for round_ in range(rounds):
             for document in documents:
-                kind = "scanned" if document.scanned else "born_digital"
+                kind = document.kind
                 through = service_cpu(running, document, f"r{round_}-{document.name}")
                 alone = bare.cpu_seconds(document.path)
                 spent.setdefault((kind, document.name), []).append(through)
@@ -108,7 +109,7 @@ def measure(documents: Sequence[corpus.Document], rounds: int) -> dict[str, Any]
     bare.close()
     figures: dict[str, Any] = {"engine_process_peak_rss_mib": rss, "bare_engine_rss_mib": bare_rss}
     for kind in ("born_digital", "scanned"):
-        chosen = [d for d in documents if d.scanned == (kind == "scanned")]
+        chosen = [d for d in documents if d.kind == kind]
         pages = sum(d.pages for d in chosen)
         through = sum(statistics.median(spent[kind, d.name]) for d in chosen)
         alone = sum(statistics.median(spent[f"bare_{kind}", d.name]) for d in chosen)
@@ -126,7 +127,8 @@ def main() -> None:
     parser.add_argument("set", nargs="?", type=Path, default=corpus.DEFAULT)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    figures = measure(corpus.documents(arguments.set), arguments.rounds)
+    pure = [d for d in corpus.documents(arguments.set) if d.kind != "mixed"]
+    figures = measure(pure, arguments.rounds)
     print(json.dumps(figures, indent=2))
     results.write("pages", figures)
 

@@ -33,6 +33,11 @@ SECOND = (
     "rails will be laid again. Pilots asked for a second light on the outer mole; it was built in",
     "June and is the cheapest of all the measures by a wide margin.",
 )
+NEXT = (
+    "In the coming year the rails of the last crane are laid again and the customs shed moves to",
+    "the east side. Whether a second quay is worth its price can be said when a full year of",
+    "figures lies on the table.",
+)
 TABLE = (
     ("Quarter", "Ships", "Hours at berth", "Cost per call"),
     ("First", "247", "31.5", "8,420"),
@@ -119,7 +124,7 @@ def report_en() -> bytes:
     y = chart(canvas, y - 10)
     canvas.setFont("Helvetica-Bold", 14)
     canvas.drawString(72, y - 6, "4 What comes next")
-    lines(canvas, ENGLISH[::-1], y - 30, "Helvetica", 10.5)
+    lines(canvas, NEXT, y - 30, "Helvetica", 10.5)
     canvas.showPage()
     canvas.save()
     return out.getvalue()

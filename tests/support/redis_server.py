@@ -41,13 +41,14 @@ def binary(kind: str) -> str | None:
 
 
 @contextmanager
-def running(kind: str) -> Iterator[Server]:
-    """Run a server with its data in a temporary folder; it dies with the test process."""
+def running(kind: str, folder: Path | None = None) -> Iterator[Server]:
+    """Run a server that dies with the test process; given a `folder` it keeps its log there."""
     program = binary(kind)
     assert program is not None, f"{kind} is not installed"
     port = free_port()
-    folder = tempfile.mkdtemp(prefix="ocrplus-test-")
-    options = ["--bind", "127.0.0.1", "--port", str(port), "--dir", folder, "--save", ""]
+    scratch = folder or Path(tempfile.mkdtemp(prefix="ocrplus-test-"))
+    options = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(scratch), "--save", ""]
+    options += ["--appendonly", "yes", "--appendfsync", "always"] if folder else []
     process = subprocess.Popen(
         [program, *options],
         stdout=subprocess.DEVNULL,
@@ -58,9 +59,10 @@ def running(kind: str) -> Iterator[Server]:
         _wait_for(server)
         yield server
     finally:
-        process.terminate()
+        process.kill() if folder else process.terminate()
         process.wait(10)
-        shutil.rmtree(Path(folder), ignore_errors=True)
+        if folder is None:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _wait_for(server: Server) -> None:

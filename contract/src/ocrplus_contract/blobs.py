@@ -27,9 +27,9 @@ def job_prefix(user: UserId, task: TaskId) -> str:
     return f"{user}/{task}/"
 
 
-def source_name(user: UserId, task: TaskId, sha256: str) -> str:
-    """The uploaded PDF; its hash keeps a conflicting upload from overwriting it."""
-    return f"{job_prefix(user, task)}{sha256[:16]}.pdf"
+def source_name(user: UserId, task: TaskId, fingerprint: str) -> str:
+    """The uploaded PDF; a conflicting upload (other bytes or options) has another name."""
+    return f"{job_prefix(user, task)}{fingerprint.replace(':', '-')}.pdf"
 
 
 def figure_name(user: UserId, task: TaskId, figure_id: str) -> str:

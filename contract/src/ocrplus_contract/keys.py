@@ -42,8 +42,8 @@ class Keys:
         return self._key("jobs", user)
 
     def jobs_open(self) -> str:
-        """All unfinished jobs, `user:task`, by deadline."""
-        return self._key("jobs:open")
+        """All unfinished jobs, `user:task`, by deadline (no user can be called like this key)."""
+        return self._key("open-jobs")
 
     def work(self, pool: Pool) -> str:
         """The stream of permits."""

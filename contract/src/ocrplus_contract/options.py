@@ -15,8 +15,8 @@ def parse_page_ranges(spec: str) -> tuple[tuple[int, int], ...]:
         ValueError: the text is not a list of 1-based pages and ranges.
     """
     ranges = []
-    for part in spec.replace(" ", "").split(","):
-        match = _RANGE.fullmatch(part)
+    for part in spec.split(","):
+        match = _RANGE.fullmatch(part.strip())
         if match is None:
             raise ValueError(f"'{part}' is not a page or a range such as 1-5")
         first = int(match[1])

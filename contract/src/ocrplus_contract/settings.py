@@ -38,7 +38,11 @@ class CommonSettings(BaseSettings):
     """What every process needs to know."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="ignore"
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,  # it would print passwords
     )
 
     redis_url: SecretStr = Field(
@@ -59,6 +63,9 @@ class CommonSettings(BaseSettings):
     result_ttl_seconds: int = Field(
         default=86400, ge=60, description="Results, figures and events are kept this long."
     )
+    job_deadline_seconds: int = Field(
+        default=86400, ge=60, description="A job that is not done by then is given up as failed."
+    )
     host: str = Field(
         default="127.0.0.1", description="Address to listen on; 0.0.0.0 inside a container."
     )
@@ -68,6 +75,11 @@ class CommonSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least level that is logged."
     )
+
+    @property
+    def blob_ttl_seconds(self) -> int:
+        """Blobs outlive the job that may wait until its deadline, and its result."""
+        return self.job_deadline_seconds + self.result_ttl_seconds
 
     @classmethod
     def settings_customise_sources(
@@ -140,9 +152,6 @@ class GatewaySettings(CommonSettings):
     )
     text_source: Literal["auto", "ocr", "text_layer"] = Field(
         default="auto", description="Default of the option of the same name."
-    )
-    job_deadline_seconds: int = Field(
-        default=86400, ge=60, description="A job that is not done by then is given up as failed."
     )
     lease_seconds: int = Field(
         default=60, ge=2, description="A taken chunk without a heartbeat is taken again after this."

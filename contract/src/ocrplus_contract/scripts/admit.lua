@@ -33,7 +33,7 @@ redis.call('EXPIRE', job, life)
 redis.call('ZREMRANGEBYSCORE', key('jobs', user), '-inf', string.format('(%.3f', at - life))
 redis.call('ZADD', key('jobs', user), at, task)
 keep(key('jobs', user), life)
-redis.call('ZADD', key('jobs:open'), at + tonumber(ARGV[7]), user .. ':' .. task)
+redis.call('ZADD', key('open-jobs'), at + tonumber(ARGV[7]), user .. ':' .. task)
 
 -- First chunks of documents come before tails; a tail lets the heads of at most 32 later ones pass.
 for i, chunk in ipairs(chunks) do

@@ -7,7 +7,7 @@
 local pool, user, task, state = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local was = redis.call('HGET', key('job', user, task), 'state')
 if not was then -- expired while open: nobody will end it any more
-    redis.call('ZREM', key('jobs:open'), user .. ':' .. task)
+    redis.call('ZREM', key('open-jobs'), user .. ':' .. task)
     return {'unknown'}
 end
 if not is_open(user, task) then

@@ -1,19 +1,21 @@
--- resync: count waiting and in-flight pages anew, and forget arrivals older than the window.
--- include: keys waiting
+-- resync: count waiting and in-flight pages anew, mend the lag after a restart, and forget arrivals older than the window.
+-- include: keys permits waiting
 -- ARGV   prefix ttl pool window_seconds
 -- RESULT {waiting pages off by, in-flight pages off by}: 0, 0 unless a counter had drifted
--- INVARIANT load:{pool} equals what the ledger holds.
+-- INVARIANT load:{pool} equals what the ledger holds, and the lag the waiting chunks.
 local pool, load = ARGV[3], key('load', ARGV[3])
-local waiting, inflight = 0, 0
+local waiting, inflight, chunks = 0, 0, 0
 for _, user in ipairs(redis.call('ZRANGE', key('waiting', pool), 0, -1)) do
     for _, name in ipairs(redis.call('ZRANGE', key('waiting', pool, user), 0, -1)) do
         local _, first, last = parse_chunk(name)
         waiting = waiting + last - first + 1
+        chunks = chunks + 1
     end
 end
 for _, raw in ipairs(redis.call('HVALS', key('lease', pool))) do
     inflight = inflight + cjson.decode(raw).left
 end
+mend_lag(pool, chunks)
 local was = redis.call('HMGET', load, 'waiting', 'inflight')
 redis.call('HSET', load, 'waiting', waiting, 'inflight', inflight)
 local oldest = now() - tonumber(ARGV[4])

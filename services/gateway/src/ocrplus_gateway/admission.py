@@ -119,7 +119,7 @@ class Admission:
         seconds = [page_seconds(inspection.hints, p, self._cutting, by_ocr) for p in pages]
         if size > await asyncio.to_thread(self._blobs.room_bytes):
             raise JobRefused(ErrorCode.BUSY, "The document store is full. Try again later.")
-        blob = source_name(submission.user, submission.task, sha256)
+        blob = source_name(submission.user, submission.task, fingerprint)
         await asyncio.to_thread(self._blobs.put_file, blob, submission.file)
         call = self._ledger.admit(
             submission.user,

@@ -35,6 +35,7 @@ from ocrplus_gateway.reconciler import Reconciler
 
 log = logging.getLogger(__name__)
 
+_MOST_CONNECTIONS = 8
 _CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.NOT_FOUND, 413: ErrorCode.TOO_LARGE}
 
 
@@ -52,9 +53,11 @@ class Parts:
 
 def connect_async(settings: GatewaySettings) -> "redis.asyncio.Redis":
     """A client for the event loop: few connections, bounded waits, tries again after a restart."""
-    return redis.asyncio.Redis.from_url(
+    # A pool that makes callers wait: the other kind raises when many clients come back at once.
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
         settings.redis_url.get_secret_value(),
-        max_connections=64,
+        max_connections=_MOST_CONNECTIONS,
+        timeout=20,
         socket_timeout=10,
         socket_connect_timeout=5,
         socket_keepalive=True,
@@ -62,6 +65,7 @@ def connect_async(settings: GatewaySettings) -> "redis.asyncio.Redis":
         retry=Retry(ExponentialBackoff(cap=2, base=0.05), 6),
         retry_on_error=[ConnectionError, TimeoutError, BusyLoadingError],
     )
+    return redis.asyncio.Redis(connection_pool=pool)
 
 
 def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
@@ -72,7 +76,7 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
         settings.blob_url,
         client=connect(settings),
         keys=keys,
-        ttl_seconds=settings.result_ttl_seconds + settings.job_deadline_seconds,
+        ttl_seconds=settings.blob_ttl_seconds,
     )
     bell = Bell(settings)
     hub = Hub(client, keys)

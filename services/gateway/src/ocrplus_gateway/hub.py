@@ -26,6 +26,7 @@ MOST_QUEUED_EVENTS: Final = 256
 MOST_QUEUED_BYTES: Final = 1 << 20
 _READ_AT_ONCE: Final = 200
 _RECONNECT_SECONDS: Final = 0.5
+_SUBSCRIBE_SECONDS: Final = 20
 
 Position = tuple[int, int]
 """A stream id as numbers, so that ids compare."""
@@ -125,6 +126,7 @@ class Hub:
         self._keys = keys
         self._feeds: dict[str, _Feed] = {}
         self._pubsub = client.pubsub()
+        self._subscribing = asyncio.Lock()  # redis-py would connect twice at once, and lose one
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -146,9 +148,11 @@ class Hub:
         feed = self._feeds.get(channel)
         if feed is None:
             feed = self._feeds[channel] = _Feed()
-            await self._pubsub.subscribe(channel)
+            async with self._subscribing:
+                await self._pubsub.subscribe(channel)
         # Subscribe first, then read: nothing falls between, and doubles are dropped by position.
-        await feed.subscribed.wait()
+        async with asyncio.timeout(_SUBSCRIBE_SECONDS):
+            await feed.subscribed.wait()
         feed.subscriptions.add(subscription)
         self._spawn(self._replay(channel, feed, subscription))
         return subscription
@@ -181,7 +185,8 @@ class Hub:
         while True:
             try:
                 if self._pubsub.connection is None:  # listening needs a connection, hence a channel
-                    await self._pubsub.subscribe(self._keys.prefix + "hub")
+                    async with self._subscribing:
+                        await self._pubsub.subscribe(self._keys.prefix + "hub")
                 message = await self._pubsub.get_message(timeout=5)
                 if message is not None:
                     self._take(message)
@@ -189,6 +194,8 @@ class Hub:
                 # The client subscribes anew by itself; each confirmation closes the gap.
                 log.warning("lost the event connection, trying again")
                 await asyncio.sleep(_RECONNECT_SECONDS)
+            except (ValueError, KeyError):
+                log.exception("an event could not be read; it is left out")
 
     def _take(self, message: dict[str, Any]) -> None:
         channel = message["channel"].decode()

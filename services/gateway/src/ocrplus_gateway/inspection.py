@@ -15,6 +15,7 @@ from ocrplus_contract.settings import GatewaySettings
 
 _CHILD: Final = Path(__file__).with_name("inspection_child.py")
 _START_SECONDS: Final = 5
+_HINT_SECONDS: Final = 3.0
 _HEADER_WITHIN_BYTES: Final = 1024  # where readers look for %PDF-
 
 
@@ -70,6 +71,7 @@ class Inspector:
     async def _run(self, pdf: Path, password: str | None) -> tuple[list[dict[str, Any]], int]:
         """The child's lines and exit code; whatever it said before it died counts."""
         seconds = self._settings.inspection_seconds
+        hint_seconds = min(seconds / 4, _HINT_SECONDS)
         child = await asyncio.create_subprocess_exec(
             sys.executable,
             "-I",
@@ -77,7 +79,7 @@ class Inspector:
             str(pdf),
             str(self._settings.inspection_megabytes),
             str(seconds),
-            str(seconds / 4),
+            str(hint_seconds),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -90,9 +92,11 @@ class Inspector:
         lines: list[dict[str, Any]] = []
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(seconds + _START_SECONDS):
+                async with asyncio.timeout(seconds + _START_SECONDS) as limit:
                     async for line in _whole_lines(child.stdout):
                         lines.append(json.loads(line))
+                        # The hints that follow are only hints: one slow page may not hold a slot.
+                        limit.reschedule(asyncio.get_running_loop().time() + hint_seconds + 1)
         finally:
             if child.returncode is None:
                 with suppress(ProcessLookupError):

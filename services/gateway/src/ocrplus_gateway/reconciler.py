@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import redis.asyncio
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from ocrplus_contract.errors import ErrorCode
 from ocrplus_contract.keys import Keys
@@ -63,14 +63,14 @@ class Reconciler:
         self._keys = Keys(settings.key_prefix)
         self._ledger = Ledger(settings.key_prefix, settings.result_ttl_seconds)
         self._name = secrets.token_hex(8)
-        self._resynced = time.monotonic()
+        self._resynced = -_RESYNC_SECONDS  # at once: a restarted server may have lost the lag
 
     async def run(self) -> None:
         """Look after things until cancelled."""
         while True:
             try:
                 await self.once()
-            except (RedisError, OSError):
+            except Exception:  # the outermost loop: without it nobody would bring work back
                 log.warning("reconciliation failed; it is tried again", exc_info=True)
             await asyncio.sleep(self._settings.reconcile_seconds)
 
@@ -147,7 +147,7 @@ class Reconciler:
             return QueueReading(0, 0, pages, rings, 0.0)
         if isinstance(groups, BaseException):
             raise groups
-        group = groups[0]
+        group = next(g for g in groups if g["name"] == GROUP.encode())
         oldest = 0.0
         if group["lag"]:
             after = f"({group['last-delivered-id'].decode()}"

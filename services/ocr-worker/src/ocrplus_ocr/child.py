@@ -112,7 +112,7 @@ def _build(settings: OcrSettings, ring: Ring) -> Child:
     pulse.warm(warmup_seconds)
     log.info("engine warm", extra={"worker": worker_id, "seconds": round(warmup_seconds, 2)})
     blobs = open_store(
-        settings.blob_url, client=client, keys=keys, ttl_seconds=settings.result_ttl_seconds
+        settings.blob_url, client=client, keys=keys, ttl_seconds=settings.blob_ttl_seconds
     )
     return Child(
         client=client,

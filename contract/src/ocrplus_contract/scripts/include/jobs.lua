@@ -19,7 +19,7 @@ local function close_job(user, task, state, error_code)
     local fields = redis.call('HMGET', job, 'created_at', 'pages_total', 'failed_pages')
     redis.call('HSET', job, 'state', state, 'error', error_code,
         'finished_at', string.format('%.3f', at), 'expires_at', string.format('%.0f', at + TTL))
-    redis.call('ZREM', key('jobs:open'), user .. ':' .. task)
+    redis.call('ZREM', key('open-jobs'), user .. ':' .. task)
     redis.call('EXPIRE', job, TTL)
     redis.call('EXPIRE', job .. ':pages', TTL)
     keep(key('jobs', user), TTL)

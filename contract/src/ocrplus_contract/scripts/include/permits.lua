@@ -27,14 +27,19 @@ local function claim_permits(pool, count)
     return ids
 end
 
-local function last_delivered(work)
+local function pairs_of(reply)
+    local fields = {}
+    for i = 1, #reply, 2 do
+        fields[reply[i]] = reply[i + 1]
+    end
+    return fields
+end
+
+local function group_of(work)
     for _, info in ipairs(redis.call('XINFO', 'GROUPS', work)) do -- somebody may watch by a group too
-        local group = {}
-        for i = 1, #info, 2 do
-            group[info[i]] = info[i + 1]
-        end
+        local group = pairs_of(info)
         if group['name'] == GROUP then
-            return group['last-delivered-id']
+            return group
         end
     end
 end
@@ -45,6 +50,22 @@ local function drop_permits(pool, ids)
         redis.call('XACK', work, GROUP, id)
     end
     local pending = redis.call('XPENDING', work, GROUP)
-    local oldest = pending[1] > 0 and pending[2] or last_delivered(work)
+    local oldest = pending[1] > 0 and pending[2] or group_of(work)['last-delivered-id']
     redis.call('XTRIM', work, 'MINID', oldest)
+end
+
+-- Redis 7.0 does not log how many entries a group has read: after its log is replayed, the lag is
+-- NULL or too high. Valkey is right by itself.
+local function mend_lag(pool, expected)
+    local work = key('work', pool)
+    if redis.call('EXISTS', work) == 0 then
+        return
+    end
+    local group, stream = group_of(work), pairs_of(redis.call('XINFO', 'STREAM', work))
+    if group['lag'] ~= expected then
+        local last = group['last-delivered-id']
+        local unread = stream['length'] - #redis.call('XRANGE', work, '-', last)
+        redis.call('XGROUP', 'SETID', work, GROUP, last,
+            'ENTRIESREAD', stream['entries-added'] - unread)
+    end
 end
