@@ -4,6 +4,7 @@ Celery runs in this very process (in a container: process 1), so SIGTERM reaches
 children: it takes no new doorbell, lets each child end its chunk, and leaves.
 """
 
+import ctypes
 import json
 import os
 import shutil
@@ -14,6 +15,8 @@ from pydantic import ValidationError
 
 from ocrplus_contract.settings import OcrSettings
 
+_SYSTEM_LIBRARIES = ("libGL.so.1", "libgthread-2.0.so.0")
+
 
 def main() -> int:
     """Run until SIGTERM; 2 when the settings or the models are not usable."""
@@ -22,7 +25,7 @@ def main() -> int:
     except ValidationError as error:
         print(f"ocr-worker: {error}", file=sys.stderr)
         return 2
-    problem = _missing_models(settings)
+    problem = _missing_libraries() or _missing_models(settings)
     if problem:
         print(f"ocr-worker: {problem}", file=sys.stderr)
         return 2
@@ -34,6 +37,16 @@ def main() -> int:
         return _serve(settings)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _missing_libraries() -> str | None:
+    """OpenCV links to these; without them the engine's process would die at import, for ever."""
+    for library in _SYSTEM_LIBRARIES if sys.platform == "linux" else ():
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            return f"OpenCV needs {library}: on Debian, apt-get install libgl1 libglib2.0-0"
+    return None
 
 
 def _missing_models(settings: OcrSettings) -> str | None:
