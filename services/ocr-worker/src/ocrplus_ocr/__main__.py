@@ -10,11 +10,13 @@ import os
 import shutil
 import sys
 import tempfile
+from typing import Any  # celery is untyped
 
 from pydantic import ValidationError
 
 from ocrplus_contract.settings import OcrSettings
 
+_LOOK_FOR_DEAD_SECONDS = 0.5
 _SYSTEM_LIBRARIES = ("libGL.so.1", "libgthread-2.0.so.0")
 
 
@@ -71,7 +73,9 @@ def _serve(settings: OcrSettings) -> int:
     from ocrplus_ocr.app import app
 
     @worker_ready.connect
-    def announce(**_: object) -> None:
+    def announce(sender: Any, **_: object) -> None:
+        # Celery looks for dead children every 5 s, and is not always told of one before that.
+        sender.hub.call_repeatedly(_LOOK_FOR_DEAD_SECONDS, sender.pool.maintain_pool)
         print(json.dumps({"ready": "ocr-worker", "metrics": url}), flush=True)
 
     worker = app.Worker(
