@@ -235,3 +235,17 @@ def test_users_with_chunks_of_different_sizes_get_the_same_pages(client: redis.R
         served[lease.user] += len(lease.pages)
 
     assert abs(served["small"] - served["big"]) <= 10
+
+
+def test_a_user_who_comes_back_again_and_again_does_not_starve_another(client) -> None:
+    admit(client, "big", "b", [(n * 4 + 1, n * 4 + 4) for n in range(50)])
+    take(client)
+    users = []
+    for job in range(30):
+        admit(client, "again", f"j{job}", [(1, 1)])
+        lease = take(client)
+        assert lease is not None
+        users.append(lease.user)
+
+    assert users.count("big") >= 4, "one chunk of four for four small jobs"
+    assert users.count("again") >= 15

@@ -64,7 +64,7 @@ MESSAGES: Final[dict[ErrorCode, str]] = {
     ErrorCode.RATE_LIMITED: "Too many requests. Wait and try again.",
     ErrorCode.BUSY: "The service has more work than it can accept now. Try again later.",
     ErrorCode.PDF_INVALID: "The bytes are not a readable PDF. Check or re-export the file.",
-    ErrorCode.PDF_ENCRYPTED: "The PDF needs a password. Send it in the 'password' option.",
+    ErrorCode.PDF_ENCRYPTED: "The PDF needs a password. Submit a copy without one.",
     ErrorCode.PDF_PASSWORD_WRONG: "The password does not open this PDF.",
     ErrorCode.PDF_EMPTY: "The PDF has no pages, or none of those asked for.",
     ErrorCode.PDF_TOO_MANY_PAGES: "The PDF has more pages than this service accepts.",

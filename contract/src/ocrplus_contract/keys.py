@@ -53,6 +53,10 @@ class Keys:
         """Users who wait, by pages served."""
         return self._key("waiting", pool)
 
+    def served(self, pool: Pool) -> str:
+        """Pages served to users who left while others wait."""
+        return self._key("served", pool)
+
     def waiting_chunks(self, pool: Pool, user: UserId) -> str:
         """One user's waiting chunks, heads first."""
         return self._key("waiting", pool, user)

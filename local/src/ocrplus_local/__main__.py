@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say("interrupted; everything has ended")
         # `serve` ends by a signal as it should; `convert` was broken off.
         return 0 if arguments.command == "serve" else interrupted.exit_code
-    except ChildFailed as failed:
+    except (ChildFailed, models.Unavailable) as failed:
         _say(f"ocrplus: {failed}")
         return 1
     except ValidationError as error:

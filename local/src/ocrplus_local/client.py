@@ -1,6 +1,7 @@
 """A client of a running service's HTTP interface, as the command line needs it."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -59,8 +60,8 @@ class Client:
         headers = {"Content-Type": "application/pdf"}
         for attempt in range(_TRIES):
             with path.open("rb") as body:
-                response = self._http.post(
-                    "/v1/tasks", params=params, content=body, headers=headers
+                response = self._request(
+                    "POST", "/v1/tasks", params=params, content=body, headers=headers
                 )
             if response.status_code != 429 or attempt == _TRIES - 1:
                 break
@@ -69,22 +70,30 @@ class Client:
 
     def view(self, task: str) -> TaskView:
         """Where the task stands."""
-        response = _checked(self._http.get(f"/v1/tasks/{task}", params=self._user))
+        response = _checked(self._request("GET", f"/v1/tasks/{task}", params=self._user))
         return _view(response.json())
 
     def markdown(self, task: str) -> str:
         """The whole document as Markdown."""
-        response = self._http.get(f"/v1/tasks/{task}/result.md", params=self._user)
+        response = self._request("GET", f"/v1/tasks/{task}/result.md", params=self._user)
         return _checked(response).content.decode("utf-8")
 
     def figure(self, task: str, name: str) -> bytes:
         """One figure's PNG."""
-        response = self._http.get(f"/v1/tasks/{task}/figures/{name}", params=self._user)
+        response = self._request("GET", f"/v1/tasks/{task}/figures/{name}", params=self._user)
         return _checked(response).content
 
     def forget(self, task: str) -> None:
         """Cancel the task if it runs, and delete all that is kept of it."""
-        self._http.delete(f"/v1/tasks/{task}", params=self._user)
+        with suppress(ServiceError):
+            self._request("DELETE", f"/v1/tasks/{task}", params=self._user)
+
+    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, **arguments)
+        except httpx.HTTPError as error:
+            reason = f"no answer from the service ({type(error).__name__})"
+            raise ServiceError("internal", reason) from error
 
 
 def _checked(response: httpx.Response) -> httpx.Response:

@@ -128,20 +128,28 @@ def _submit(
 
 def _advance(client: Client, conversion: Conversion, out: Path, display: Display) -> bool:
     """Look after one document; True when it has ended."""
-    if conversion.error is None:
-        view = client.view(conversion.task)
-        if view != conversion.view:
-            conversion.view = view
-            display.changed(conversion)
-        if not view.ended:
+    try:
+        if conversion.error is None and not _look(client, conversion, out, display):
             return False
-        if view.status in ("ok", "partial"):
-            conversion.written = _write(client, conversion, out)
-        else:
-            error = view.error or {"code": view.status, "message": "The task did not finish."}
-            conversion.error = ServiceError(str(error["code"]), str(error["message"]))
-        client.forget(conversion.task)
+    except ServiceError as error:  # this document's trouble is not the others'
+        conversion.error = error
     display.ended(conversion)
+    return True
+
+
+def _look(client: Client, conversion: Conversion, out: Path, display: Display) -> bool:
+    view = client.view(conversion.task)
+    if view != conversion.view:
+        conversion.view = view
+        display.changed(conversion)
+    if not view.ended:
+        return False
+    if view.status in ("ok", "partial"):
+        conversion.written = _write(client, conversion, out)
+    else:
+        error = view.error or {"code": view.status, "message": "The task did not finish."}
+        conversion.error = ServiceError(str(error["code"]), str(error["message"]))
+    client.forget(conversion.task)
     return True
 
 

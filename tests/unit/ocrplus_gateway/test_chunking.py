@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocrplus_gateway.chunking import Cutting, chunks, page_seconds, selected_pages
+from ocrplus_gateway.chunking import Cutting, chunks, expected_seconds, selected_pages
 from ocrplus_gateway.inspection import PageHint
 
 CUTTING = Cutting(chunk_seconds=20, chunk_pages=16, text_page_seconds=0.5, ocr_page_seconds=6)
@@ -35,9 +35,9 @@ def test_ranges_beyond_the_document_select_nothing() -> None:
 def test_a_page_nobody_looked_at_costs_what_the_others_cost() -> None:
     hints = [TEXT, SCAN]
 
-    assert page_seconds(hints, 3, CUTTING, by_ocr=False) == (0.5 + 6) / 2
-    assert page_seconds([], 1, CUTTING, by_ocr=False) == 6
-    assert page_seconds(hints, 1, CUTTING, by_ocr=True) == 6
+    assert expected_seconds(hints, [1, 2, 3], CUTTING, by_ocr=False) == [0.5, 6, (0.5 + 6) / 2]
+    assert expected_seconds([], [1], CUTTING, by_ocr=False) == [6]
+    assert expected_seconds(hints, [1], CUTTING, by_ocr=True) == [6]
 
 
 @given(

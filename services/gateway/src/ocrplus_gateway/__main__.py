@@ -18,6 +18,7 @@ from ocrplus_gateway.loop import tune_garbage_collection
 from ocrplus_gateway.metrics import GatewayMetrics
 
 _PING_SECONDS = 20
+_PONG_SECONDS = 120  # a pong queues behind the client's own upload
 _FRAME_OVERHEAD_BYTES = 4096
 
 
@@ -73,7 +74,7 @@ def _serve(settings: GatewaySettings) -> int:
         ws_max_size=-(-settings.max_pdf_bytes * 4 // 3) + _FRAME_OVERHEAD_BYTES,
         ws_per_message_deflate=False,
         ws_ping_interval=_PING_SECONDS,
-        ws_ping_timeout=_PING_SECONDS,
+        ws_ping_timeout=_PONG_SECONDS,
         backlog=4096,
         log_config=None,
         access_log=False,

@@ -23,7 +23,7 @@ from ocrplus_contract.names import RING_TASK, Pool, TaskId, UserId
 from ocrplus_contract.options import JobOptions, parse_page_ranges
 from ocrplus_contract.settings import GatewaySettings
 from ocrplus_contract.states import JobState
-from ocrplus_gateway.chunking import Cutting, chunks, page_seconds, selected_pages
+from ocrplus_gateway.chunking import Cutting, chunks, expected_seconds, selected_pages
 from ocrplus_gateway.inspection import Inspector
 
 log = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ class Admission:
         if not pages:
             raise JobRefused(ErrorCode.PDF_EMPTY)
         by_ocr = json.loads(options).get("text_source") == "ocr"
-        seconds = [page_seconds(inspection.hints, p, self._cutting, by_ocr) for p in pages]
+        seconds = expected_seconds(inspection.hints, pages, self._cutting, by_ocr)
         if size > await asyncio.to_thread(self._blobs.room_bytes):
             raise JobRefused(ErrorCode.BUSY, "The document store is full. Try again later.")
         blob = source_name(submission.user, submission.task, fingerprint)

@@ -51,11 +51,11 @@ class Parts:
     metrics: GatewayMetrics
 
 
-def connect_async(settings: GatewaySettings) -> "redis.asyncio.Redis":
+def connect_async(url: str) -> "redis.asyncio.Redis":
     """A client for the event loop: few connections, bounded waits, tries again after a restart."""
     # A pool that makes callers wait: the other kind raises when many clients come back at once.
     pool = redis.asyncio.BlockingConnectionPool.from_url(
-        settings.redis_url.get_secret_value(),
+        url,
         max_connections=_MOST_CONNECTIONS,
         timeout=20,
         socket_timeout=10,
@@ -70,7 +70,11 @@ def connect_async(settings: GatewaySettings) -> "redis.asyncio.Redis":
 
 def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
     """Put the gateway together; connects to nothing yet."""
-    client, keys = connect_async(settings), Keys(settings.key_prefix)
+    client = connect_async(settings.redis_url.get_secret_value())
+    broker = (
+        connect_async(settings.broker_url.get_secret_value()) if settings.broker_url else client
+    )
+    keys = Keys(settings.key_prefix)
     ledger = Ledger(settings.key_prefix, settings.result_ttl_seconds)
     blobs = open_store(
         settings.blob_url,
@@ -88,7 +92,7 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
         http=HttpInterface(client, keys, hub, jobs, admission, metrics, most),
         original=OriginalProtocol(client, keys, ledger, hub, jobs, admission, metrics, most),
         health=Health(client, keys, blobs),
-        reconciler=Reconciler(settings, client, bell, metrics),
+        reconciler=Reconciler(settings, client, broker, bell, metrics),
         metrics=metrics,
     )
 

@@ -31,18 +31,20 @@ def selected_pages(pages: int, ranges: Sequence[tuple[int, int]] | None) -> list
     return [page for first, last in ranges for page in range(first, min(last, pages) + 1)]
 
 
-def page_seconds(hints: Sequence[PageHint], page: int, cutting: Cutting, by_ocr: bool) -> float:
-    """Expected work of a page; a page nobody looked at costs what the looked-at ones cost."""
-    if by_ocr:
-        return cutting.ocr_page_seconds
-    if page <= len(hints):
-        hint = hints[page - 1]
-        has_text = hint.characters >= _TEXT_CHARACTERS and hint.image_share < _FULL_PAGE_IMAGE
-        return cutting.text_page_seconds if has_text else cutting.ocr_page_seconds
-    if not hints:
-        return cutting.ocr_page_seconds
-    seen = [page_seconds(hints, n, cutting, by_ocr) for n in range(1, len(hints) + 1)]
-    return sum(seen) / len(seen)
+def expected_seconds(
+    hints: Sequence[PageHint], pages: Sequence[int], cutting: Cutting, by_ocr: bool
+) -> list[float]:
+    """Expected work of each page; a page nobody looked at costs what the looked-at ones cost."""
+    if by_ocr or not hints:
+        return [cutting.ocr_page_seconds] * len(pages)
+    seen = [_hinted_seconds(hint, cutting) for hint in hints]
+    mean = sum(seen) / len(seen)
+    return [seen[page - 1] if page <= len(seen) else mean for page in pages]
+
+
+def _hinted_seconds(hint: PageHint, cutting: Cutting) -> float:
+    has_text = hint.characters >= _TEXT_CHARACTERS and hint.image_share < _FULL_PAGE_IMAGE
+    return cutting.text_page_seconds if has_text else cutting.ocr_page_seconds
 
 
 def chunks(

@@ -18,6 +18,7 @@ from ocrplus_contract.errors import ErrorCode, JobRefused
 
 _SLICE_CHARACTERS: Final = 340 * 1024
 _SMALL_FRAME: Final = 64 * 1024
+_MOST_PARSED: Final = 256 * 1024
 _VALUE: Final = re.compile(r'"pdf_file"\s*:\s*"')
 _ESCAPES: Final = re.compile(r"\\[/nr]|\s")
 
@@ -38,6 +39,10 @@ def split_frame(text: str) -> tuple[dict[str, Any], tuple[int, int] | None]:
 
 
 def _parsed(text: str) -> dict[str, Any]:
+    if len(text) > _MOST_PARSED:
+        raise JobRefused(
+            ErrorCode.BAD_MESSAGE, "The message is large and has no 'pdf_file' that holds base64."
+        )
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -148,8 +148,12 @@ class Hub:
         feed = self._feeds.get(channel)
         if feed is None:
             feed = self._feeds[channel] = _Feed()
-            async with self._subscribing:
-                await self._pubsub.subscribe(channel)
+            try:
+                async with self._subscribing:
+                    await self._pubsub.subscribe(channel)
+            except BaseException:
+                self._feeds.pop(channel, None)  # or nobody would ever subscribe it
+                raise
         # Subscribe first, then read: nothing falls between, and doubles are dropped by position.
         async with asyncio.timeout(_SUBSCRIBE_SECONDS):
             await feed.subscribed.wait()

@@ -53,11 +53,13 @@ class Reconciler:
         self,
         settings: GatewaySettings,
         client: "redis.asyncio.Redis",
+        broker: "redis.asyncio.Redis",
         bell: Bell,
         metrics: GatewayMetrics,
     ) -> None:
         self._settings = settings
         self._client = client
+        self._broker = broker  # where Celery's queues are: often, not always, the same server
         self._bell = bell
         self._metrics = metrics
         self._keys = Keys(settings.key_prefix)
@@ -140,8 +142,8 @@ class Reconciler:
         pipe = self._client.pipeline(transaction=False)
         pipe.xinfo_groups(self._keys.work(pool))
         pipe.hget(self._keys.load(pool), "waiting")
-        pipe.llen(self._keys.queue(pool))
-        groups, waiting_pages, doorbells = await pipe.execute(raise_on_error=False)
+        groups, waiting_pages = await pipe.execute(raise_on_error=False)
+        doorbells: Any = await self._broker.llen(self._keys.queue(pool))
         pages, rings = int(waiting_pages or 0), int(doorbells)
         if isinstance(groups, ResponseError):  # no stream yet
             return QueueReading(0, 0, pages, rings, 0.0)

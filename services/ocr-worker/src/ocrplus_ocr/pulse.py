@@ -160,12 +160,11 @@ class Pulse:
 
     def _renew(self, lease: Lease) -> None:
         try:
-            if not run(self._client, self._ledger.renew(Pool.OCR, lease.permit)):
-                self._lost.set()
+            held = run(self._client, self._ledger.renew(Pool.OCR, lease.permit))
         except LeaseLost:
-            with self._lock:
-                current = self._lease is lease
-            if current:  # and not finished between the look and the call
+            held = False
+        with self._lock:
+            if not held and self._lease is lease:  # and not ended between the look and the answer
                 self._lost.set()
 
     def _update(self, **changes: object) -> None:
