@@ -7,6 +7,9 @@ PDF ?= examples/samples/report_en.pdf
 OUT ?= out
 PORT ?= 8080
 SET ?= ../shared/corpus/dev
+# PaddleX asks for the OpenCV that links to a desktop's libraries; this one is the same without.
+HEADLESS := --no-deps --force-reinstall opencv-contrib-python-headless==4.10.0.84
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export PYTHONSAFEPATH := 1
 
 .DEFAULT_GOAL := help
@@ -21,11 +24,13 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: pyproject.toml constraints/local.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/local.txt -e '.[local]'
+	$(PIP) -c constraints/local.txt -e '.[local]'
+	$(PIP) $(HEADLESS)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints/dev.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/dev.txt -e '.[dev]'
+	$(PIP) -c constraints/dev.txt -e '.[dev]'
+	$(PIP) $(HEADLESS)
 	@touch $@ $(VENV)/.run
 
 .PHONY: run

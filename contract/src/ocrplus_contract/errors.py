@@ -145,7 +145,3 @@ class LeaseLost(OcrPlusError):
 
 class BlobMissing(OcrPlusError):
     """The stored bytes are gone: expired, deleted, or never written."""
-
-
-class ServerUnfit(OcrPlusError):
-    """The Redis server is too old or may evict keys; the message says which setting to change."""

@@ -4,20 +4,22 @@ Celery runs in this very process (in a container: process 1), so SIGTERM reaches
 children: it takes no new doorbell, lets each child end its chunk, and leaves.
 """
 
-import ctypes
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from typing import Any  # celery is untyped
 
+import redis
 from pydantic import ValidationError
 
+from ocrplus_contract.server import connect, unfit_because
 from ocrplus_contract.settings import OcrSettings
 
 _LOOK_FOR_DEAD_SECONDS = 0.5
-_SYSTEM_LIBRARIES = ("libGL.so.1", "libgthread-2.0.so.0")
 
 
 def main() -> int:
@@ -27,7 +29,7 @@ def main() -> int:
     except ValidationError as error:
         print(f"ocr-worker: {error}", file=sys.stderr)
         return 2
-    problem = _missing_libraries() or _missing_models(settings)
+    problem = _opencv_problem() or _missing_models(settings) or _server_problem(settings)
     if problem:
         print(f"ocr-worker: {problem}", file=sys.stderr)
         return 2
@@ -41,13 +43,25 @@ def main() -> int:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _missing_libraries() -> str | None:
-    """OpenCV links to these; without them the engine's process would die at import, for ever."""
-    for library in _SYSTEM_LIBRARIES if sys.platform == "linux" else ():
-        try:
-            ctypes.CDLL(library)
-        except OSError:
-            return f"OpenCV needs {library}: on Debian, apt-get install libgl1 libglib2.0-0"
+def _opencv_problem() -> str | None:
+    """Why OpenCV cannot be loaded: without it each engine process would die at import, for ever."""
+    tried = subprocess.run(
+        [sys.executable, "-c", "import cv2"], capture_output=True, text=True, check=False
+    )
+    if tried.returncode == 0:
+        return None
+    reason = (tried.stderr.strip().splitlines() or ["no reason given"])[-1]
+    return (
+        f"OpenCV cannot be loaded: {reason}. Install opencv-contrib-python-headless==4.10.0.84 "
+        "over it, or the library it names"
+    )
+
+
+def _server_problem(settings: OcrSettings) -> str | None:
+    """Why the server cannot keep the promises; one that does not answer yet is waited for."""
+    with suppress(redis.ConnectionError, redis.TimeoutError):
+        info: Any = connect(settings).info()
+        return unfit_because(info)
     return None
 
 
