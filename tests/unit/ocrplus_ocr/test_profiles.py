@@ -58,7 +58,8 @@ def test_the_onnx_options_are_fields_of_the_runners_configuration(library: Any) 
 
     for profile in (Profile.CPU, Profile.GPU_ONNX):
         options = constructor_arguments(CONFIGS[profile], pipeline())["engine_config"]
-        ONNXRuntimeRunnerConfig.model_validate(options)  # refuses what it does not know
+        accepted = ONNXRuntimeRunnerConfig.model_validate(options)  # refuses what it does not know
+        assert accepted.enable_cpu_mem_arena is False
 
 
 def test_pages_are_handed_out_one_by_one() -> None:
