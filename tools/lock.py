@@ -23,12 +23,14 @@ BY_HAND: Final[dict[str, str]] = {
     "ocr-worker-gpu": "paddlepaddle-gpu==3.2.2  # why: the newest without the oneDNN crash of "
     "3.3; from Paddle's own index",
 }
+# Newer ones ask for a patch release of Python 3.11 that Debian 12 (3.11.2) does not have.
+CAPS: Final = ("soupsieve<3",)
 
 
 def pins(extra: str) -> list[str]:
     """`name==version` of everything that an extra needs, sorted."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run"]
-    command += ["--ignore-installed", "--report", "-", f"{ROOT}[{extra}]"]
+    command += ["--ignore-installed", "--report", "-", f"{ROOT}[{extra}]", *CAPS]
     report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     found = [(item["metadata"]["name"], item["metadata"]["version"]) for item in report["install"]]
     return sorted(f"{name.lower()}=={version}" for name, version in found if name != "ocrplus")
