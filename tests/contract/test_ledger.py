@@ -1,19 +1,19 @@
 """What each script promises, one promise a test."""
 
+import json
 import time
+from dataclasses import replace
 
 import pytest
 import redis
-from ledger_steps import admit, commit, events, finish, release, take
+from ledger_steps import KEYS, LEDGER, admit, commit, events, finish, milestones, release, take
 
 from ocrplus_contract.errors import ErrorCode, LeaseLost
-from ocrplus_contract.keys import Keys
-from ocrplus_contract.ledger import Ledger, run
+from ocrplus_contract.ledger import Admission, Full, Limits, run
 from ocrplus_contract.names import Pool, TaskId, UserId
 from ocrplus_contract.records import JobRecord, PageRecord
 from ocrplus_contract.states import JobState, PageState
 
-KEYS = Keys()
 USER, TASK = UserId("u"), TaskId("t")
 
 
@@ -40,7 +40,7 @@ def test_the_last_page_ends_the_job_with_one_result(client: redis.Redis) -> None
     commit(client, lease, 2)
 
     assert job(client).state is JobState.OK
-    assert [e["type"] for e in events(client, "u")] == ["submitted", "page", "page", "result"]
+    assert [e["type"] for e in milestones(client, "u")] == ["submitted", "page", "page", "result"]
     assert finish(client, lease)
 
 
@@ -123,7 +123,7 @@ def test_a_renewed_lease_does_not_expire(client: redis.Redis) -> None:
     admit(client, "u", "t", [(1, 2)])
     lease = take(client)
     time.sleep(0.06)
-    run(client, Ledger().renew(Pool.OCR, lease.permit))
+    run(client, LEDGER.renew(Pool.OCR, lease.permit))
 
     assert not release(client, lease, "expired", idle_ms=50).held
     time.sleep(0.06)
@@ -147,7 +147,7 @@ def test_cancelling_removes_what_waits_and_tells_who_holds(client: redis.Redis) 
     admit(client, "u", "other", [(1, 1)])
     lease = take(client)
 
-    call = Ledger().cancel(USER, TASK, state=JobState.CANCELLED, code=ErrorCode.CANCELLED)
+    call = LEDGER.cancel(USER, TASK, state=JobState.CANCELLED, code=ErrorCode.CANCELLED)
     state = run(client, call)
 
     assert state is JobState.CANCELLED
@@ -157,14 +157,152 @@ def test_cancelling_removes_what_waits_and_tells_who_holds(client: redis.Redis) 
     assert take(client).task == "other"
 
 
-def test_a_position_moves_forward_only(client: redis.Redis) -> None:
-    ledger = Ledger()
-    assert run(client, ledger.confirm(USER, "1000-5"))
+def stand(client: redis.Redis, *gateways: str) -> None:
+    for name in gateways:
+        client.set(KEYS.gateway(name), 1)
 
-    assert not run(client, ledger.confirm(USER, "999-9"))
-    assert not run(client, ledger.confirm(USER, "1000-5"))
-    assert run(client, ledger.confirm(USER, "1000-12"))
+
+def test_a_position_moves_forward_only(client: redis.Redis) -> None:
+    stand(client, "g")
+    assert run(client, LEDGER.join(USER, "g.1")) == "0-0"
+    assert run(client, LEDGER.confirm(USER, "g.1", "1000-5"))
+
+    assert not run(client, LEDGER.confirm(USER, "g.1", "999-9"))
+    assert not run(client, LEDGER.confirm(USER, "g.1", "1000-5"))
+    assert run(client, LEDGER.confirm(USER, "g.1", "1000-12"))
     assert client.hget(KEYS.last_id(), "u") == b"1000-12"
+
+
+def test_the_least_of_several_sockets_counts_on_any_gateway(client: redis.Redis) -> None:
+    stand(client, "g", "h")
+    run(client, LEDGER.join(USER, "g.1"))
+    run(client, LEDGER.join(USER, "h.1"))
+
+    assert not run(client, LEDGER.confirm(USER, "g.1", "50-0"))
+    assert run(client, LEDGER.confirm(USER, "h.1", "20-0"))
+    assert client.hget(KEYS.last_id(), "u") == b"20-0"
+
+    client.delete(KEYS.gateway("h"))  # its process died
+    assert run(client, LEDGER.confirm(USER, "g.1", "60-0"))
+    assert client.hget(KEYS.last_id(), "u") == b"60-0"
+
+
+def test_a_closed_socket_holds_the_position_until_its_client_is_back(client: redis.Redis) -> None:
+    stand(client, "g")
+    run(client, LEDGER.join(USER, "g.1"))
+    run(client, LEDGER.join(USER, "g.2"))
+    run(client, LEDGER.confirm(USER, "g.1", "10-0"))
+    run(client, LEDGER.leave(USER, "g.2"))
+
+    assert not run(client, LEDGER.confirm(USER, "g.1", "30-0"))
+    assert run(client, LEDGER.join(USER, "g.3")) == "0-0"
+    assert run(client, LEDGER.confirm(USER, "g.3", "30-0"))
+    assert client.hget(KEYS.last_id(), "u") == b"30-0"
+
+
+@pytest.mark.parametrize(
+    ("epoch", "seq", "lost"),
+    [
+        ("", None, None),
+        ("", 0, None),
+        ("now", 3, None),
+        ("now", 4, None),
+        ("now", 5, "future_position"),
+        ("other", 3, "epoch"),
+    ],
+)
+def test_a_position_is_found_or_its_loss_is_named(
+    client: redis.Redis, epoch: str, seq: int | None, lost: str | None
+) -> None:
+    admit(client, "u", "t", [(1, 1)])
+    commit(client, take(client), 1)
+    entries = client.xrange(KEYS.stream(USER))
+    current = events(client, "u")[0]["epoch"]
+
+    found = run(client, LEDGER.locate(USER, current if epoch == "now" else epoch, seq))
+
+    assert (found.lost, found.epoch, found.seq, found.oldest_seq) == (lost, current, 4, 1)
+    if lost is None and seq is not None and seq < 4:
+        assert (found.including, found.stream_id) == (True, entries[seq][0].decode())
+    else:
+        assert (found.including, found.stream_id) == (False, entries[-1][0].decode())
+
+
+def test_a_position_before_what_was_trimmed_is_lost(client: redis.Redis) -> None:
+    for number in range(5):
+        admit(client, "u", f"t{number}", [(1, 1)])
+    client.xtrim(KEYS.stream(USER), maxlen=2, approximate=False)
+
+    assert run(client, LEDGER.locate(USER, "", 2)).lost == "trimmed"
+    assert run(client, LEDGER.locate(USER, "", 3)).lost is None
+    assert run(client, LEDGER.locate(USER, "", 3)).oldest_seq == 4
+
+
+@pytest.mark.parametrize(
+    ("limits", "limit"),
+    [
+        (Limits(5, 99, 99), "all"),
+        (Limits(99, 5, 99), "pages"),
+        (Limits(99, 99, 1), "tasks"),
+    ],
+)
+def test_what_waits_is_bounded_for_all_and_for_each(
+    client: redis.Redis, limits: Limits, limit: str
+) -> None:
+    admit(client, "u", "first", [(1, 8)], limits=limits)  # large, but alone
+
+    with pytest.raises(Full) as full:
+        admit(client, "u", "second", [(1, 1)], limits=limits)
+    assert full.value.limit == limit
+    if limit != "all":
+        admit(client, "v", "second", [(1, 1)], limits=limits)
+    run(client, LEDGER.forget(USER, TaskId("first")))
+    admit(client, "u", "second", [(1, 1)], limits=limits)
+
+
+def test_a_forgotten_job_leaves_nothing_but_its_events(client: redis.Redis) -> None:
+    admit(client, "u", "done", [(1, 1)])
+    lease = take(client)
+    commit(client, lease, 1)
+    finish(client, lease)
+    admit(client, "u", "open", [(1, 1)])
+
+    assert run(client, LEDGER.forget(USER, TaskId("done")))
+    assert run(client, LEDGER.forget(USER, TaskId("open")))
+    assert not run(client, LEDGER.forget(USER, TaskId("never")))
+
+    left = {key.decode() for key in client.keys("*")}
+    lasting = {KEYS.work(Pool.OCR), KEYS.load(Pool.OCR)}
+    assert left == lasting | {KEYS.stream(USER), KEYS.events(USER)}
+    assert events(client, "u")[-1]["status"] == "cancelled"
+
+
+def test_a_second_job_of_the_same_content_takes_the_first_ones_pages(client: redis.Redis) -> None:
+    client.set(KEYS.engine(), "e1")
+    admit(client, "u", "t", [(1, 2)], facts={"content": "c"})
+    lease = take(client)
+    for page in (1, 2):
+        commit(client, lease, page)
+    assert client.get(KEYS.content(USER, "c")) == b"e1 t"
+
+    bodies = [PageRecord(page=n, state="ok").event_body(TaskId("t2")) for n in (1, 2)]
+    call = LEDGER.reuse(
+        USER,
+        TaskId("t2"),
+        fingerprint="f",
+        source=TASK,
+        facts={"name": "b.pdf"},
+        submitted_body=json.dumps({"type": "submitted", "task_id": "t2"}),
+        page_bodies=bodies,
+    )
+
+    assert run(client, call) == Admission(0)
+    assert run(client, call) == Admission(0, JobState.OK)
+    mine = [e["type"] for e in milestones(client, "u") if e["task_id"] == "t2"]
+    assert mine == ["submitted", "page", "page", "result"]
+    assert client.hgetall(KEYS.pages(USER, TaskId("t2"))) == client.hgetall(KEYS.pages(USER, TASK))
+    run(client, LEDGER.forget(USER, TASK))
+    assert run(client, replace(call, args=(*call.args[:3], "t3", *call.args[4:]))) is None
 
 
 def test_a_lost_event_history_starts_a_new_epoch(client: redis.Redis) -> None:
@@ -175,7 +313,7 @@ def test_a_lost_event_history_starts_a_new_epoch(client: redis.Redis) -> None:
     commit(client, take(client), 1)
 
     after = events(client, "u")
-    assert [e["seq"] for e in after] == [1, 2]
+    assert [e["seq"] for e in after] == [1, 2, 3]
     assert before not in {e["epoch"] for e in after}
 
 

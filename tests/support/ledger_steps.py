@@ -1,12 +1,21 @@
 """The ledger's scripts as short functions, for tests that walk through them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import redis
 
 from ocrplus_contract.keys import Keys
-from ocrplus_contract.ledger import Admission, Lease, Ledger, Released, ReleaseReason, run
+from ocrplus_contract.ledger import (
+    NO_LIMITS,
+    Admission,
+    Lease,
+    Ledger,
+    Limits,
+    Released,
+    ReleaseReason,
+    run,
+)
 from ocrplus_contract.names import Pool, TaskId, UserId
 from ocrplus_contract.records import PageRecord
 from ocrplus_contract.states import PageState, TextSource
@@ -21,13 +30,16 @@ def admit(
     task: str,
     chunks: Sequence[tuple[int, int]],
     fingerprint: str = "f",
+    limits: Limits = NO_LIMITS,
+    facts: Mapping[str, str] | None = None,
 ) -> Admission:
     call = LEDGER.admit(
         UserId(user),
         TaskId(task),
         fingerprint=fingerprint,
         chunks=chunks,
-        facts={"name": "a.pdf", "blob": "b", "options": "{}"},
+        facts={"name": "a.pdf", "blob": "b", "options": "{}", **(facts or {})},
+        limits=limits,
         submitted_body=json.dumps({"type": "submitted", "task_id": task}),
         deadline_seconds=600,
     )
@@ -64,3 +76,8 @@ def release(
 
 def events(client: redis.Redis, user: str) -> list[dict]:
     return [json.loads(f[b"event"]) for _, f in client.xrange(KEYS.stream(UserId(user)))]
+
+
+def milestones(client: redis.Redis, user: str) -> list[dict]:
+    """A user's events without those that only tell of progress."""
+    return [event for event in events(client, user) if event["type"] != "progress"]

@@ -29,6 +29,22 @@ class Keys:
         """Per user, the stream position that original clients have confirmed."""
         return self._key("stream:last_id")
 
+    def positions(self, user: UserId) -> str:
+        """How far each open socket of an original client has taken its events."""
+        return self._key("positions", user)
+
+    def tries(self, user: UserId, stream_id: str) -> str:
+        """How often the result at this position could not be delivered to an original client."""
+        return self._key("tries", user, stream_id)
+
+    def gateway(self, name: str) -> str:
+        """There while this gateway process lives."""
+        return self._key("gateway", name)
+
+    def ticket(self, digest: str) -> str:
+        """Whom a one-time ticket, by its SHA-256, lets in."""
+        return self._key("ticket", digest)
+
     def job(self, user: UserId, task: TaskId) -> str:
         """One job's facts and counts."""
         return self._key("job", user, task)
@@ -44,6 +60,26 @@ class Keys:
     def jobs_open(self) -> str:
         """All unfinished jobs, `user:task`, by deadline (no user can be called like this key)."""
         return self._key("open-jobs")
+
+    def open_users(self) -> str:
+        """User → number of his open jobs."""
+        return self._key("open-users")
+
+    def gone(self, user: UserId, task: TaskId) -> str:
+        """There while an ended job's name is remembered, longer than the job itself."""
+        return self._key("gone", user, task)
+
+    def content(self, user: UserId, fingerprint: str) -> str:
+        """Content cache: engine version and task of a finished job."""
+        return self._key("content", user, fingerprint)
+
+    def engine(self) -> str:
+        """Version of the engine that the OCR workers run."""
+        return self._key("engine")
+
+    def backlog(self, pool: Pool) -> str:
+        """`pages:{user}` and `ms:{user}` (expected work) that wait, of users who wait."""
+        return self._key("backlog", pool)
 
     def work(self, pool: Pool) -> str:
         """The stream of permits."""

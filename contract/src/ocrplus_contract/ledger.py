@@ -15,7 +15,7 @@ import redis.asyncio
 from redis.exceptions import NoScriptError
 
 from ocrplus_contract import scripts
-from ocrplus_contract.errors import Conflict, ErrorCode, LeaseLost
+from ocrplus_contract.errors import Conflict, ErrorCode, LeaseLost, OcrPlusError
 from ocrplus_contract.names import Permit, Pool, TaskId, UserId
 from ocrplus_contract.states import JobState, PageState
 
@@ -70,6 +70,43 @@ class Admission:
     duplicate_of: JobState | None = None
 
 
+class Full(OcrPlusError):
+    """Too much waits: `limit` is all (pages of everybody), pages or tasks (of this user)."""
+
+    def __init__(self, limit: str) -> None:
+        self.limit = limit
+        super().__init__(limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What admission lets wait: pages of all, pages and open tasks of one user."""
+
+    pages: int
+    user_pages: int
+    user_tasks: int
+
+
+NO_LIMITS: Final = Limits(2**31, 2**31, 2**31)
+
+LostReason = Literal["epoch", "future_position", "trimmed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a client's position lies: read behind `stream_id`, or at it if `including`.
+
+    `lost` says why the position cannot be resumed from; then `stream_id` is the top's.
+    """
+
+    lost: LostReason | None
+    epoch: str
+    seq: int
+    oldest_seq: int
+    stream_id: str
+    including: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """A chunk in hand. `first_page_deaths` of the first page came before this attempt."""
@@ -120,12 +157,14 @@ class Ledger:
         facts: Mapping[str, str],
         submitted_body: str,
         deadline_seconds: int,
+        limits: Limits = NO_LIMITS,
         pool: Pool = Pool.OCR,
     ) -> Call[Admission]:
         """Accept a document. `facts` are job fields (name, blob, options, …).
 
         Raises (when run):
             Conflict: the task_id stands for another fingerprint.
+            Full: too much waits.
         """
         return self._call(
             "admit",
@@ -136,9 +175,44 @@ class Ledger:
             fingerprint,
             deadline_seconds,
             submitted_body,
-            json.dumps({name: _encodable(value) for name, value in facts.items()}),
+            _facts(facts),
             json.dumps([list(chunk) for chunk in chunks]),
+            limits.pages,
+            limits.user_pages,
+            limits.user_tasks,
         )
+
+    def reuse(
+        self,
+        user: UserId,
+        task: TaskId,
+        *,
+        fingerprint: str,
+        source: TaskId,
+        facts: Mapping[str, str],
+        submitted_body: str,
+        page_bodies: Sequence[str],
+    ) -> Call[Admission | None]:
+        """A new job from the pages of a finished one; None when that is gone.
+
+        Raises (when run):
+            Conflict: the task_id stands for another fingerprint.
+        """
+        return self._call(
+            "reuse",
+            lambda reply: None if reply[0] == b"missing" else _admission(reply),
+            user,
+            task,
+            fingerprint,
+            source,
+            submitted_body,
+            _facts(facts),
+            json.dumps(list(page_bodies)),
+        )
+
+    def forget(self, user: UserId, task: TaskId) -> Call[bool]:
+        """Cancel a job if it is open and delete what is kept of it; False for an unknown one."""
+        return self._call("forget", bool, Pool.OCR, user, task)
 
     def take(self, pool: Pool, owner: str) -> Call[Lease | None]:
         """Take the next chunk, or None when nothing waits."""
@@ -214,9 +288,21 @@ class Ledger:
             "resync", lambda reply: (int(reply[0]), int(reply[1])), pool, ARRIVAL_WINDOW_SECONDS
         )
 
-    def confirm(self, user: UserId, stream_id: str) -> Call[bool]:
-        """Move a user's confirmed position forward; False when it was there already."""
-        return self._call("confirm", lambda reply: bool(reply), user, stream_id)
+    def locate(self, user: UserId, epoch: str, seq: int | None) -> Call[Location]:
+        """Where a client's position lies; no `seq`: from now on, no `epoch`: the present one."""
+        return self._call("locate", _location, user, epoch, "" if seq is None else seq)
+
+    def join(self, user: UserId, socket: str) -> Call[str]:
+        """A socket of an original client opens; the position it begins behind."""
+        return self._call("join", bytes.decode, user, socket)
+
+    def confirm(self, user: UserId, socket: str, stream_id: str) -> Call[bool]:
+        """A socket has taken its events up to here; whether the user's position moved."""
+        return self._call("confirm", bool, user, socket, stream_id)
+
+    def leave(self, user: UserId, socket: str) -> Call[bool]:
+        """A socket has closed."""
+        return self._call("leave", bool, user, socket)
 
 
 def _encodable(text: str) -> str:
@@ -224,8 +310,26 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def _facts(facts: Mapping[str, str]) -> str:
+    return json.dumps({name: _encodable(value) for name, value in facts.items()})
+
+
+def _location(reply: Any) -> Location:
+    reason, epoch, top, oldest, behind = reply
+    return Location(
+        lost=reason.decode() or None,
+        epoch=epoch.decode(),
+        seq=int(top),
+        oldest_seq=int(oldest),
+        stream_id=behind.decode().removeprefix("("),
+        including=behind.startswith(b"("),
+    )
+
+
 def _admission(reply: Any) -> Admission:
     match reply[0]:
+        case b"busy":
+            raise Full(reply[1].decode())
         case b"admitted":
             return Admission(permits=int(reply[1]))
         case b"duplicate":

@@ -109,6 +109,16 @@ class PageEvent(_Event):
     error: PageErrorCode | None
 
 
+class ProgressEvent(_Event):
+    """How far a job is; `estimated_seconds` is what remains, null while unknown."""
+
+    type: Literal["progress"]
+    stage: Literal["queued", "starting", "ocr", "caption"]
+    pages_done: int
+    pages_total: int
+    estimated_seconds: float | None
+
+
 class ResultEvent(_Event):
     """A job has ended; `expires_at` in unix seconds."""
 
@@ -123,7 +133,9 @@ class ResultEvent(_Event):
     expires_at: float
 
 
-Event = Annotated[SubmittedEvent | PageEvent | ResultEvent, Field(discriminator="type")]
+Event = Annotated[
+    SubmittedEvent | ProgressEvent | PageEvent | ResultEvent, Field(discriminator="type")
+]
 
-EVENT: TypeAdapter[SubmittedEvent | PageEvent | ResultEvent] = TypeAdapter(Event)
-"""Reads any event."""
+EVENT: TypeAdapter[SubmittedEvent | ProgressEvent | PageEvent | ResultEvent] = TypeAdapter(Event)
+"""Reads any event as it is stored."""

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 _RANGE: Final = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
 
@@ -51,4 +51,25 @@ class JobOptions(BaseModel):
         default=None,
         description="Where text comes from: the PDF's own layer where it is sound (auto), "
         "always by OCR, or always from the layer. Default: the service's setting.",
+    )
+    tables: Literal["auto", "html", "markdown"] | None = Field(
+        default=None,
+        description="Tables as pipe tables where no cell spans, else HTML (auto, the default), "
+        "always as HTML, or always as pipe tables (spans are filled with empty cells).",
+    )
+    figures: Literal["link", "inline", "none"] | None = Field(
+        default=None,
+        description="Figures as links (the default), inside the Markdown as data URIs, or not.",
+    )
+    captions: bool | None = Field(
+        default=None, description="Whether figures get a description; default: if the service can."
+    )
+    caption_language: Literal["auto", "zh", "en"] | None = Field(
+        default=None, description="Language of the descriptions; default auto: the page's own."
+    )
+    password: SecretStr | None = Field(
+        default=None,
+        max_length=200,
+        exclude=True,  # used once at the door; neither stored nor logged
+        description="Opens an encrypted PDF. Used once, neither stored nor logged.",
     )

@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-_INCLUDE_ORDER: Final = ("keys", "events", "permits", "waiting", "jobs", "leases")
+_INCLUDE_ORDER: Final = ("keys", "events", "permits", "waiting", "jobs", "leases", "positions")
 SCRIPT_NAMES: Final = (
     "admit",
     "take",
@@ -18,7 +18,12 @@ SCRIPT_NAMES: Final = (
     "release",
     "cancel",
     "resync",
+    "join",
     "confirm",
+    "leave",
+    "locate",
+    "reuse",
+    "forget",
 )
 
 

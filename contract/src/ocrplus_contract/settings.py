@@ -112,9 +112,49 @@ class AuthSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    mode: Literal["none"] = Field(
-        default="none", description="none: everybody who reaches the port (loopback only)."
+    mode: Literal["none", "token", "jwt"] = Field(
+        default="none",
+        description="none: everybody who reaches the port (asked for by name beyond loopback); "
+        "token: keys from a file; jwt: signed tokens of an identity provider.",
     )
+    tokens: SecretStr | None = Field(
+        default=None,
+        description="Keys of mode token, one `token user` or `token *` (every user) a line.",
+    )
+    tokens_file: Path | None = Field(
+        default=None, description="File of such lines; read again whenever it changes."
+    )
+    jwks_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="Public keys of mode jwt (RS, PS, ES, EdDSA); fetched again for unknown ones.",
+    )
+    jwt_secret: SecretStr | None = Field(
+        default=None, description="Shared secret of mode jwt (HS256, HS384, HS512), 32 bytes up."
+    )
+    issuer: str | None = Field(default=None, description="`iss` that a JWT must carry.")
+    audience: str | None = Field(default=None, description="`aud` that a JWT must carry.")
+    leeway_seconds: int = Field(
+        default=30, ge=0, le=300, description="How far clocks may differ where `exp` is checked."
+    )
+    origins: str = Field(
+        default="",
+        description="Web pages that may use this service from a browser, besides those of its own "
+        "host: origins such as https://app.example.org, by commas; * = all.",
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.mode == "token" and self.tokens is None and self.tokens_file is None:
+            raise ValueError("mode token needs OCRPLUS_AUTH__TOKENS_FILE (or …TOKENS)")
+        if self.mode == "jwt":
+            if (self.jwks_url is None) == (self.jwt_secret is None):
+                raise ValueError("mode jwt needs one of …JWKS_URL and …JWT_SECRET")
+            if self.issuer is None or self.audience is None:
+                raise ValueError("mode jwt needs …ISSUER and …AUDIENCE")
+            if self.jwt_secret and len(self.jwt_secret.get_secret_value().encode()) < 32:
+                raise ValueError("…JWT_SECRET is shorter than 32 bytes")
+        return self
 
 
 class GatewaySettings(CommonSettings):
@@ -133,6 +173,24 @@ class GatewaySettings(CommonSettings):
     )
     max_waiting_pages: int = Field(
         default=100_000, ge=1, description="Above this backlog submissions are answered `busy`."
+    )
+    max_user_pages: int = Field(
+        default=20_000, ge=1, description="The same for one user's waiting pages."
+    )
+    max_user_tasks: int = Field(
+        default=1000, ge=1, description="Most unfinished tasks of one user; above: `busy`."
+    )
+    max_user_connections: int = Field(
+        default=64, ge=1, description="WebSockets and event streams of one user per gateway."
+    )
+    max_connections: int = Field(
+        default=10_000, ge=1, description="WebSockets of one gateway; above: closed with 1013."
+    )
+    messages_per_second: float = Field(
+        default=100, gt=0, description="Messages a client may send, over ten seconds; then 4429."
+    )
+    send_seconds: float = Field(
+        default=30, gt=0, description="A client that takes nothing for so long is closed (4008)."
     )
     inspection_seconds: float = Field(
         default=20, gt=0, le=300, description="Wall seconds that opening a PDF may take."
@@ -160,7 +218,12 @@ class GatewaySettings(CommonSettings):
         default=3, gt=0, description="How often doorbells, leases and deadlines are looked after."
     )
     shutdown_seconds: float = Field(
-        default=20, ge=0, description="Open connections get this long to end on SIGTERM."
+        default=20,
+        ge=0,
+        description="On SIGTERM sockets are closed in slices over half of this; requests get all.",
+    )
+    sweep_seconds: float = Field(
+        default=60, gt=0, description="How often files of expired and deleted tasks are removed."
     )
 
 

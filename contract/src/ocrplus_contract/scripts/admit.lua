@@ -1,39 +1,38 @@
 -- admit: accept a document: job record, waiting chunks, one permit a chunk, first event.
--- include: keys events permits waiting
+-- include: keys events permits waiting jobs
 -- ARGV   prefix ttl pool user task fingerprint deadline_seconds submitted_body fields chunks
+--        most_pages most_user_pages most_user_tasks
 --        fields: JSON object of the job's own facts; chunks: JSON array of [first, last]
--- RESULT {'admitted', permits} | {'duplicate', state} | {'conflict'}
+--        most_…: waiting pages of all and of this user, open tasks of this user
+-- RESULT {'admitted', permits} | {'duplicate', state} | {'conflict'} | {'busy', 'all'|'pages'|'tasks'}
 -- INVARIANT a task_id is admitted once; permits added = chunks added, so lag stays the waiting chunks.
 local pool, user, task, fingerprint = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local fields, chunks = cjson.decode(ARGV[9]), cjson.decode(ARGV[10])
-local job, load, at = key('job', user, task), key('load', pool), now()
+local load, at = key('load', pool), now()
 
-local known = redis.call('HMGET', job, 'fingerprint', 'state')
-if known[1] then
-    if known[1] == fingerprint then
-        return {'duplicate', known[2]}
-    end
-    return {'conflict'}
+local known = known_job(user, task, fingerprint)
+if known then
+    return known
 end
 
 local pages = 0
 for _, chunk in ipairs(chunks) do
     pages = pages + chunk[2] - chunk[1] + 1
 end
-local turn = redis.call('HINCRBY', load, 'turn', 1)
-redis.call('HSET', job, 'fingerprint', fingerprint, 'state', 'queued', 'pages_total', pages,
-    'pages_done', 0, 'failed_pages', '', 'error', '', 'created_at', string.format('%.3f', at),
-    'turn', turn)
-for name, value in pairs(fields) do
-    redis.call('HSET', job, name, value)
+-- What is larger than a limit by itself is let in when nothing else waits.
+local function above(waiting, most)
+    return waiting > 0 and waiting + pages > tonumber(most)
 end
--- An open job outlives its deadline, so that the reconciler can still end it with an event.
-local life = tonumber(ARGV[7]) + TTL
-redis.call('EXPIRE', job, life)
-redis.call('ZREMRANGEBYSCORE', key('jobs', user), '-inf', string.format('(%.3f', at - life))
-redis.call('ZADD', key('jobs', user), at, task)
-keep(key('jobs', user), life)
-redis.call('ZADD', key('open-jobs'), at + tonumber(ARGV[7]), user .. ':' .. task)
+if above(tonumber(redis.call('HGET', load, 'waiting') or 0), ARGV[11]) then
+    return {'busy', 'all'}
+elseif above(tonumber(redis.call('HGET', key('backlog', pool), 'pages:' .. user) or 0), ARGV[12]) then
+    return {'busy', 'pages'}
+elseif tonumber(redis.call('HGET', key('open-users'), user) or 0) >= tonumber(ARGV[13]) then
+    return {'busy', 'tasks'}
+end
+local turn = redis.call('HINCRBY', load, 'turn', 1)
+fields['turn'] = turn
+open_job(user, task, fingerprint, pages, fields, tonumber(ARGV[7]))
 
 -- First chunks of documents come before tails; a tail lets the heads of at most 32 later ones pass.
 for i, chunk in ipairs(chunks) do
@@ -42,7 +41,7 @@ for i, chunk in ipairs(chunks) do
 end
 add_permits(pool, #chunks)
 
-redis.call('HINCRBY', load, 'waiting', pages)
+count_waiting(pool, user, task, pages)
 local second = 'a:' .. math.floor(at)
 local p, c, c2 = string.match(redis.call('HGET', load, second) or '0:0:0', '(%d+):(%d+):(%d+)')
 redis.call('HSET', load, second,

@@ -13,18 +13,6 @@ end
 if not is_open(user, task) then
     return {'closed', was}
 end
-local chunks, removed, pages = key('waiting', pool, user), 0, 0
-for _, name in ipairs(redis.call('ZRANGE', chunks, 0, -1)) do
-    local owner, first, last = parse_chunk(name)
-    if owner == task then
-        redis.call('ZREM', chunks, name)
-        removed, pages = removed + 1, pages + last - first + 1
-    end
-end
-if removed > 0 then
-    leave_if_done(pool, user)
-    redis.call('HINCRBY', key('load', pool), 'waiting', -pages)
-    drop_permits(pool, claim_permits(pool, removed))
-end
+local removed = withdraw(pool, user, task)
 close_job(user, task, state, ARGV[7])
 return {'ended', removed}

@@ -1,21 +1,18 @@
--- confirm: an original client has taken its events up to a position.
--- include: keys
--- ARGV   prefix ttl user stream_id
--- RESULT 1 (moved) | 0 (stood there or further already)
--- INVARIANT a confirmed position only moves forward.
-local function parts(id)
-    local ms, n = string.match(id, '^(%d+)-(%d+)$')
-    return tonumber(ms), tonumber(n)
-end
-
-local user, id = ARGV[3], ARGV[4]
-local known = redis.call('HGET', key('stream:last_id'), user)
-if known then
-    local known_ms, known_n = parts(known)
-    local ms, n = parts(id)
-    if ms < known_ms or (ms == known_ms and n <= known_n) then
-        return 0
+-- confirm: a socket of an original client has taken its events up to a position.
+-- include: keys positions
+-- ARGV   prefix ttl user socket stream_id
+-- RESULT 1 (the user's position moved) | 0 (another of his sockets holds it, or it stood there)
+-- INVARIANT a confirmed position only moves forward, and never past any open socket's own.
+local user, socket, least = ARGV[3], ARGV[4], ARGV[5]
+stand(user, socket, least)
+for _, other in ipairs(sockets_of(user)) do
+    if is_before(other.id, least) then
+        least = other.id
     end
 end
-redis.call('HSET', key('stream:last_id'), user, id)
+local known = redis.call('HGET', key('stream:last_id'), user) or '0-0'
+if not is_before(known, least) then
+    return 0
+end
+redis.call('HSET', key('stream:last_id'), user, least)
 return 1

@@ -54,7 +54,7 @@ end
 for _, run in ipairs(runs) do
     if not (poison and run.first == suspect) then
         put_waiting(pool, user, chunk_name(task, run.first, run.last), run.alone and SUSPECT or FRONT)
-        redis.call('HINCRBY', key('load', pool), 'waiting', run.last - run.first + 1)
+        count_waiting(pool, user, task, run.last - run.first + 1)
         permits = permits + 1
     end
 end

@@ -4,20 +4,26 @@
 -- RESULT {waiting pages off by, in-flight pages off by}: 0, 0 unless a counter had drifted
 -- INVARIANT load:{pool} equals what the ledger holds, and the lag the waiting chunks.
 local pool, load = ARGV[3], key('load', ARGV[3])
-local waiting, inflight, chunks = 0, 0, 0
+local was = redis.call('HMGET', load, 'waiting', 'inflight')
+redis.call('HSET', load, 'waiting', 0)
+redis.call('DEL', key('backlog', pool), key('open-users'))
+local inflight, chunks = 0, 0
 for _, user in ipairs(redis.call('ZRANGE', key('waiting', pool), 0, -1)) do
     for _, name in ipairs(redis.call('ZRANGE', key('waiting', pool, user), 0, -1)) do
-        local _, first, last = parse_chunk(name)
-        waiting = waiting + last - first + 1
+        local task, first, last = parse_chunk(name)
+        count_waiting(pool, user, task, last - first + 1)
         chunks = chunks + 1
     end
+end
+local waiting = tonumber(redis.call('HGET', load, 'waiting'))
+for _, member in ipairs(redis.call('ZRANGE', key('open-jobs'), 0, -1)) do
+    redis.call('HINCRBY', key('open-users'), string.match(member, '^[^:]+'), 1)
 end
 for _, raw in ipairs(redis.call('HVALS', key('lease', pool))) do
     inflight = inflight + cjson.decode(raw).left
 end
 mend_lag(pool, chunks)
-local was = redis.call('HMGET', load, 'waiting', 'inflight')
-redis.call('HSET', load, 'waiting', waiting, 'inflight', inflight)
+redis.call('HSET', load, 'inflight', inflight)
 local oldest = now() - tonumber(ARGV[4])
 for _, field in ipairs(redis.call('HKEYS', load)) do
     local second = string.match(field, '^a:(%d+)$')

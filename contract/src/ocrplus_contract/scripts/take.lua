@@ -20,7 +20,7 @@ while true do
         local pages = last - first + 1
         charge(pool, user, pages)
         leave_if_done(pool, user)
-        redis.call('HINCRBY', key('load', pool), 'waiting', -pages)
+        count_waiting(pool, user, task, -pages)
         if is_open(user, task) then
             local job, at = key('job', user, task), now()
             local facts = redis.call('HMGET', job, 'blob', 'options', 'deaths:' .. first, 'turn')
@@ -29,7 +29,9 @@ while true do
                 user = user, task = task, first = first, last = last, owner = owner,
                 page = first, since = at, taken = at, left = pages, turn = facts[4]}))
             redis.call('HSET', job, 'state', 'running')
-            redis.call('HSETNX', job, 'started_at', string.format('%.3f', at))
+            if redis.call('HSETNX', job, 'started_at', string.format('%.3f', at)) == 1 then
+                emit_progress(user, task)
+            end
             return {permit, user, task, first, last, facts[1] or '', facts[2] or '{}', facts[3] or '0'}
         end
         drop_permits(pool, {permit}) -- its job has ended meanwhile

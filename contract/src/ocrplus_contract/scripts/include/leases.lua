@@ -9,3 +9,19 @@ local function uncommitted(lease)
     end
     return pages
 end
+
+-- Seconds that chunks took against those that were expected, by kind, older ones fading: estimates
+-- are multiplied by their quotient.
+local function learn_pace(pool, lease)
+    local facts = redis.call('HMGET', key('job', lease.user, lease.task), 'page_ms', 'kind')
+    local pages = lease.last - lease.first + 1 - lease.left
+    if not facts[1] or not facts[2] or pages == 0 then
+        return
+    end
+    local load, fading = key('load', pool), 0.9
+    for name, seconds in pairs({spent = now() - lease.taken, planned = pages * facts[1] / 1000}) do
+        local field = name .. ':' .. facts[2]
+        local was = tonumber(redis.call('HGET', load, field) or 0)
+        redis.call('HSET', load, field, string.format('%.4f', was * fading + seconds))
+    end
+end

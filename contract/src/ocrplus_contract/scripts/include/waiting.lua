@@ -1,4 +1,4 @@
--- waiting: the chunks nobody has taken, by user. Needs keys.
+-- waiting: the chunks nobody has taken, by user. Needs keys, permits.
 -- A chunk's name is task/first-last. Lower scores are taken first.
 local FRONT, SUSPECT = -2, -1 -- work that comes back: first the innocent pages, then the suspect one
 
@@ -9,6 +9,18 @@ end
 local function parse_chunk(name)
     local task, first, last = string.match(name, '^(.*)/(%d+)-(%d+)$')
     return task, tonumber(first), tonumber(last)
+end
+
+-- Waiting pages of all and of a user, and the milliseconds expected for the latter, by `pages` more
+-- (or fewer): admission bounds the one, and estimates from the other.
+local function count_waiting(pool, user, task, pages)
+    redis.call('HINCRBY', key('load', pool), 'waiting', pages)
+    local backlog = key('backlog', pool)
+    local page_ms = tonumber(redis.call('HGET', key('job', user, task), 'page_ms') or 0)
+    redis.call('HINCRBY', backlog, 'ms:' .. user, pages * page_ms + 0) -- +0: Lua's -0 is no integer to Redis
+    if redis.call('HINCRBY', backlog, 'pages:' .. user, pages) <= 0 then
+        redis.call('HDEL', backlog, 'pages:' .. user, 'ms:' .. user)
+    end
 end
 
 local function put_waiting(pool, user, name, score)
@@ -41,4 +53,22 @@ local function leave_if_done(pool, user)
     elseif served then
         redis.call('HSET', key('served', pool), user, served)
     end
+end
+
+-- Takes a job's waiting chunks away, and as many permits (permits are alike). How many they were.
+local function withdraw(pool, user, task)
+    local chunks, removed, pages = key('waiting', pool, user), 0, 0
+    for _, name in ipairs(redis.call('ZRANGE', chunks, 0, -1)) do
+        local owner, first, last = parse_chunk(name)
+        if owner == task then
+            redis.call('ZREM', chunks, name)
+            removed, pages = removed + 1, pages + last - first + 1
+        end
+    end
+    if removed > 0 then
+        leave_if_done(pool, user)
+        count_waiting(pool, user, task, -pages)
+        drop_permits(pool, claim_permits(pool, removed))
+    end
+    return removed
 end

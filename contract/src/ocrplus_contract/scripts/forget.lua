@@ -1,0 +1,22 @@
+-- forget: delete all that is kept of a job; an open one is cancelled first.
+-- include: keys events permits waiting jobs
+-- ARGV   prefix ttl pool user task
+-- RESULT 1 | 0 (unknown)
+-- INVARIANT nothing of the job stays but its past events; its name is free again.
+local pool, user, task = ARGV[3], ARGV[4], ARGV[5]
+local job = key('job', user, task)
+local content = redis.call('HMGET', job, 'state', 'content')
+if not content[1] then
+    redis.call('ZREM', key('open-jobs'), user .. ':' .. task)
+    return 0
+end
+if is_open(user, task) then
+    withdraw(pool, user, task)
+    close_job(user, task, 'cancelled', 'cancelled')
+end
+if content[2] and content[2] ~= '' then
+    redis.call('DEL', key('content', user, content[2]))
+end
+redis.call('DEL', job, job .. ':pages', key('gone', user, task))
+redis.call('ZREM', key('jobs', user), task)
+return 1
