@@ -90,8 +90,9 @@ async def test_every_event_is_one_the_contract_describes(
 
     events = [EVENT.validate_json(f[b"event"]) for _, f in store.xrange("stream:task:ev")]
 
-    assert [event.type for event in events] == ["submitted", "page", "page", "result"]
-    assert [event.seq for event in events] == [1, 2, 3, 4]
+    kinds = ["submitted", "progress", "page", "progress", "page", "result"]
+    assert [event.type for event in events] == kinds
+    assert [event.seq for event in events] == [1, 2, 3, 4, 5, 6]
 
 
 async def test_a_client_that_comes_back_gets_what_it_missed_and_nothing_twice(
@@ -252,6 +253,8 @@ async def test_http_from_submission_to_deletion(gateway: Gateway, store: redis.R
         "task_id": "h1",
         "status": "submitted",
         "pages_total": 2,
+        "queue_pages_ahead": 0,
+        "estimated_seconds": pytest.approx(21.4),  # nobody works: a start, then two pages
         "duplicate": False,
     }
     assert (waiting.json()["status"], early.status_code) == ("queued", 202)

@@ -7,8 +7,10 @@ travel in a Celery message or a stream entry. All calls block: an event loop use
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -37,6 +39,15 @@ def figure_name(user: UserId, task: TaskId, figure_id: str) -> str:
     return f"{job_prefix(user, task)}figures/{figure_id}.png"
 
 
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A job of which there are blobs, and how long ago the first of them came."""
+
+    user: UserId
+    task: TaskId
+    age_seconds: float
+
+
 class BlobStore(Protocol):
     """Stores named bytes for a while."""
 
@@ -63,6 +74,10 @@ class BlobStore(Protocol):
 
     def delete_all(self, prefix: str) -> None:
         """Forget every blob below a prefix that ends in a slash."""
+        ...
+
+    def jobs(self) -> Iterator[StoredJob]:
+        """Whose blobs there are, where they do not expire by themselves."""
         ...
 
     def room_bytes(self) -> int:
@@ -121,7 +136,16 @@ class DirectoryStore:
         self._path(name).unlink(missing_ok=True)
 
     def delete_all(self, prefix: str) -> None:
-        shutil.rmtree(self._path(prefix), ignore_errors=True)
+        folder = self._path(prefix)
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # other jobs of this user
+            folder.parent.rmdir()
+
+    def jobs(self) -> Iterator[StoredJob]:
+        for folder in self._root.glob("*/*"):
+            with suppress(OSError):  # deleted meanwhile
+                age = time.time() - folder.stat().st_mtime
+                yield StoredJob(UserId(folder.parent.name), TaskId(folder.name), age)
 
     def room_bytes(self) -> int:
         self._root.mkdir(parents=True, exist_ok=True)
@@ -164,6 +188,9 @@ class RedisStore:
         pattern = self._keys.blob(prefix).replace("[", r"\[").replace("*", r"\*") + "*"
         for batch in _batches(self._client.scan_iter(match=pattern, count=500), 200):
             self._client.delete(*batch)
+
+    def jobs(self) -> Iterator[StoredJob]:
+        return iter(())  # each has its lifetime
 
     def room_bytes(self) -> int:
         memory = self._client.info("memory")

@@ -64,7 +64,7 @@ MESSAGES: Final[dict[ErrorCode, str]] = {
     ErrorCode.RATE_LIMITED: "Too many requests. Wait and try again.",
     ErrorCode.BUSY: "The service has more work than it can accept now. Try again later.",
     ErrorCode.PDF_INVALID: "The bytes are not a readable PDF. Check or re-export the file.",
-    ErrorCode.PDF_ENCRYPTED: "The PDF needs a password. Submit a copy without one.",
+    ErrorCode.PDF_ENCRYPTED: "The PDF needs a password. Send it as the option 'password'.",
     ErrorCode.PDF_PASSWORD_WRONG: "The password does not open this PDF.",
     ErrorCode.PDF_EMPTY: "The PDF has no pages, or none of those asked for.",
     ErrorCode.PDF_TOO_MANY_PAGES: "The PDF has more pages than this service accepts.",
@@ -75,6 +75,9 @@ MESSAGES: Final[dict[ErrorCode, str]] = {
     ErrorCode.ENGINE_FAILED: "The document could not be read.",
     ErrorCode.INTERNAL: "Something went wrong here. Try again; report it if it stays.",
 }
+
+RETRY_AFTER_SECONDS: Final = 5.0
+"""When to come back, where nothing better is known."""
 
 RETRYABLE: Final = frozenset(
     {
@@ -121,9 +124,17 @@ class OcrPlusError(Exception):
 class JobRefused(OcrPlusError):
     """The document or request is refused; `code` is what the client sees."""
 
-    def __init__(self, code: ErrorCode, message: str | None = None) -> None:
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
         self.code = code
         self.message = message or MESSAGES[code]
+        if retry_after_seconds is None and code in (ErrorCode.BUSY, ErrorCode.RATE_LIMITED):
+            retry_after_seconds = RETRY_AFTER_SECONDS
+        self.retry_after_seconds = retry_after_seconds
         super().__init__(f"{code}: {self.message}")
 
     @property

@@ -7,7 +7,11 @@ BUILD_INFO: Final = "ocrplus_build_info"
 CONNECTIONS: Final = "ocrplus_gateway_connections"
 JOBS: Final = "ocrplus_gateway_jobs_total"
 JOB_SECONDS: Final = "ocrplus_gateway_job_seconds"
+FIRST_PAGE_SECONDS: Final = "ocrplus_gateway_first_page_seconds"
+DELIVERY_SECONDS: Final = "ocrplus_gateway_delivery_seconds"
+HISTORY_LOST: Final = "ocrplus_gateway_history_lost_total"
 LOOP_LAG_SECONDS: Final = "ocrplus_gateway_event_loop_lag_seconds"
+GC_PAUSE_SECONDS: Final = "ocrplus_gateway_gc_pause_seconds"
 
 WAITING_CHUNKS: Final = "ocrplus_queue_waiting_chunks"
 WAITING_PAGES: Final = "ocrplus_queue_waiting_pages"
@@ -22,4 +26,5 @@ OCR_WORKER_STATE: Final = "ocrplus_ocr_worker_state"
 OCR_WARMUP_SECONDS: Final = "ocrplus_ocr_warmup_seconds"
 
 PAGE_SECONDS_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+DELIVERY_SECONDS_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 60)
 JOB_SECONDS_BUCKETS: Final = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)

@@ -226,6 +226,11 @@ class GatewaySettings(CommonSettings):
         default=60, gt=0, description="How often files of expired and deleted tasks are removed."
     )
 
+    @property
+    def max_frame_bytes(self) -> int:
+        """The largest WebSocket message: a document as base64 in JSON."""
+        return -(-self.max_pdf_bytes * 4 // 3) + 4096
+
 
 class OcrSettings(CommonSettings):
     """One OCR worker."""

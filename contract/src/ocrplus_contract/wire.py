@@ -1,7 +1,7 @@
 """Messages of `ocrplus.v2`: what clients may send, and what servers answer or deliver.
 
-Durable events (`messages`) are delivered as `DELIVERED` describes them: large text filled in, errors
-and times in words. The JSON Schemas and the AsyncAPI document in docs/ are made from here.
+Durable events (`messages`) are delivered as `DELIVERED` describes them: large text filled in,
+errors and times in words. The JSON Schemas and the AsyncAPI document in docs/ are made from here.
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -35,7 +35,7 @@ class Auth(_Message):
 
 
 class Resume(_Message):
-    """The last event a client has taken; without `epoch`: of the present one (0: from the start)."""
+    """The last event a client has taken; without `epoch`: of the present one. 0: none yet."""
 
     epoch: str = Field(default="", max_length=64)
     seq: int = Field(ge=0)
@@ -186,7 +186,7 @@ class TaskSnapshot(_Message):
 
 
 class HistoryLost(_Message):
-    """Events between the client's position and `seq` cannot be had; `tasks` says how things stand."""
+    """Events up to `seq` cannot be had; `tasks` says how things stand."""
 
     type: Literal["history_lost"] = "history_lost"
     reason: Literal["epoch", "trimmed", "future_position"]

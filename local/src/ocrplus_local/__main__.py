@@ -1,6 +1,7 @@
 """The `ocrplus` command: convert, serve, models."""
 
 import argparse
+import getpass
 import importlib.metadata
 import json
 import sys
@@ -66,8 +67,12 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("-o", "--out", type=Path, default=Path("out"), help="default: out")
     parser.add_argument("--pages", help='pages to convert, e.g. "1-5,9" (default: all)')
     parser.add_argument("--text-source", choices=["auto", "ocr", "text_layer"])
+    parser.add_argument("--tables", choices=["auto", "html", "markdown"])
+    parser.add_argument("--figures", choices=["link", "inline", "none"])
+    parser.add_argument("--password", help="opens encrypted documents; - asks for it")
     parser.add_argument("--url", help="a running service (default: one of its own)")
-    parser.add_argument("--user", default="local", help="user id at that service")
+    parser.add_argument("--user", help="user id at that service (default: the token's, or local)")
+    parser.add_argument("--token-file", type=Path, help="file with the token for --url")
     parser.add_argument("--json", action="store_true", help="progress as JSON lines on stdout")
     _add_stack_options(parser)
 
@@ -106,8 +111,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _job_options(arguments: argparse.Namespace) -> dict[str, str]:
-    given = {"pages": arguments.pages, "text_source": arguments.text_source}
+    names = ("pages", "text_source", "tables", "figures", "password")
+    given = {name: getattr(arguments, name) for name in names}
+    if arguments.password == "-":
+        given["password"] = getpass.getpass("Password of the documents: ")
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _token(arguments: argparse.Namespace) -> str | None:
+    file: Path | None = arguments.token_file
+    return file.read_text("utf-8").strip() if file is not None else None
 
 
 def _wrong_usage(arguments: argparse.Namespace) -> str | None:
@@ -131,7 +144,7 @@ def _convert(arguments: argparse.Namespace) -> int:
     console = Console(stderr=arguments.json)
     with convert.display(arguments.json, console) as display:
         if arguments.url:
-            with Client(arguments.url, user=arguments.user) as client:
+            with Client(arguments.url, user=arguments.user, token=_token(arguments)) as client:
                 return convert.convert(client, arguments.files, arguments.out, options, display)
         models.ensure()
         stack_options = StackOptions(workers=arguments.workers, verbose=arguments.verbose)

@@ -55,6 +55,26 @@ async def test_a_locked_document_asks_for_its_password(tmp_path: Path) -> None:
     assert refused.value.code is ErrorCode.PDF_ENCRYPTED
 
 
+async def test_the_right_password_leaves_a_copy_that_needs_none(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    canvas = Canvas(out, encrypt=StandardEncryption("open sesame", strength=128))
+    canvas.drawString(72, 700, "hidden words")
+    canvas.save()
+    pdf = tmp_path / "locked.pdf"
+    pdf.write_bytes(out.getvalue())
+    inspector = Inspector(GatewaySettings())
+
+    with pytest.raises(JobRefused) as refused:
+        await inspector.inspect(pdf, "sesame")
+    assert refused.value.code is ErrorCode.PDF_PASSWORD_WRONG
+    assert (await inspector.inspect(pdf, "open sesame")).pages == 1
+
+    with pdfium.PdfDocument(pdf) as opened:
+        assert "hidden words" in opened[0].get_textpage().get_text_bounded()
+    assert b"/Encrypt" not in pdf.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["locked.pdf"]
+
+
 async def test_a_document_without_pages_is_empty(tmp_path: Path) -> None:
     with pdfium.PdfDocument.new() as document:
         document.save(tmp_path / "none.pdf")

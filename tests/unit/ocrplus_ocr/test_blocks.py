@@ -2,7 +2,7 @@
 
 import pytest
 
-from ocrplus_ocr.engine import Block, BlockKind, Figure
+from ocrplus_ocr.engine import Block, BlockKind, Figure, ReadOptions
 from ocrplus_ocr.engine.blocks import FoundBlock, FoundLine, FoundPage, page_blocks, scaled
 from ocrplus_ocr.engine.labels import block_kind, known_labels
 from ocrplus_ocr.engine.markdown import caption_of, page_markdown
@@ -155,3 +155,32 @@ def test_a_figure_stands_at_its_place_with_its_printed_caption() -> None:
 
 def test_boxes_are_told_in_points() -> None:
     assert scaled([Block(BlockKind.TEXT, "", (10, 20, 30, 45))], 2.0)[0].box == (5, 10, 15, 22.5)
+
+
+SPANNED = (
+    '<table><tr><td rowspan="2">a</td><td colspan="2">b</td></tr>'
+    "<tr><td>c</td><td>d</td></tr></table>"
+)
+
+
+def test_a_table_takes_the_form_that_was_asked_for() -> None:
+    plain = "<table><tr><td>a</td><td>b</td></tr></table>"
+
+    assert table_markdown(SPANNED).startswith("<table>")
+    assert table_markdown(SPANNED, "markdown").splitlines() == [
+        "| a | b |  |",
+        "| --- | --- | --- |",
+        "|  | c | d |",
+    ]
+    assert table_markdown(plain) == "| a | b |\n| --- | --- |"
+    assert table_markdown(plain, "html") == plain
+
+
+def test_a_figure_is_linked_or_stands_in_the_text() -> None:
+    box = (0.0, 0.0, 10.0, 10.0)
+    figure = Figure("p1-f1", BlockKind.FIGURE, box, b"png", None)
+    block = Block(BlockKind.FIGURE, "", box)
+
+    assert page_markdown([block], [figure]) == "![](figures/p1-f1.png)"
+    inline = page_markdown([block], [figure], ReadOptions(figures="inline"))
+    assert inline == "![](data:image/png;base64,cG5n)"

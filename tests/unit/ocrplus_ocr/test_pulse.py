@@ -41,7 +41,8 @@ def test_the_record_follows_the_work(store: redis.Redis) -> None:
     assert lease is not None
     beating = pulse(store, [])
 
-    beating.warm(4.2)
+    beating.warm(4.2, "engine-1")
+    assert store.get(KEYS.engine()) == b"engine-1"
     assert (record(store).state, record(store).cold_start_seconds) == ("idle", 4.2)
     beating.begin_chunk(lease)
     assert (record(store).state, record(store).chunk, record(store).page) == ("busy", "t/3-5", 3)
@@ -54,7 +55,7 @@ def test_the_record_follows_the_work(store: redis.Redis) -> None:
 
 
 def test_the_record_has_exactly_the_agreed_fields(store: redis.Redis) -> None:
-    pulse(store, []).warm(1.0)
+    pulse(store, []).warm(1.0, "e")
 
     fields = {name.decode() for name in store.hgetall(KEYS.worker(Pool.OCR, "pod-1.0"))}
     agreed = """schema pod pid state chunk page page_started_at chunk_started_at pages_left
@@ -106,7 +107,7 @@ def test_a_page_past_its_deadline_ends_the_process(store: redis.Redis) -> None:
 
 def test_a_worker_that_leaves_in_order_leaves_no_record(store: redis.Redis) -> None:
     beating = pulse(store, [])
-    beating.warm(1.0)
+    beating.warm(1.0, "e")
 
     beating.stop()
 

@@ -12,25 +12,31 @@ from pydantic import ValidationError
 
 from ocrplus_contract import logs
 from ocrplus_contract.settings import GatewaySettings
-from ocrplus_gateway.app import build_parts, create_app
+from ocrplus_gateway.app import Parts, build_parts, create_app
 from ocrplus_gateway.barrier import BarrierProtocol
 from ocrplus_gateway.loop import tune_garbage_collection
 from ocrplus_gateway.metrics import GatewayMetrics
+from ocrplus_gateway.v2 import PING_SECONDS
 
-_PING_SECONDS = 20
 _PONG_SECONDS = 120  # a pong queues behind the client's own upload
-_FRAME_OVERHEAD_BYTES = 4096
 
 
 class _AnnouncedServer(uvicorn.Server):
-    """Says so on stdout once it accepts connections."""
+    """Says so on stdout once it accepts connections; closes WebSockets in slices at its end."""
 
     ready_line = ""
+    parts: Parts
+    drain_seconds = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             print(self.ready_line, flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # While it drains the listener stays: readiness is off, who comes all the same is sent away.
+        await self.parts.sessions.drain(self.drain_seconds)
+        await super().shutdown(sockets)
 
 
 def main() -> int:
@@ -66,14 +72,15 @@ def _serve(settings: GatewaySettings) -> int:
     listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((settings.host, settings.port))
+    parts = build_parts(settings, metrics)
     config = uvicorn.Config(
-        create_app(build_parts(settings, metrics)),
+        create_app(parts),
         ws=BarrierProtocol,
         http="httptools",
         loop="uvloop",
-        ws_max_size=-(-settings.max_pdf_bytes * 4 // 3) + _FRAME_OVERHEAD_BYTES,
+        ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,
-        ws_ping_interval=_PING_SECONDS,
+        ws_ping_interval=PING_SECONDS,
         ws_ping_timeout=_PONG_SECONDS,
         backlog=4096,
         log_config=None,
@@ -82,6 +89,7 @@ def _serve(settings: GatewaySettings) -> int:
         timeout_graceful_shutdown=int(settings.shutdown_seconds),
     )
     server = _AnnouncedServer(config)
+    server.parts, server.drain_seconds = parts, settings.shutdown_seconds / 2
     server.ready_line = json.dumps(
         {
             "ready": "gateway",
@@ -89,7 +97,7 @@ def _serve(settings: GatewaySettings) -> int:
             "metrics": f"http://{settings.host}:{exporter.server_port}/metrics",
         }
     )
-    tune_garbage_collection()
+    tune_garbage_collection(metrics)
     server.run([listener])
     return 0
 

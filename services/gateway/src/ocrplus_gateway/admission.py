@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,36 +17,20 @@ from ocrplus_contract.blobs import BlobStore, source_name
 from ocrplus_contract.broker import celery_options
 from ocrplus_contract.errors import Conflict, ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
-from ocrplus_contract.ledger import Ledger, run_async
-from ocrplus_contract.names import RING_TASK, Pool, TaskId, UserId
+from ocrplus_contract.ledger import Full, Ledger, Limits, run_async
+from ocrplus_contract.names import RING_TASK, Pool, UserId
 from ocrplus_contract.options import JobOptions, parse_page_ranges
 from ocrplus_contract.settings import GatewaySettings
 from ocrplus_contract.states import JobState
-from ocrplus_gateway.chunking import Cutting, chunks, expected_seconds, selected_pages
-from ocrplus_gateway.inspection import Inspector
+from ocrplus_gateway.chunking import Cutting, Work, selected_pages, work_of
+from ocrplus_gateway.forecast import Forecast
+from ocrplus_gateway.inspection import Inspection, Inspector
+from ocrplus_gateway.reuse import Reuse, submitted_body
+from ocrplus_gateway.submission import Admitted, Submission
 
 log = logging.getLogger(__name__)
 
 _HASH_BYTES: Final = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """A document on its way in: its bytes lie in `file`."""
-
-    user: UserId
-    task: TaskId
-    file: Path
-    name: str
-    options: JobOptions
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """An accepted document, or the job that was there with the same bytes and options."""
-
-    pages_total: int
-    duplicate_of: JobState | None
 
 
 class Bell:
@@ -70,6 +53,15 @@ class Bell:
                 self._app.send_task(RING_TASK[pool], queue=str(pool), producer=producer)
 
 
+_FULL: Final = {
+    "all": None,
+    "pages": "You have as many pages waiting as this service allows. Try again later.",
+    "tasks": "You have as many unfinished tasks as this service allows. Try again later.",
+}
+_LEAST_RETRY_SECONDS: Final = 2.0
+_MOST_RETRY_SECONDS: Final = 300.0
+
+
 class Admission:
     """The door."""
 
@@ -87,6 +79,11 @@ class Admission:
         self._inspector = Inspector(settings)
         self._keys = Keys(settings.key_prefix)
         self._ledger = Ledger(settings.key_prefix, settings.result_ttl_seconds)
+        self._forecast = Forecast(client, self._keys)
+        self._reuse = Reuse(client, self._keys, self._ledger, blobs)
+        self._limits = Limits(
+            settings.max_waiting_pages, settings.max_user_pages, settings.max_user_tasks
+        )
         self._cutting = Cutting(
             settings.chunk_seconds,
             settings.chunk_pages,
@@ -103,67 +100,76 @@ class Admission:
         sha256, size = await asyncio.to_thread(_hash, submission.file)
         options = self._resolved(submission.options)
         fingerprint = f"{sha256}:{hashlib.sha256(options.encode()).hexdigest()[:16]}"
-        known = await self._known(submission, fingerprint)
-        if known is not None:
-            return known
-        waiting = await self._pages_ahead()
-        if waiting > self._settings.max_waiting_pages:
-            raise JobRefused(ErrorCode.BUSY)
-        inspection = await self._inspector.inspect(submission.file)
-        wanted = submission.options.pages
-        ranges = parse_page_ranges(wanted) if wanted else None
-        pages = selected_pages(inspection.pages, ranges)
-        if not pages:
-            raise JobRefused(ErrorCode.PDF_EMPTY)
-        by_ocr = json.loads(options).get("text_source") == "ocr"
-        seconds = expected_seconds(inspection.hints, pages, self._cutting, by_ocr)
+        facts = {
+            "name": submission.name,
+            "sha256": sha256,
+            "size": str(size),
+            "options": options,
+            # Whoever has no password may not have what one opened.
+            "content": "" if submission.options.password else fingerprint,
+        }
+        admitted = await self._known(submission, fingerprint)
+        if admitted is None and facts["content"]:
+            admitted = await self._reuse.attempt(
+                submission.user, submission.task, fingerprint, facts
+            )
+        if admitted is None:
+            admitted = await self._admit_new(submission, fingerprint, facts)
+        log.info(
+            "document admitted",
+            extra={
+                "job_id": submission.task,
+                "user": logs.hashed(submission.user),
+                "pages": admitted.pages_total,
+                "bytes": size,
+                "duplicate": admitted.duplicate_of is not None,
+            },
+        )
+        return admitted
+
+    async def _admit_new(
+        self, submission: Submission, fingerprint: str, facts: dict[str, str]
+    ) -> Admitted:
+        size = int(facts["size"])
         if size > await asyncio.to_thread(self._blobs.room_bytes):
             raise JobRefused(ErrorCode.BUSY, "The document store is full. Try again later.")
+        await self._refuse_if_full(submission.user)
+        password = submission.options.password
+        inspection = await self._inspector.inspect(
+            submission.file, password.get_secret_value() if password else None
+        )
+        work = self._work(inspection, submission.options, facts["options"])
         blob = source_name(submission.user, submission.task, fingerprint)
         await asyncio.to_thread(self._blobs.put_file, blob, submission.file)
+        ahead, seconds = await self._forecast.of(submission.user, work)
         call = self._ledger.admit(
             submission.user,
             submission.task,
             fingerprint=fingerprint,
-            chunks=chunks(pages, seconds, self._cutting),
-            facts={
-                "name": submission.name,
-                "sha256": sha256,
-                "size": str(size),
-                "blob": blob,
-                "options": options,
-            },
-            submitted_body=json.dumps(
-                {
-                    "type": "submitted",
-                    "task_id": submission.task,
-                    "pages_total": len(pages),
-                    "queue_pages_ahead": waiting,
-                    "estimated_seconds": round(
-                        sum(seconds) + waiting * self._settings.text_page_seconds, 1
-                    ),
-                    "duplicate": False,
-                }
-            ),
+            chunks=work.chunks,
+            facts={**facts, "blob": blob, "kind": work.kind, "page_ms": str(work.page_ms)},
+            submitted_body=submitted_body(submission.task, work.pages, ahead, seconds),
             deadline_seconds=self._settings.job_deadline_seconds,
+            limits=self._limits,
         )
         try:
             admission = await run_async(self._client, call)
         except Conflict:
             await asyncio.to_thread(self._blobs.delete, blob)
             raise
+        except Full as full:
+            await asyncio.to_thread(self._blobs.delete, blob)
+            raise await self._busy(full.limit) from full
         await self._bell.ring(Pool.OCR, admission.permits)
-        log.info(
-            "document admitted",
-            extra={
-                "job_id": submission.task,
-                "user": logs.hashed(submission.user),
-                "pages": len(pages),
-                "chunks": admission.permits,
-                "bytes": size,
-            },
-        )
-        return Admitted(len(pages), admission.duplicate_of)
+        return Admitted(work.pages, admission.duplicate_of, ahead, seconds)
+
+    def _work(self, inspection: Inspection, options: JobOptions, resolved: str) -> Work:
+        ranges = parse_page_ranges(options.pages) if options.pages else None
+        pages = selected_pages(inspection.pages, ranges)
+        if not pages:
+            raise JobRefused(ErrorCode.PDF_EMPTY)
+        by_ocr = json.loads(resolved).get("text_source") == "ocr"
+        return work_of(inspection.hints, pages, self._cutting, by_ocr)
 
     def _resolved(self, options: JobOptions) -> str:
         """The options as they will be used, defaults filled in, canonical: part of the identity."""
@@ -182,9 +188,23 @@ class Admission:
             raise Conflict
         return Admitted(int(pages), JobState(state.decode()))
 
-    async def _pages_ahead(self) -> int:
-        load = await self._client.hmget(self._keys.load(Pool.OCR), ["waiting", "inflight"])
-        return sum(max(0, int(count or 0)) for count in load)
+    async def _refuse_if_full(self, user: UserId) -> None:
+        """Before the work of an inspection; the admission itself decides again, for good."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.hget(self._keys.load(Pool.OCR), "waiting")
+        pipe.hget(self._keys.backlog(Pool.OCR), f"pages:{user}")
+        pipe.hget(self._keys.open_users(), user)
+        counts = [int(count or 0) for count in await pipe.execute()]
+        most = (self._limits.pages, self._limits.user_pages, self._limits.user_tasks)
+        for limit, count, allowed in zip(_FULL, counts, most, strict=True):
+            if count >= allowed:
+                raise await self._busy(limit)
+
+    async def _busy(self, limit: str) -> JobRefused:
+        """`busy`, with the time in which a tenth of what waits will be done."""
+        seconds = await self._forecast.backlog_seconds() / 10
+        wait = min(_MOST_RETRY_SECONDS, max(_LEAST_RETRY_SECONDS, seconds))
+        return JobRefused(ErrorCode.BUSY, _FULL[limit], wait)
 
 
 def _hash(path: Path) -> tuple[str, int]:

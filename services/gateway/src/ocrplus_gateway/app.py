@@ -3,35 +3,41 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import redis.asyncio
-from fastapi import FastAPI, Request, WebSocket
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
+from redis.exceptions import BusyLoadingError, ConnectionError, RedisError, TimeoutError
 from starlette.exceptions import HTTPException
 
 from ocrplus_contract.blobs import open_store
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger
-from ocrplus_contract.names import UserId, valid_id
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import GatewaySettings
 from ocrplus_gateway.admission import Admission, Bell
+from ocrplus_gateway.auth import Doorkeeper
+from ocrplus_gateway.door import Door
 from ocrplus_gateway.health import Health
 from ocrplus_gateway.http import HttpInterface, error_response
 from ocrplus_gateway.hub import Hub
 from ocrplus_gateway.jobs import Jobs
 from ocrplus_gateway.loop import watch_loop
 from ocrplus_gateway.metrics import GatewayMetrics
-from ocrplus_gateway.original import OriginalProtocol
+from ocrplus_gateway.openapi import DESCRIPTION
+from ocrplus_gateway.original import Positions
+from ocrplus_gateway.presence import Presence
 from ocrplus_gateway.reconciler import Reconciler
+from ocrplus_gateway.retention import Sweeper, remove_stale_uploads
+from ocrplus_gateway.session import SessionLimits, Sessions, Shared
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +51,11 @@ class Parts:
 
     hub: Hub
     http: HttpInterface
-    original: OriginalProtocol
+    shared: Shared
+    sessions: Sessions
+    positions: Positions
+    presence: Presence
+    doorkeeper: Doorkeeper
     health: Health
     reconciler: Reconciler
     metrics: GatewayMetrics
@@ -83,27 +93,49 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
         ttl_seconds=settings.blob_ttl_seconds,
     )
     bell = Bell(settings)
-    hub = Hub(client, keys)
+    hub = Hub(client, keys, metrics.observe)
     jobs = Jobs(client, keys, ledger, blobs)
     admission = Admission(settings, client, blobs, bell)
-    most = settings.max_pdf_bytes
+    limits = SessionLimits(
+        pdf_bytes=settings.max_pdf_bytes,
+        frame_bytes=settings.max_frame_bytes,
+        pages=settings.max_pages,
+        tasks=settings.max_user_tasks,
+        messages_per_second=settings.messages_per_second,
+        send_seconds=settings.send_seconds,
+    )
+    sessions = Sessions(limits, metrics, settings.max_connections, settings.max_user_connections)
+    shared = Shared(hub, jobs, ledger, admission, metrics, limits)
+    presence = Presence(client, keys)
+    doorkeeper = Doorkeeper(settings.auth, client, keys)
     return Parts(
         hub=hub,
-        http=HttpInterface(client, keys, hub, jobs, admission, metrics, most),
-        original=OriginalProtocol(client, keys, ledger, hub, jobs, admission, metrics, most),
-        health=Health(client, keys, blobs),
-        reconciler=Reconciler(settings, client, broker, bell, metrics),
+        http=HttpInterface(
+            hub, jobs, admission, doorkeeper, sessions, metrics, settings.max_pdf_bytes
+        ),
+        shared=shared,
+        sessions=sessions,
+        positions=Positions(client, keys, ledger, presence.name),
+        presence=presence,
+        doorkeeper=doorkeeper,
+        health=Health(client, keys, blobs, sessions),
+        reconciler=Reconciler(
+            settings, client, broker, bell, Sweeper(client, keys, blobs), metrics
+        ),
         metrics=metrics,
     )
 
 
-def create_app(parts: Parts) -> FastAPI:
+def create_app(parts: Parts) -> Door:
     """The application around its parts."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(remove_stale_uploads)
         await parts.hub.start()
         tasks = [
+            asyncio.create_task(parts.presence.run()),
+            asyncio.create_task(parts.sessions.watch()),
             asyncio.create_task(parts.reconciler.run()),
             asyncio.create_task(watch_loop(parts.metrics)),
         ]
@@ -111,24 +143,38 @@ def create_app(parts: Parts) -> FastAPI:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(RedisError, OSError):
+            await parts.presence.stop()
         await parts.hub.stop()
 
-    app = FastAPI(title="OcrPlus", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="OcrPlus", lifespan=lifespan, docs_url=None, redoc_url=None, **DESCRIPTION)
+    app.state.doorkeeper = parts.doorkeeper
     app.include_router(parts.http.router())
     _add_health(app, parts.health)
     _add_errors(app)
+    _guard_origins(app, parts.doorkeeper)
+    return Door(app, parts.shared, parts.sessions, parts.doorkeeper, parts.positions, parts.metrics)
 
-    @app.websocket("/ws/{user_id}")
-    async def websocket(socket: WebSocket, user_id: str) -> None:
-        if not valid_id(user_id):
-            await socket.send_denial_response(
-                error_response(JobRefused(ErrorCode.BAD_MESSAGE, "The user id is not valid."), None)
-            )
-            return
-        await socket.accept()
-        await parts.original.serve(socket, UserId(user_id))
 
-    return app
+def _guard_origins(app: FastAPI, doorkeeper: Doorkeeper) -> None:
+    """Web pages of other hosts may not ask, unless they are listed."""
+    if doorkeeper.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=sorted(doorkeeper.origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+            expose_headers=["Retry-After"],
+        )
+
+    @app.middleware("http")
+    async def same_origin(
+        request: Request, go_on: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        if doorkeeper.may_ask(request.headers):
+            return await go_on(request)
+        refusal = JobRefused(ErrorCode.FORBIDDEN, "This origin is not allowed.")
+        return error_response(refusal, None)
 
 
 def _add_health(app: FastAPI, health: Health) -> None:

@@ -47,6 +47,36 @@ def _hinted_seconds(hint: PageHint, cutting: Cutting) -> float:
     return cutting.text_page_seconds if has_text else cutting.ocr_page_seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a document will cost: its pages in chunks, expected milliseconds a page, its kind."""
+
+    pages: int
+    chunks: list[tuple[int, int]]
+    page_ms: int
+    kind: str  # text or ocr: the two are estimated apart
+
+    @property
+    def seconds(self) -> float:
+        """Expected seconds of one worker."""
+        return self.pages * self.page_ms / 1000
+
+
+def work_of(
+    hints: Sequence[PageHint], pages: Sequence[int], cutting: Cutting, by_ocr: bool
+) -> Work:
+    """The work of the chosen pages."""
+    seconds = expected_seconds(hints, pages, cutting, by_ocr)
+    mean = sum(seconds) / len(seconds)
+    middle = (cutting.text_page_seconds + cutting.ocr_page_seconds) / 2
+    return Work(
+        pages=len(pages),
+        chunks=chunks(pages, seconds, cutting),
+        page_ms=round(mean * 1000),
+        kind="text" if mean < middle else "ocr",
+    )
+
+
 def chunks(
     pages: Sequence[int], seconds: Sequence[float], cutting: Cutting
 ) -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import Pool
 from ocrplus_contract.records import WorkerRecord
 from ocrplus_contract.server import unfit_because
+from ocrplus_gateway.session import Sessions
 
 _SECONDS = 3.0
 
@@ -24,10 +25,13 @@ class Health:
     client: "redis.asyncio.Redis"
     keys: Keys
     blobs: BlobStore
+    sessions: Sessions
 
     async def problems(self) -> dict[str, str]:
         """Part → why it is not ready; empty when all is well."""
         found: dict[str, str] = {}
+        if self.sessions.draining:
+            found["gateway"] = "shutting down"
         try:
             async with asyncio.timeout(_SECONDS):
                 info: Any = await self.client.info()

@@ -1,15 +1,14 @@
 """The HTTP interface: the same jobs and results as on the WebSocket."""
 
 import asyncio
-import time
+import math
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-import redis.asyncio
-from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import ValidationError
 
 from ocrplus_contract.blobs import figure_name
@@ -19,56 +18,99 @@ from ocrplus_contract.errors import (
     ErrorCode,
     JobRefused,
 )
-from ocrplus_contract.keys import Keys
 from ocrplus_contract.messages import ErrorObject
-from ocrplus_contract.names import ID_PATTERN, TaskId, UserId, valid_id
+from ocrplus_contract.names import TaskId, UserId, valid_id
 from ocrplus_contract.options import JobOptions
 from ocrplus_contract.records import JobRecord
-from ocrplus_gateway.admission import Admission, Submission
-from ocrplus_gateway.hub import Hub
+from ocrplus_gateway.admission import Admission
+from ocrplus_gateway.archive import blocks, zipped
+from ocrplus_gateway.auth import TICKET_SECONDS, Doorkeeper, Subject
+from ocrplus_gateway.hub import Event, Hub
 from ocrplus_gateway.jobs import Jobs, is_open, merged_markdown, page_text, status
 from ocrplus_gateway.metrics import GatewayMetrics
+from ocrplus_gateway.openapi import (
+    COMMON,
+    EVENTS,
+    FIGURE,
+    FORGET,
+    LIST,
+    PAGE,
+    RESULT,
+    RESULT_MD,
+    RESULT_ZIP,
+    SUBMIT,
+    TASK,
+    TICKET,
+)
+from ocrplus_gateway.session import Sessions
+from ocrplus_gateway.sse import EventStream
+from ocrplus_gateway.submission import Submission
 from ocrplus_gateway.uploads import received
 
 DEFAULT_USER: Final = "local"
 _LONGEST_WAIT_SECONDS: Final = 600.0
-_RETRY_AFTER_SECONDS: Final = 5
 _NOT_OPTIONS: Final = frozenset({"user", "task_id", "name", "wait"})
 _NOSNIFF: Final = {"X-Content-Type-Options": "nosniff"}
 
-User = Annotated[str, Query(pattern=ID_PATTERN, description="Whose task it is.")]
+
+def _doorkeeper(request: Request) -> Doorkeeper:
+    doorkeeper: Doorkeeper = request.app.state.doorkeeper
+    return doorkeeper
+
+
+async def _subject(request: Request) -> Subject:
+    return await _doorkeeper(request).by_header(request.headers.get("authorization"))
+
+
+async def _user(
+    subject: Annotated[Subject, Depends(_subject)],
+    user: Annotated[
+        str | None, Query(description="Whose task it is; default: the token's user, or `local`.")
+    ] = None,
+) -> UserId:
+    return subject.acting_as(user, DEFAULT_USER)
+
+
+User = Annotated[UserId, Depends(_user)]
 
 
 @dataclass(frozen=True, slots=True)
 class HttpInterface:
     """What the routes work with."""
 
-    client: "redis.asyncio.Redis"
-    keys: Keys
     hub: Hub
     jobs: Jobs
     admission: Admission
+    doorkeeper: Doorkeeper
+    sessions: Sessions
     metrics: GatewayMetrics
     most_pdf_bytes: int
 
     def router(self) -> APIRouter:
         """The routes under /v1."""
-        router = APIRouter(prefix="/v1")
-        router.add_api_route("/tasks", self.submit, methods=["POST"], status_code=202)
-        router.add_api_route("/tasks/{task_id}", self.task, methods=["GET"])
-        router.add_api_route("/tasks/{task_id}", self.forget, methods=["DELETE"], status_code=204)
-        router.add_api_route("/tasks/{task_id}/result", self.result, methods=["GET"])
-        router.add_api_route("/tasks/{task_id}/result.md", self.markdown, methods=["GET"])
-        router.add_api_route("/tasks/{task_id}/pages/{page}", self.page, methods=["GET"])
-        router.add_api_route("/tasks/{task_id}/figures/{name}", self.figure, methods=["GET"])
+        router = APIRouter(prefix="/v1", responses=COMMON)
+        add = router.add_api_route
+        add("/tasks", self.submit, methods=["POST"], **SUBMIT)
+        add("/tasks", self.tasks, methods=["GET"], **LIST)
+        add("/tasks/{task_id}", self.task, methods=["GET"], **TASK)
+        add("/tasks/{task_id}", self.forget, methods=["DELETE"], **FORGET)
+        add("/tasks/{task_id}/events", self.events, methods=["GET"], **EVENTS)
+        add("/tasks/{task_id}/result", self.result, methods=["GET"], **RESULT)
+        add("/tasks/{task_id}/result.md", self.markdown, methods=["GET"], **RESULT_MD)
+        add("/tasks/{task_id}/result.zip", self.archive, methods=["GET"], **RESULT_ZIP)
+        add("/tasks/{task_id}/pages/{page}", self.page, methods=["GET"], **PAGE)
+        add("/tasks/{task_id}/figures/{name}", self.figure, methods=["GET"], **FIGURE)
+        add("/tickets", self.ticket, methods=["POST"], **TICKET)
         return router
 
-    async def submit(self, request: Request) -> Response:
+    async def submit(
+        self, request: Request, subject: Annotated[Subject, Depends(_subject)]
+    ) -> Response:
         """Submit a PDF: a raw body, or a form with the field `file`; `?wait=` for the result."""
-        began = time.monotonic()
         async with received(request, self.most_pdf_bytes) as upload:
             given = {**dict(request.query_params), **upload.fields}
-            user, task = _ids(given)
+            user = subject.acting_as(given.get("user"), DEFAULT_USER)
+            task = _new_task(given)
             wait = _wait_seconds(given)
             name = given.get("name") or upload.name or f"{task}.pdf"
             try:
@@ -81,47 +123,100 @@ class HttpInterface:
         if wait:
             job = await self._wait_for_end(user, task, wait)
             if job is not None:
-                self.metrics.job_ended(began, job.pages_total)
                 return await self._ended(user, job)
         body = {
             "task_id": task,
             "status": "submitted",
             "pages_total": admitted.pages_total,
+            "queue_pages_ahead": admitted.pages_ahead,
+            "estimated_seconds": admitted.estimated_seconds,
             "duplicate": admitted.duplicate_of is not None,
         }
         return JSONResponse(body, 202)
 
-    async def task(self, task_id: str, user: User = DEFAULT_USER) -> Response:
+    async def tasks(
+        self,
+        user: User,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        skip: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+    ) -> Response:
+        """The user's tasks, newest first."""
+        jobs = await self.jobs.all(user, limit, skip)
+        return JSONResponse({"tasks": [status(job) for job in jobs]})
+
+    async def task(self, task_id: str, user: User) -> Response:
         """Where a task stands."""
         return JSONResponse(status(await self._find(user, task_id)))
 
-    async def forget(self, task_id: str, user: User = DEFAULT_USER) -> Response:
+    async def forget(self, task_id: str, user: User) -> Response:
         """Cancel a task if it runs, and delete all that is kept of it."""
-        await self.jobs.forget(UserId(user), _task(task_id))
+        await self.jobs.forget(user, _task(task_id))
         return Response(status_code=204)
 
-    async def result(self, task_id: str, user: User = DEFAULT_USER) -> Response:
+    async def events(
+        self,
+        task_id: str,
+        user: User,
+        last_event_id: Annotated[
+            str | None, Header(description="`epoch-seq` of the last event that was taken.")
+        ] = None,
+    ) -> Response:
+        """The task's events as Server-Sent Events; an end without a gap, 204 when all are taken."""
+        job = await self._find(user, task_id)
+        stream = EventStream(self.hub, self.jobs, user, job)
+        refused = self.sessions.refusal(user)
+        if refused is not None:
+            raise JobRefused(ErrorCode.RATE_LIMITED, f"{refused.reason}; try again later.")
+        if last_event_id is not None and await stream.is_complete(last_event_id):
+            return Response(status_code=204)  # an EventSource then stops coming back
+        return StreamingResponse(
+            self.sessions.counted(user, stream.lines(last_event_id)),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    async def ticket(self, user: User) -> Response:
+        """A ticket for one WebSocket of this user: subprotocol `ticket.…`, within 30 seconds."""
+        ticket = await self.doorkeeper.ticket(user)
+        return JSONResponse({"ticket": ticket, "expires_in": TICKET_SECONDS})
+
+    async def result(self, task_id: str, user: User) -> Response:
         """The result as JSON; 202 with the status before the end."""
         job = await self._find(user, task_id)
         if is_open(job):
             return JSONResponse(status(job), 202)
-        return await self._ended(UserId(user), job, with_status=False)
+        return await self._ended(user, job, with_status=False)
 
-    async def markdown(self, task_id: str, user: User = DEFAULT_USER) -> Response:
+    async def markdown(self, task_id: str, user: User) -> Response:
         """The whole document as Markdown; 202 with the status before the end."""
         job = await self._find(user, task_id)
         if is_open(job):
             return JSONResponse(status(job), 202)
         if job.error:
             return error_response(JobRefused(ErrorCode(job.error)), job.task_id)
-        pages = await self.jobs.pages(UserId(user), TaskId(task_id))
+        pages = await self.jobs.pages(user, TaskId(task_id))
         text = merged_markdown(pages).encode()
         return Response(text, media_type="text/markdown; charset=utf-8", headers=_NOSNIFF)
 
-    async def page(self, task_id: str, page: int, user: User = DEFAULT_USER) -> Response:
+    async def archive(self, task_id: str, user: User) -> Response:
+        """Markdown and figures in one zip; 202 with the status before the end."""
+        job = await self._find(user, task_id)
+        if is_open(job):
+            return JSONResponse(status(job), 202)
+        if job.error:
+            return error_response(JobRefused(ErrorCode(job.error)), job.task_id)
+        pages = await self.jobs.pages(user, TaskId(task_id))
+        file = await asyncio.to_thread(zipped, self.jobs.blobs, user, job, pages)
+        return StreamingResponse(
+            blocks(file),
+            media_type="application/zip",
+            headers={**_NOSNIFF, "Content-Disposition": f'attachment; filename="{task_id}.zip"'},
+        )
+
+    async def page(self, task_id: str, page: int, user: User) -> Response:
         """One page, as soon as it is read."""
         job = await self._find(user, task_id)
-        record = await self.jobs.page(UserId(user), TaskId(job.task_id), page)
+        record = await self.jobs.page(user, TaskId(job.task_id), page)
         return JSONResponse(
             {
                 "task_id": job.task_id,
@@ -133,21 +228,21 @@ class HttpInterface:
             }
         )
 
-    async def figure(self, task_id: str, name: str, user: User = DEFAULT_USER) -> Response:
+    async def figure(self, task_id: str, name: str, user: User) -> Response:
         """A figure's PNG."""
         figure_id, dot, kind = name.partition(".")
         if not dot or kind != "png" or not valid_id(figure_id):
             raise JobRefused(ErrorCode.NOT_FOUND)
         job = await self._find(user, task_id)
-        blob = figure_name(UserId(user), TaskId(job.task_id), figure_id)
+        blob = figure_name(user, TaskId(job.task_id), figure_id)
         try:
             png = await asyncio.to_thread(self.jobs.blobs.get, blob)
         except BlobMissing as missing:
             raise JobRefused(ErrorCode.NOT_FOUND) from missing
         return Response(png, media_type="image/png", headers=_NOSNIFF)
 
-    async def _find(self, user: str, task_id: str) -> JobRecord:
-        return await self.jobs.find(UserId(user), _task(task_id))
+    async def _find(self, user: UserId, task_id: str) -> JobRecord:
+        return await self.jobs.find(user, _task(task_id))
 
     async def _ended(self, user: UserId, job: JobRecord, *, with_status: bool = True) -> Response:
         if job.error:
@@ -160,15 +255,14 @@ class HttpInterface:
 
     async def _wait_for_end(self, user: UserId, task: TaskId, seconds: float) -> JobRecord | None:
         """The job once it has ended, None when the wait ran out first."""
-        newest: Any = await self.client.xrevrange(self.keys.stream(user), count=1)
-        after = newest[0][0].decode() if newest else "0"
-        subscription = await self.hub.attach(user, after)
+        at = await self.jobs.locate(user)
+        subscription = await self.hub.attach(user, at.stream_id, at.epoch, at.seq)
         try:
             async with asyncio.timeout(seconds):
                 while is_open(job := await self.jobs.find(user, task)):
-                    event = await subscription.next()
-                    while event.data["type"] != "result" or event.data["task_id"] != task:
-                        event = await subscription.next()
+                    item = await subscription.next()
+                    while isinstance(item, Event) and (item.type, item.task) != ("result", task):
+                        item = await subscription.next()
                 return job
         except TimeoutError:
             return None
@@ -178,11 +272,14 @@ class HttpInterface:
 
 def error_response(refusal: JobRefused, task: str | None) -> JSONResponse:
     """An error as every route answers it."""
-    code = HTTP_STATUS[refusal.code]
     error = ErrorObject.of(refusal.code, refusal.message)
     body = {"error": error.model_dump(), "task_id": task}
-    headers = {"Retry-After": str(_RETRY_AFTER_SECONDS)} if code == 429 else None
-    return JSONResponse(body, code, headers)
+    headers = {}
+    if refusal.retry_after_seconds is not None:
+        headers["Retry-After"] = str(math.ceil(refusal.retry_after_seconds))
+    if refusal.code is ErrorCode.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(body, HTTP_STATUS[refusal.code], headers)
 
 
 def _task(text: str) -> TaskId:
@@ -191,17 +288,15 @@ def _task(text: str) -> TaskId:
     return TaskId(text)
 
 
-def _ids(given: Mapping[str, str]) -> tuple[UserId, TaskId]:
-    user = given.get("user", DEFAULT_USER)
+def _new_task(given: Mapping[str, str]) -> TaskId:
     task = given.get("task_id") or uuid.uuid4().hex
-    for name, value in (("user", user), ("task_id", task)):
-        if not valid_id(value):
-            raise JobRefused(
-                ErrorCode.BAD_MESSAGE,
-                f"'{name}' must be 1 to 128 letters, digits or . _ @ - and begin with a letter "
-                "or digit.",
-            )
-    return UserId(user), TaskId(task)
+    if not valid_id(task):
+        raise JobRefused(
+            ErrorCode.BAD_MESSAGE,
+            "'task_id' must be 1 to 128 letters, digits or . _ @ - and begin with one of the "
+            "first two.",
+        )
+    return TaskId(task)
 
 
 def _wait_seconds(given: Mapping[str, str]) -> float:
@@ -217,6 +312,6 @@ def _options(given: Mapping[str, str]) -> JobOptions:
     try:
         return JobOptions.model_validate(chosen)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_input=False, include_url=False)[0]
         name = ".".join(map(str, first["loc"]))
         raise JobRefused(ErrorCode.BAD_MESSAGE, f"Option '{name}': {first['msg']}.") from error

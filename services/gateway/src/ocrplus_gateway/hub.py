@@ -9,7 +9,9 @@ subscription was renewed, or when the sequence shows a gap. (One blocking read p
 import asyncio
 import json
 import logging
+import re
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +20,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from ocrplus_contract.keys import Keys
+from ocrplus_contract.ledger import LostReason
 from ocrplus_contract.names import UserId
 
 log = logging.getLogger(__name__)
@@ -25,11 +28,18 @@ log = logging.getLogger(__name__)
 MOST_QUEUED_EVENTS: Final = 256
 MOST_QUEUED_BYTES: Final = 1 << 20
 _READ_AT_ONCE: Final = 200
+_LARGEST: Final = 2**64 - 1
 _RECONNECT_SECONDS: Final = 0.5
 _SUBSCRIBE_SECONDS: Final = 20
 
+_HEAD: Final = re.compile(
+    r'\{"epoch":"([0-9a-f]+)","seq":(\d+),\s*"type":\s*"(\w+)",\s*"task_id":\s*"([^"]+)"'
+)
+
 Position = tuple[int, int]
 """A stream id as numbers, so that ids compare."""
+
+START: Final = "0-0"
 
 
 def position(stream_id: str) -> Position:
@@ -38,18 +48,56 @@ def position(stream_id: str) -> Position:
     return int(ms), int(n or 0)
 
 
+def just_before(stream_id: str) -> str:
+    """The position behind which this id is the next possible one."""
+    ms, n = position(stream_id)
+    return f"{ms}-{n - 1}" if n else f"{ms - 1}-{_LARGEST}"
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One durable event of a user."""
+    """One durable event of a user; only what delivery decides by is read from its text."""
 
     stream_id: str
-    data: dict[str, Any]
-    size: int
+    text: str
+    epoch: str
+    seq: int
+    type: str
+    task: str
 
     @classmethod
     def parse(cls, stream_id: str, text: bytes) -> "Event":
-        """Read the text that a script wrote."""
-        return cls(stream_id, json.loads(text), len(text))
+        """Read the text that a script wrote: epoch, seq, type and task come first.
+
+        Raises:
+            ValueError: it is no event.
+        """
+        event = text.decode()
+        head = _HEAD.match(event)
+        if head is None:
+            raise ValueError("not an event")
+        epoch, seq, kind, task = head.groups()
+        return cls(stream_id, event, epoch, int(seq), kind, task)
+
+    @property
+    def made(self) -> float:
+        """When it was written: unix seconds by the server's clock."""
+        return position(self.stream_id)[0] / 1000
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The whole event, read anew each time."""
+        data: dict[str, Any] = json.loads(self.text)
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Stands where events are missing from the stream; what follows begins behind `seq`."""
+
+    reason: LostReason
+    epoch: str
+    seq: int
 
 
 class SlowConsumer(Exception):
@@ -57,14 +105,32 @@ class SlowConsumer(Exception):
 
 
 class Subscription:
-    """One connection's events, in order, without doubles, bounded while they wait."""
+    """One connection's events, in order, without doubles, bounded while they wait.
 
-    def __init__(self, user: UserId, after: Position) -> None:
+    `epoch` and `seq` are those of the event before the next one; epoch "" stands for any.
+    """
+
+    __slots__ = (
+        "_arrived",
+        "_bytes",
+        "_events",
+        "_overflown",
+        "after",
+        "epoch",
+        "read_again",
+        "replaying",
+        "seq",
+        "user",
+    )
+
+    def __init__(self, user: UserId, after: str, epoch: str, seq: int) -> None:
         self.user = user
-        self.after = after
-        self._events: deque[Event] = deque()
+        self.after = position(after)
+        self.epoch = epoch
+        self.seq = seq
+        self._events: deque[Event | Lost] = deque()
         self._bytes = 0
-        self._arrived = asyncio.Event()
+        self._arrived: asyncio.Future[None] | None = None
         self._overflown = False
         self.replaying = False
         self.read_again = False
@@ -79,21 +145,29 @@ class Subscription:
         """Whether a replay should wait for the connection."""
         return len(self._events) >= MOST_QUEUED_EVENTS or self._bytes >= MOST_QUEUED_BYTES
 
+    def follows(self, event: Event) -> bool:
+        """Whether the event is the very next one."""
+        return event.seq == self.seq + 1 and self.epoch in ("", event.epoch)
+
     def offer(self, event: Event) -> None:
         """Queue an event that is newer than the last one."""
         at = position(event.stream_id)
         if at <= self.after:
             return
-        if self.full and event.data.get("type") != "result":
+        if self.full and event.type != "result":
             self._overflown = True
         else:
-            self.after = at
+            if not self.follows(event):
+                reason: LostReason = "trimmed" if self.epoch in ("", event.epoch) else "epoch"
+                self._events.append(Lost(reason, event.epoch, event.seq - 1))
+            self.after, self.epoch, self.seq = at, event.epoch, event.seq
             self._events.append(event)
-            self._bytes += event.size
-        self._arrived.set()
+            self._bytes += len(event.text)
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
 
-    async def next(self) -> Event:
-        """The next event.
+    async def next(self) -> Event | Lost:
+        """The next event, or word that events before it are gone.
 
         Raises:
             SlowConsumer: too much was waiting.
@@ -101,27 +175,31 @@ class Subscription:
         while not self._events:
             if self._overflown:
                 raise SlowConsumer
-            self._arrived.clear()
-            await self._arrived.wait()
-        event = self._events.popleft()
-        self._bytes -= event.size
-        return event
+            self._arrived = asyncio.get_running_loop().create_future()
+            await self._arrived
+        item = self._events.popleft()
+        if isinstance(item, Event):
+            self._bytes -= len(item.text)
+        return item
 
 
 class _Feed:
-    """What the hub knows of one user: his subscriptions and the last sequence seen."""
+    """What the hub knows of one user: his subscriptions, and whether the channel is subscribed."""
+
+    __slots__ = ("subscribed", "subscriptions")
 
     def __init__(self) -> None:
         self.subscriptions: set[Subscription] = set()
         self.subscribed = asyncio.Event()
-        self.epoch = ""
-        self.seq = 0
 
 
 class Hub:
     """Fans the users' streams out to the connections of one process."""
 
-    def __init__(self, client: "redis.asyncio.Redis", keys: Keys) -> None:
+    def __init__(
+        self, client: "redis.asyncio.Redis", keys: Keys, observe: Callable[[str, Event], None]
+    ) -> None:
+        self._observe = observe
         self._client = client
         self._keys = keys
         self._feeds: dict[str, _Feed] = {}
@@ -141,10 +219,10 @@ class Hub:
         with suppress(RedisError, OSError):
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]  # untyped there
 
-    async def attach(self, user: UserId, after: str) -> Subscription:
-        """Join a user's events behind a stream id ("0" for all that are kept)."""
+    async def attach(self, user: UserId, after: str, epoch: str, seq: int) -> Subscription:
+        """Join a user's events behind a stream id, that of the event `seq` of `epoch`."""
         channel = self._keys.stream(user)
-        subscription = Subscription(user, await self._sane(channel, position(after)))
+        subscription = Subscription(user, after, epoch, seq)
         feed = self._feeds.get(channel)
         if feed is None:
             feed = self._feeds[channel] = _Feed()
@@ -178,13 +256,6 @@ class Hub:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _sane(self, stream: str, after: Position) -> Position:
-        """A position ahead of the stream is from another history: begin at the beginning."""
-        newest: Any = await self._client.xrevrange(stream, count=1)
-        if newest and after > position(newest[0][0].decode()):
-            return 0, 0
-        return after
-
     async def _listen(self) -> None:
         while True:
             try:
@@ -211,20 +282,21 @@ class Hub:
             self._catch_up(channel, feed)
         elif message["type"] == "message":
             stream_id, _, text = message["data"].partition(b" ")
-            self._fan_out(channel, feed, Event.parse(stream_id.decode(), text))
+            event = Event.parse(stream_id.decode(), text)
+            self._observe(channel, event)
+            self._fan_out(channel, feed, event)
 
     def _fan_out(self, channel: str, feed: _Feed, event: Event) -> None:
-        epoch, seq = event.data["epoch"], event.data["seq"]
-        gap = feed.epoch not in ("", epoch) or (feed.epoch == epoch and seq > feed.seq + 1)
-        feed.epoch, feed.seq = epoch, seq
-        if gap:
-            self._catch_up(channel, feed)
-            return
+        at = position(event.stream_id)
         for subscription in feed.subscriptions:
+            if at <= subscription.after:
+                continue
             if subscription.replaying:
                 subscription.read_again = True  # the stream has it: jump no queue
-            else:
+            elif subscription.follows(event):
                 subscription.offer(event)
+            else:  # something between did not arrive: the stream has it
+                self._spawn(self._replay(channel, feed, subscription))
 
     def _catch_up(self, channel: str, feed: _Feed) -> None:
         for subscription in feed.subscriptions:

@@ -45,6 +45,9 @@ class Inspector:
     async def inspect(self, pdf: Path, password: str | None = None) -> Inspection:
         """Open a PDF and look at its pages.
 
+        An encrypted PDF that the password opens is replaced by a decrypted copy: nobody after this
+        needs the password.
+
         Raises:
             JobRefused: it cannot be opened, is empty, has too many pages, or takes too long.
         """
@@ -52,6 +55,9 @@ class Inspector:
             raise JobRefused(ErrorCode.PDF_INVALID)
         async with self._slots:
             lines, code = await self._run(pdf, password)
+        decrypted = _decrypted(pdf)
+        if decrypted.exists():
+            decrypted.replace(pdf)
         if not lines:
             timed_out = code in (-signal.SIGKILL, -signal.SIGXCPU)
             raise JobRefused(ErrorCode.PDF_TIMEOUT if timed_out else ErrorCode.PDF_INVALID)
@@ -80,6 +86,7 @@ class Inspector:
             str(self._settings.inspection_megabytes),
             str(seconds),
             str(hint_seconds),
+            str(_decrypted(pdf)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -112,6 +119,10 @@ async def _whole_lines(stream: asyncio.StreamReader) -> Any:
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
             yield line
+
+
+def _decrypted(pdf: Path) -> Path:
+    return pdf.with_suffix(".decrypted")
 
 
 def _looks_like_pdf(pdf: Path) -> bool:

@@ -1,8 +1,9 @@
 """Opens one PDF under limits and prints what it is, as JSON lines: run by `inspection` only.
 
-`python -I inspection_child.py PDF MEGABYTES SECONDS HINT_SECONDS`, the password on stdin. First
-line: page count or error. Second: a hint per page, as far as the time allows. Whatever a hostile
-file does to PDFium, it does to this process alone.
+`python -I inspection_child.py PDF MEGABYTES SECONDS HINT_SECONDS DECRYPTED`, the password on stdin.
+First line: page count or error. Second: a hint per page, as far as the time allows. A PDF that the
+password opened is written to DECRYPTED without its encryption. Whatever a hostile file does to
+PDFium, it does to this process alone.
 """
 
 import ctypes
@@ -10,15 +11,16 @@ import json
 import resource
 import sys
 import time
+from pathlib import Path
 from typing import Any  # pypdfium2 is untyped
 
 _TEXT_ENOUGH = 400
 
 
-def _limit(megabytes: int, seconds: int) -> None:
+def _limit(megabytes: int, seconds: int, file_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -27,17 +29,25 @@ def _say(**line: object) -> None:
 
 
 def main() -> None:
-    path, megabytes, seconds, hint_seconds = sys.argv[1:5]
-    _limit(int(megabytes), int(float(seconds)) + 1)
+    path, megabytes, seconds, hint_seconds, decrypted = sys.argv[1:6]
+    password = sys.stdin.readline().rstrip("\n") or None
+    largest = Path(path).stat().st_size * 2 + (1 << 20) if password else 0
+    _limit(int(megabytes), int(float(seconds)) + 1, largest)
     import pypdfium2 as pdfium
     import pypdfium2.raw as raw
 
-    password = sys.stdin.readline().rstrip("\n") or None
     try:
         document = pdfium.PdfDocument(path, password=password)
     except pdfium.PdfiumError:
         _say(error=_error(raw.FPDF_GetLastError(), raw, password))
         return
+    if password and raw.FPDF_GetSecurityHandlerRevision(document) >= 0:
+        try:
+            document.save(decrypted, flags=raw.FPDF_REMOVE_SECURITY)
+        except (pdfium.PdfiumError, OSError):
+            Path(decrypted).unlink(missing_ok=True)
+            _say(error="pdf_invalid")
+            return
     pages = len(document)
     _say(pages=pages)
     deadline = time.monotonic() + float(hint_seconds)

@@ -10,13 +10,14 @@ import redis.asyncio
 from ocrplus_contract.blobs import BlobStore, job_prefix
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
-from ocrplus_contract.ledger import Ledger, run_async
+from ocrplus_contract.ledger import Ledger, Location, run_async
 from ocrplus_contract.messages import ErrorObject, PageMarkdown, Result
 from ocrplus_contract.names import TaskId, UserId
 from ocrplus_contract.records import JobRecord, PageRecord
 from ocrplus_contract.states import OPEN_JOB_STATES, JobState, PageState
 
 _FIGURES: Final = "](figures/"
+_MOST_LISTED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,38 @@ class Jobs:
         """A user's job.
 
         Raises:
-            JobRefused: not_found, also for what is another user's.
+            JobRefused: gone if it has expired, else not_found, also for what is another user's.
         """
         record = JobRecord.from_hash(task, await self.client.hgetall(self.keys.job(user, task)))
         if record is None:
-            raise JobRefused(ErrorCode.NOT_FOUND)
+            gone = await self.client.exists(self.keys.gone(user, task))
+            raise JobRefused(ErrorCode.GONE if gone else ErrorCode.NOT_FOUND)
         return record
+
+    async def all(self, user: UserId, most: int = _MOST_LISTED, skip: int = 0) -> list[JobRecord]:
+        """A user's jobs, newest first."""
+        names: list[Any] = await self.client.zrevrange(self.keys.jobs(user), skip, skip + most - 1)
+        tasks = [TaskId(name.decode()) for name in names]
+        pipe = self.client.pipeline(transaction=False)
+        for task in tasks:
+            pipe.hgetall(self.keys.job(user, task))
+        hashes = await pipe.execute()
+        records = (JobRecord.from_hash(t, h) for t, h in zip(tasks, hashes, strict=True))
+        return [record for record in records if record is not None]
+
+    async def locate(self, user: UserId, epoch: str = "", seq: int | None = None) -> Location:
+        """Where a position lies in a user's events; without one, the top."""
+        return await run_async(self.client, self.ledger.locate(user, epoch, seq))
+
+    async def cancel(self, user: UserId, task: TaskId) -> None:
+        """End a job, if it is open.
+
+        Raises:
+            JobRefused: not_found.
+        """
+        call = self.ledger.cancel(user, task, state=JobState.CANCELLED, code=ErrorCode.CANCELLED)
+        if await run_async(self.client, call) is None:
+            raise JobRefused(ErrorCode.NOT_FOUND)
 
     async def pages(self, user: UserId, task: TaskId) -> list[PageRecord]:
         """A job's committed pages in order."""
@@ -77,11 +104,8 @@ class Jobs:
         Raises:
             JobRefused: not_found.
         """
-        cancel = self.ledger.cancel(user, task, state=JobState.CANCELLED, code=ErrorCode.CANCELLED)
-        if await run_async(self.client, cancel) is None:
+        if not await run_async(self.client, self.ledger.forget(user, task)):
             raise JobRefused(ErrorCode.NOT_FOUND)
-        await self.client.delete(self.keys.job(user, task), self.keys.pages(user, task))
-        await self.client.zrem(self.keys.jobs(user), task)
         await asyncio.to_thread(self.blobs.delete_all, job_prefix(user, task))
 
 
@@ -108,9 +132,6 @@ def is_open(job: JobRecord) -> bool:
 
 def status(job: JobRecord) -> dict[str, Any]:
     """The status object of HTTP and of the v2 `status` reply."""
-    expires = None
-    if job.expires_at is not None:
-        expires = datetime.fromtimestamp(job.expires_at, UTC).isoformat(timespec="seconds")
     return {
         "task_id": job.task_id,
         "status": str(job.state),
@@ -118,5 +139,10 @@ def status(job: JobRecord) -> dict[str, Any]:
         "pages_total": job.pages_total,
         "failed_pages": list(job.failed_pages),
         "error": ErrorObject.of(ErrorCode(job.error)).model_dump() if job.error else None,
-        "expires_at": expires,
+        "expires_at": None if job.expires_at is None else iso(job.expires_at),
     }
+
+
+def iso(unix_seconds: float) -> str:
+    """A time as clients read it: UTC, to the second."""
+    return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="seconds")

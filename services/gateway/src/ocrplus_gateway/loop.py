@@ -17,11 +17,22 @@ _TICKS_PER_REPORT: Final = 100
 _THRESHOLDS: Final = (50_000, 50, 100)
 
 
-def tune_garbage_collection() -> None:
+def tune_garbage_collection(metrics: GatewayMetrics) -> None:
     """Call once, when everything is built."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)
+    began = 0.0
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        nonlocal began
+        if phase == "start":
+            began = time.perf_counter()
+        else:
+            pause = time.perf_counter() - began
+            metrics.gc_pause.labels(str(info["generation"])).observe(pause)
+
+    gc.callbacks.append(note)
 
 
 async def watch_loop(metrics: GatewayMetrics) -> None:

@@ -4,18 +4,23 @@ import importlib.metadata
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ocrplus_contract import metrics as names
 from ocrplus_contract.errors import ErrorCode
 from ocrplus_contract.names import Pool
+from ocrplus_gateway.hub import Event
+
+_MOST_JOURNEYS: Final = 10_000
 
 
 class GatewayMetrics:
     """What one gateway process counts."""
 
     def __init__(self) -> None:
+        self._journeys: dict[tuple[str, str], tuple[float, bool]] = {}
         self.registry = registry = CollectorRegistry()
         Gauge(names.BUILD_INFO, "Version.", ["version"], registry=registry).labels(
             importlib.metadata.version("ocrplus")
@@ -53,11 +58,61 @@ class GatewayMetrics:
         self._expired.labels(Pool.OCR)
         self._job_seconds = Histogram(
             names.JOB_SECONDS,
-            "Seconds from a submission to its end, as waited for over HTTP.",
+            "Seconds from a submission to its end, of users connected to this process.",
             ["size"],
             buckets=names.JOB_SECONDS_BUCKETS,
             registry=registry,
         )
+
+        self._history_lost = Counter(
+            names.HISTORY_LOST,
+            "Resumes that found events missing.",
+            ["reason"],
+            registry=registry,
+        )
+        self._delivery = Histogram(
+            names.DELIVERY_SECONDS,
+            "Seconds from an event to its sending, live and replayed.",
+            buckets=names.DELIVERY_SECONDS_BUCKETS,
+            registry=registry,
+        )
+        self._first_page = Histogram(
+            names.FIRST_PAGE_SECONDS,
+            "Seconds from a submission to its first page, of users connected to this process.",
+            buckets=names.JOB_SECONDS_BUCKETS,
+            registry=registry,
+        )
+        self.gc_pause = Histogram(
+            names.GC_PAUSE_SECONDS,
+            "Pauses for garbage collection.",
+            ["generation"],
+            buckets=names.DELIVERY_SECONDS_BUCKETS,
+            registry=registry,
+        )
+
+    def history_lost(self, reason: str) -> None:
+        """Count a client that was told that its history is lost."""
+        self._history_lost.labels(reason).inc()
+
+    def delivered(self, event: Event) -> None:
+        """Note an event's way from the server's clock to the socket."""
+        self._delivery.observe(max(0.0, time.time() - event.made))
+
+    def observe(self, stream: str, event: Event) -> None:
+        """Note a live event of a connected user: how long first pages and whole jobs take."""
+        journey = (stream, event.task)
+        if event.type == "submitted" and len(self._journeys) < _MOST_JOURNEYS:
+            self._journeys[journey] = (event.made, False)
+        elif journey in self._journeys:
+            began, has_pages = self._journeys[journey]
+            if event.type == "page" and not has_pages:
+                self._journeys[journey] = (began, True)
+                self._first_page.observe(event.made - began)
+            elif event.type == "result":
+                del self._journeys[journey]
+                pages = event.data["pages"]
+                size = "small" if pages <= 5 else "medium" if pages <= 50 else "large"
+                self._job_seconds.labels(size).observe(event.made - began)
 
     @contextmanager
     def connected(self, protocol: str) -> Iterator[None]:
@@ -84,8 +139,3 @@ class GatewayMetrics:
     def loop_lag(self, seconds: float) -> None:
         """Note the longest recent delay of the event loop."""
         self._loop_lag.set(seconds)
-
-    def job_ended(self, began: float, pages: int) -> None:
-        """Note how long a job took that was waited for; `began` by the monotonic clock."""
-        size = "small" if pages <= 5 else "medium" if pages <= 50 else "large"
-        self._job_seconds.labels(size).observe(time.monotonic() - began)

@@ -1,20 +1,18 @@
 """The original protocol: submit a PDF as base64, receive `submitted`, then the result.
 
 A session is derived from the user's event stream: what it sends is what the events mean in the
-original's words, so a client that comes back gets what it has not received, from any gateway.
+original's words, so a client that comes back gets what it has not received, from any gateway. Where
+events are gone, the job records say what they said.
 """
 
 import asyncio
-import logging
-import tempfile
-import time
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import redis.asyncio
-from fastapi import WebSocket, WebSocketDisconnect
+from fastapi import WebSocket
+from redis.exceptions import RedisError
 
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
@@ -22,193 +20,217 @@ from ocrplus_contract.ledger import Ledger, run_async
 from ocrplus_contract.messages import ErrorObject, Failed, Finished, Submitted
 from ocrplus_contract.names import TaskId, UserId, valid_id
 from ocrplus_contract.options import JobOptions
-from ocrplus_gateway.admission import Admission, Submission
-from ocrplus_gateway.barrier import EXTENSION
-from ocrplus_gateway.frames import split_frame, write_decoded
-from ocrplus_gateway.hub import Event, Hub, SlowConsumer, position
-from ocrplus_gateway.jobs import Jobs, is_open
-from ocrplus_gateway.metrics import GatewayMetrics
+from ocrplus_contract.records import JobRecord
+from ocrplus_gateway.hub import START, Event, Lost, position
+from ocrplus_gateway.jobs import is_open
+from ocrplus_gateway.session import Session, Shared
+from ocrplus_gateway.submission import Submission
 
-log = logging.getLogger(__name__)
+CLOSE_TOO_BIG: Final = 1009
 
-CLOSE_SLOW: Final = 4008
-CLOSE_RATE: Final = 4429
-_MOST_BAD_MESSAGES: Final = 20
-_BAD_MESSAGE_SECONDS: Final = 10.0
-_LARGE_FRAME: Final = 256 * 1024
+_MOST_TRIES: Final = 3
+_LARGE_RESULT_BYTES: Final = 64 * 1024
+_SURELY_LARGE_BYTES: Final = 1 << 20  # the usual limit of clients that refuse large frames
+_RECORD_POSITION: Final = 2**62  # behind every event of the millisecond in which a job ended
 
 
-@dataclass(frozen=True, slots=True)
-class OriginalProtocol:
-    """What every session of the original protocol shares."""
+class Positions:
+    """Where users' original clients stand, as this process moves it."""
 
-    client: "redis.asyncio.Redis"
-    keys: Keys
-    ledger: Ledger
-    hub: Hub
-    jobs: Jobs
-    admission: Admission
-    metrics: GatewayMetrics
-    most_pdf_bytes: int
-    large_frames: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
-    confirmed: dict[UserId, dict[int, str]] = field(default_factory=dict)
-    storing: dict[UserId, str] = field(default_factory=dict)
+    def __init__(
+        self, client: "redis.asyncio.Redis", keys: Keys, ledger: Ledger, name: str
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._ledger = ledger
+        self._name = name
+        self._count = 0
+        self._storing: dict[UserId, set[asyncio.Task[None]]] = {}
 
-    async def serve(self, socket: WebSocket, user: UserId) -> None:
-        """Serve one accepted socket until it closes."""
-        session = _Session(self, socket, user)
-        with self.metrics.connected("original"):
-            await session.run()
+    async def join(self, user: UserId) -> tuple[str, str]:
+        """A new socket's name, and the position it begins behind."""
+        storing = self._storing.get(user)
+        if storing:  # a client that comes right back may be faster than what it confirmed last
+            await asyncio.wait(storing)
+        self._count += 1
+        socket = f"{self._name}.{self._count}"
+        return socket, await run_async(self._client, self._ledger.join(user, socket))
+
+    def confirm(self, user: UserId, socket: str, at: str) -> None:
+        """A socket has taken everything up to `at`; stored in the background."""
+        self._store(user, self._ledger.confirm(user, socket, at))
+
+    def leave(self, user: UserId, socket: str) -> None:
+        """A socket has closed."""
+        self._store(user, self._ledger.leave(user, socket))
+
+    def _store(self, user: UserId, call: Any) -> None:
+        before = self._storing.setdefault(user, set())
+        task = asyncio.create_task(self._run(call, tuple(before)))
+        before.add(task)
+        task.add_done_callback(lambda done: self._stored(user, done))
+
+    async def _run(self, call: Any, before: tuple[asyncio.Task[None], ...]) -> None:
+        if before:
+            await asyncio.wait(before)
+        with suppress(RedisError, OSError):  # the next barrier brings it again
+            await run_async(self._client, call)
+
+    def _stored(self, user: UserId, task: asyncio.Task[None]) -> None:
+        tasks = self._storing.get(user, set())
+        tasks.discard(task)
+        if not tasks:
+            self._storing.pop(user, None)
+
+    async def kept(self, user: UserId, at: str) -> tuple[str, int]:
+        """Epoch and seq of the event at a position; "" and 0 where it is not kept."""
+        if at == START:
+            return "", 0
+        entries: Any = await self._client.xrange(self._keys.stream(user), at, at)
+        if not entries:
+            return "", 0
+        event = Event.parse(at, entries[0][1][b"event"])
+        return event.epoch, event.seq
+
+    async def tries(self, user: UserId, stream_id: str) -> int:
+        """How often the result at a position could not be delivered."""
+        return int(await self._client.get(self._keys.tries(user, stream_id)) or 0)
+
+    async def failed(self, user: UserId, stream_id: str) -> None:
+        """Count a result that could not be delivered."""
+        key = self._keys.tries(user, stream_id)
+        with suppress(RedisError, OSError):
+            await self._client.incr(key)
+            await self._client.expire(key, self._ledger.ttl_seconds)
 
 
-class _Session:
-    """One socket of one user."""
+class OriginalSession(Session):
+    """One socket of a client that knows nothing of positions."""
 
-    def __init__(self, shared: OriginalProtocol, socket: WebSocket, user: UserId) -> None:
-        self._shared = shared
-        self._socket = socket
-        self._user = user
-        self._sending = asyncio.Lock()
-        self._protocol: Any = socket.scope.get("extensions", {}).get(EXTENSION)
-        self._bad: list[float] = []
-        self._background: set[asyncio.Task[None]] = set()
+    protocol_name = "original"
 
-    async def run(self) -> None:
-        shared = self._shared
-        after = await self._confirmed_position()
-        subscription = await shared.hub.attach(self._user, after)
-        shared.confirmed.setdefault(self._user, {})[id(self)] = after
-        if self._protocol is not None:
-            self._protocol.on_confirmed = self._on_confirmed
-        sender = asyncio.create_task(self._send_events(subscription))
-        receiver = asyncio.create_task(self._receive())
-        try:
-            done, _ = await asyncio.wait({sender, receiver}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        except SlowConsumer:
-            await self._close(CLOSE_SLOW, "slow consumer")
-        except (WebSocketDisconnect, RuntimeError):
-            pass  # the client left, possibly in the middle of a send
-        finally:
-            for task in (sender, receiver):
-                task.cancel()
-            # Positions on their way are stored all the same: the client has taken its events.
-            await asyncio.gather(sender, receiver, *self._background, return_exceptions=True)
-            await shared.hub.detach(subscription)
-            self._forget_position()
-
-    async def _close(self, code: int, reason: str) -> None:
-        with suppress(RuntimeError, WebSocketDisconnect):
-            await self._socket.close(code, reason)
+    def __init__(
+        self, shared: Shared, socket: WebSocket, user: UserId, positions: Positions
+    ) -> None:
+        super().__init__(shared, socket, user)
+        self._positions = positions
+        self._name = ""
+        self._confirmed = (0, 0)
+        self._large: list[tuple[str, int]] = []  # unconfirmed large results: position, bytes
 
     # events → messages
 
-    async def _send_events(self, subscription: Any) -> None:
-        while True:
-            event: Event = await subscription.next()
-            message = await self._message(event)
-            if message is not None:
-                await self._send(message)
-            if subscription.empty and self._protocol is not None:
-                self._protocol.send_barrier(event.stream_id)
+    async def deliver(self) -> None:
+        self._name, at = await self._positions.join(self.user)
+        if self.barrier is not None:
+            self.barrier.on_confirmed = self._on_confirmed
+        epoch, seq = await self._positions.kept(self.user, at)
+        at = await self._without_events(at)
+        subscription = await self.shared.hub.attach(self.user, at, epoch, seq)
+        try:
+            while True:
+                item = await subscription.next()
+                if isinstance(item, Lost):
+                    at = await self._recover(at)
+                    continue
+                await self._send_event(item)
+                at = item.stream_id
+                if subscription.empty:
+                    self._ask(at)
+        finally:
+            await self.shared.hub.detach(subscription)
 
-    async def _message(self, event: Event) -> str | None:
-        """An event in the original's words; None for what it does not know."""
-        data = event.data
-        task = TaskId(str(data.get("task_id")))
-        if data["type"] == "submitted":
-            return Submitted(task_id=task).model_dump_json()
-        if data["type"] == "result":
-            return await self._result(task)
-        return None
+    async def _send_event(self, event: Event) -> None:
+        if event.type == "submitted":
+            await self.send(Submitted(task_id=event.task).model_dump_json())
+        elif event.type == "result":
+            text = await self._result(TaskId(event.task))
+            if text is not None:
+                await self._send_result(event, text)
+
+    async def _send_result(self, event: Event, text: str) -> None:
+        """A result that a client cannot take must not block what follows."""
+        size = len(text.encode())
+        if size > _LARGE_RESULT_BYTES:
+            if await self._positions.tries(self.user, event.stream_id) >= _MOST_TRIES:
+                text = _failed(
+                    event.task,
+                    ErrorCode.UNDELIVERABLE,
+                    "The result is too large for this connection. Fetch it by HTTP: "
+                    f"/v1/tasks/{event.task}/result",
+                )
+            else:
+                self._large.append((event.stream_id, size))
+        await self.send(text)
+        if size > _LARGE_RESULT_BYTES:
+            self._ask(event.stream_id)
 
     async def _result(self, task: TaskId) -> str | None:
         try:
-            job = await self._shared.jobs.find(self._user, task)
+            job = await self.shared.jobs.find(self.user, task)
         except JobRefused:
             return None  # deleted or expired meanwhile: there is nothing to deliver
-        if is_open(job):
-            return None  # an earlier job of this name; the new one's result follows
-        if job.error:
-            return Failed(
-                task_id=task, error=ErrorObject.of(ErrorCode(job.error))
-            ).model_dump_json()
-        result = await self._shared.jobs.result(
-            self._user, job, figures_at=f"/v1/tasks/{task}/figures/"
-        )
-        return await asyncio.to_thread(Finished(task_id=task, result=result).model_dump_json)
+        return None if is_open(job) else await self._end_of(job)
 
-    async def _send(self, text: str) -> None:
-        async with self._sending:
-            await self._socket.send_text(text)
+    async def _end_of(self, job: JobRecord) -> str:
+        if job.error:
+            return _failed(job.task_id, ErrorCode(job.error))
+        result = await self.shared.jobs.result(
+            self.user, job, figures_at=f"/v1/tasks/{job.task_id}/figures/"
+        )
+        return await asyncio.to_thread(Finished(task_id=job.task_id, result=result).model_dump_json)
+
+    # where events are gone
+
+    async def _without_events(self, at: str) -> str:
+        """Recover, if the user has jobs but no events; the position reached."""
+        location = await self.shared.jobs.locate(self.user)
+        if location.oldest_seq:
+            return at
+        return await self._recover(at)
+
+    async def _recover(self, after: str) -> str:
+        """Say what the job records know to have happened behind a position, in order."""
+        happened = []
+        for job in await self.shared.jobs.all(self.user):
+            begun, ended = _position_of(job.created_at), _position_of(job.finished_at or 0)
+            if begun > position(after):
+                happened.append((begun, job, False))
+            if ended > position(after) and not is_open(job):
+                happened.append((ended, job, True))
+        for at, job, has_ended in sorted(happened, key=lambda entry: (entry[0], entry[2])):
+            done = Submitted(task_id=job.task_id).model_dump_json()
+            await self.send(await self._end_of(job) if has_ended else done)
+            after = f"{at[0]}-{at[1]}"
+        if happened:
+            self._ask(after)
+        return after
 
     # positions
 
-    async def _confirmed_position(self) -> str:
-        """Where the user's original clients stand; one that comes right back may be faster than
-        the storing of what it confirmed last."""
-        shared = self._shared
-        stored: Any = await shared.client.hget(shared.keys.last_id(), self._user)
-        known = [stored.decode() if stored else "0", shared.storing.get(self._user, "0")]
-        return max(known, key=position)
+    def _ask(self, at: str) -> None:
+        """Have the client confirm, by its pong, that it has taken everything up to here."""
+        if self.barrier is not None:
+            self.barrier.send_barrier(at)
 
     def _on_confirmed(self, at: str) -> None:
-        positions = self._shared.confirmed.get(self._user)
-        if positions is None or id(self) not in positions:
-            return
-        positions[id(self)] = at
-        # Several sockets of one user share the position: the least has been taken by all.
-        least = min(positions.values(), key=position)
-        if least != "0":
-            task = asyncio.create_task(self._store_position(least))
-            self._background.add(task)
-            task.add_done_callback(self._background.discard)
+        if position(at) > self._confirmed:
+            self._confirmed = position(at)
+            self._large = [one for one in self._large if position(one[0]) > self._confirmed]
+            self._positions.confirm(self.user, self._name, at)
 
-    async def _store_position(self, at: str) -> None:
-        storing = self._shared.storing
-        storing[self._user] = at
-        with suppress(redis.RedisError, OSError):  # the next barrier brings it again
-            await run_async(self._shared.client, self._shared.ledger.confirm(self._user, at))
-        if storing.get(self._user) == at:
-            del storing[self._user]
-
-    def _forget_position(self) -> None:
-        positions = self._shared.confirmed.get(self._user, {})
-        positions.pop(id(self), None)
-        if not positions:
-            self._shared.confirmed.pop(self._user, None)
+    async def leaving(self) -> None:
+        if self._large:
+            stream_id, size = self._large[0]
+            left = self.close_code in (1005, 1006) and size >= _SURELY_LARGE_BYTES
+            if left or self.close_code == CLOSE_TOO_BIG:
+                await self._positions.failed(self.user, stream_id)
+        if self._name:
+            self._positions.leave(self.user, self._name)
 
     # messages from the client
 
-    async def _receive(self) -> None:
-        while True:
-            message = await self._socket.receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            text = message.get("text")
-            if text is None:
-                await self._refuse(None, JobRefused(ErrorCode.BAD_MESSAGE, "Send text frames."))
-            else:
-                await self._handle(text)
-            if self._too_many_bad():
-                await self._close(CLOSE_RATE, "too many bad messages")
-                return
-
-    async def _handle(self, text: str) -> None:
-        task: str | None = None
-        try:
-            frame, span = split_frame(text)
-            named = frame.get("task_id")
-            task = named if isinstance(named, str) and valid_id(named) else None
-            await self._submit(frame, text, span)
-        except JobRefused as refusal:
-            await self._refuse(task, refusal)
-        except (redis.RedisError, OSError):
-            log.exception("a submission failed", extra={"job_id": task})
-            await self._refuse(task, JobRefused(ErrorCode.INTERNAL))
-
-    async def _submit(self, frame: dict[str, Any], text: str, span: tuple[int, int] | None) -> None:
+    async def handle(self, frame: dict[str, Any], text: str, span: tuple[int, int] | None) -> None:
         task, encoded = frame.get("task_id"), frame.get("pdf_file")
         if not isinstance(task, str) or not valid_id(task):
             raise JobRefused(
@@ -218,35 +240,27 @@ class _Session:
             )
         if not isinstance(encoded, str):
             raise JobRefused(ErrorCode.BAD_MESSAGE, "'pdf_file' must be the PDF as base64.")
-        with tempfile.TemporaryDirectory(prefix="ocrplus-upload-") as folder:
-            file = Path(folder) / "upload.pdf"
-            if span is None:
-                text, span = encoded, (0, len(encoded))
-            large = span[1] - span[0] > _LARGE_FRAME
-            async with self._shared.large_frames if large else nullcontext():
-                await write_decoded(text, span, file, self._shared.most_pdf_bytes)
-            submission = Submission(
-                self._user, TaskId(task), file, name=f"{task}.pdf", options=JobOptions()
-            )
-            admitted = await self._shared.admission.admit(submission)
-        self._shared.metrics.submitted(duplicate=admitted.duplicate_of is not None)
-        if admitted.duplicate_of is not None:
-            await self._send_again(TaskId(task))
 
-    async def _send_again(self, task: TaskId) -> None:
-        """A repeated submission makes no event: answer it here."""
-        await self._send(Submitted(task_id=task).model_dump_json())
-        message = await self._result(task)
-        if message is not None:
-            await self._send(message)
+        def submission(file: Path) -> Submission:
+            return Submission(self.user, TaskId(task), file, f"{task}.pdf", JobOptions())
 
-    async def _refuse(self, task: str | None, refusal: JobRefused) -> None:
-        self._bad.append(time.monotonic())
-        self._shared.metrics.refused(refusal.code)
-        error = ErrorObject.of(refusal.code, refusal.message)
-        await self._send(Failed(task_id=task, error=error).model_dump_json())
+        source = (text, span) if span is not None else (encoded, (0, len(encoded)))
+        admitted = await self.admit(source, submission)
+        if admitted.duplicate_of is not None:  # it makes no event: answer it here
+            await self.send(Submitted(task_id=task).model_dump_json())
+            message = await self._result(TaskId(task))
+            if message is not None:
+                await self.send(message)
 
-    def _too_many_bad(self) -> bool:
-        since = time.monotonic() - _BAD_MESSAGE_SECONDS
-        self._bad = [at for at in self._bad if at > since]
-        return len(self._bad) >= _MOST_BAD_MESSAGES
+    async def refuse(self, frame: dict[str, Any], refusal: JobRefused) -> None:
+        named = frame.get("task_id")
+        task = named if isinstance(named, str) and valid_id(named) else None
+        await self.send(_failed(task, refusal.code, refusal.message))
+
+
+def _failed(task: str | None, code: ErrorCode, message: str | None = None) -> str:
+    return Failed(task_id=task, error=ErrorObject.of(code, message)).model_dump_json()
+
+
+def _position_of(unix_seconds: float) -> tuple[int, int]:
+    return round(unix_seconds * 1000), _RECORD_POSITION

@@ -21,6 +21,7 @@ from ocrplus_contract.settings import GatewaySettings
 from ocrplus_contract.states import JobState
 from ocrplus_gateway.admission import Bell
 from ocrplus_gateway.metrics import GatewayMetrics
+from ocrplus_gateway.retention import Sweeper
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +56,11 @@ class Reconciler:
         client: "redis.asyncio.Redis",
         broker: "redis.asyncio.Redis",
         bell: Bell,
+        sweeper: Sweeper,
         metrics: GatewayMetrics,
     ) -> None:
+        self._sweeper = sweeper
+        self._swept = time.monotonic()
         self._settings = settings
         self._client = client
         self._broker = broker  # where Celery's queues are: often, not always, the same server
@@ -83,6 +87,9 @@ class Reconciler:
             await self._give_up()
             if time.monotonic() - self._resynced > _RESYNC_SECONDS:
                 await self._resync()
+            if time.monotonic() - self._swept > self._settings.sweep_seconds:
+                self._swept = time.monotonic()
+                await self._sweeper.once()
         reading = await self.read(Pool.OCR)
         self._export(reading)
         if await self._leads() and (count := missing_doorbells(reading)):

@@ -109,7 +109,7 @@ def _build(settings: OcrSettings, ring: Ring) -> Child:
     warmup_seconds = time.monotonic() - began
     metrics.warmed(warmup_seconds)
     metrics.state(WorkerState.IDLE)
-    pulse.warm(warmup_seconds)
+    pulse.warm(warmup_seconds, engine.version)
     log.info("engine warm", extra={"worker": worker_id, "seconds": round(warmup_seconds, 2)})
     blobs = open_store(
         settings.blob_url, client=client, keys=keys, ttl_seconds=settings.blob_ttl_seconds

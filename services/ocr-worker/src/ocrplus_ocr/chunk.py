@@ -107,7 +107,11 @@ class ChunkReader:
 
 def _read_options(lease: Lease) -> ReadOptions:
     options = JobOptions.model_validate_json(lease.options)
-    return ReadOptions(text_source=options.text_source or "auto")
+    return ReadOptions(
+        text_source=options.text_source or "auto",
+        tables=options.tables or "auto",
+        figures=options.figures or "link",
+    )
 
 
 def _record(result: PageResult) -> PageRecord:

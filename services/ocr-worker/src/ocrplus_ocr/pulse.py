@@ -68,6 +68,7 @@ class Pulse:
         self._lock = threading.Lock()
         self._lease: Lease | None = None
         self._page_began = 0.0  # monotonic: a stopped process must see the time it lost
+        self._engine = ""
         self._lost = threading.Event()
         self._stop = threading.Event()
         self._record = WorkerRecord(
@@ -89,8 +90,9 @@ class Pulse:
         self._client.delete(self._keys.worker(Pool.OCR, self._worker_id))
         self._client.zrem(self._keys.workers(Pool.OCR), self._worker_id)
 
-    def warm(self, cold_start_seconds: float) -> None:
-        """The engine is ready."""
+    def warm(self, cold_start_seconds: float, engine: str) -> None:
+        """The engine of this version is ready."""
+        self._engine = engine
         self._update(
             state=WorkerState.IDLE, cold_start_seconds=cold_start_seconds, idle_since=_unix()
         )
@@ -177,6 +179,8 @@ class Pulse:
         pipe = self._client.pipeline(transaction=False)
         pipe.hset(key, mapping=record.to_hash())
         pipe.expire(key, WORKER_RECORD_TTL_SECONDS)
+        if self._engine:
+            pipe.set(self._keys.engine(), self._engine, ex=self._ledger.ttl_seconds)
         pipe.zadd(self._keys.workers(Pool.OCR), {self._worker_id: _unix()})
         pipe.execute()
 

@@ -87,7 +87,8 @@ class ReadOptions:
     """What an engine needs to know of a job's options."""
 
     text_source: Literal["auto", "ocr", "text_layer"] = "auto"
-    password: str | None = field(default=None, repr=False)
+    tables: Literal["auto", "html", "markdown"] = "auto"
+    figures: Literal["link", "inline", "none"] = "link"
 
 
 class Engine(Protocol):

@@ -1,31 +1,37 @@
 """Blocks of one page, in reading order, as Markdown. Pure."""
 
+import base64
 import re
 from collections.abc import Sequence
 from typing import Final
 
-from ocrplus_ocr.engine import Block, BlockKind, Box, Figure
+from ocrplus_ocr.engine import Block, BlockKind, Box, Figure, ReadOptions
 from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
 from ocrplus_ocr.engine.tables import escape, table_markdown
 
 _PREFIX: Final = {BlockKind.TITLE: "# ", BlockKind.HEADING: "## "}
 _STARTS_LIKE_SYNTAX: Final = re.compile(r"^(#{1,6}\s|>|```|~~~|\|)")
 _MOST_ALT: Final = 300
+_DEFAULTS: Final = ReadOptions()
 
 
-def page_markdown(blocks: Sequence[Block], figures: Sequence[Figure]) -> str:
+def page_markdown(
+    blocks: Sequence[Block], figures: Sequence[Figure], options: ReadOptions = _DEFAULTS
+) -> str:
     """Markdown of a page; each figure stands where its block is."""
     pictures = {figure.box: figure for figure in figures}
-    parts = [_block_markdown(block, pictures) for block in blocks if block.kind not in FURNITURE]
+    parts = [
+        _block_markdown(block, pictures, options) for block in blocks if block.kind not in FURNITURE
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _block_markdown(block: Block, pictures: dict[Box, Figure]) -> str:
+def _block_markdown(block: Block, pictures: dict[Box, Figure], options: ReadOptions) -> str:
     if block.kind in PICTURES:
         figure = pictures.get(block.box)
-        return _picture(figure) if figure is not None else ""
+        return _picture(figure, options) if figure is not None else ""
     if block.kind is BlockKind.TABLE:
-        return table_markdown(block.text)
+        return table_markdown(block.text, options.tables)
     if block.kind in _PREFIX:
         title = " ".join(block.text.split())
         return _PREFIX[block.kind] + escape(title) if title else ""
@@ -34,9 +40,12 @@ def _block_markdown(block: Block, pictures: dict[Box, Figure]) -> str:
     return _paragraphs(block.text)
 
 
-def _picture(figure: Figure) -> str:
+def _picture(figure: Figure, options: ReadOptions) -> str:
     alt = re.sub(r"[\[\]\\\n]", " ", figure.caption or "")[:_MOST_ALT]
-    return f"![{' '.join(escape(alt).split())}](figures/{figure.id}.png)"
+    target = f"figures/{figure.id}.png"
+    if options.figures == "inline":
+        target = f"data:image/png;base64,{base64.b64encode(figure.png).decode()}"
+    return f"![{' '.join(escape(alt).split())}]({target})"
 
 
 def _paragraphs(text: str) -> str:

@@ -7,6 +7,7 @@ born-digital pages; layout, tables, reading order and figure crops stay PP-Struc
 
 import contextlib
 import ctypes
+import importlib.metadata
 import io
 import logging
 import os
@@ -135,16 +136,17 @@ class PPStructureEngine:
 
     @property
     def version(self) -> str:
-        """Library, profile and model pack."""
+        """Our version, the library's, the profile."""
         import paddleocr
 
-        return f"ppstructurev3-{paddleocr.__version__}-{self._config.profile}"
+        ours = importlib.metadata.version("ocrplus")
+        return f"{ours}-ppstructurev3-{paddleocr.__version__}-{self._config.profile}"
 
     def read(
         self, pdf: Path, pages: Sequence[int], options: ReadOptions
     ) -> Generator[PageResult, None, None]:
         """See `Engine.read`."""
-        rendered = rendered_pages(pdf, pages, self._limits, password=options.password)
+        rendered = rendered_pages(pdf, pages, self._limits)
         with contextlib.closing(rendered):
             for item in rendered:
                 if isinstance(item, UnreadablePage):
@@ -178,7 +180,7 @@ class PPStructureEngine:
                 **self._predict_arguments,
             )[0]
             blocks, image = _blocks(result, page.image, self._layout.boxes)
-            figures = _figures(blocks, image, page)
+            figures = _figures(blocks, image, page) if options.figures != "none" else ()
         except Exception:
             # The pipeline raises whatever its libraries raise; one page must not end the chunk.
             log.exception("page could not be read", extra={"page": page.page})
@@ -186,26 +188,17 @@ class PPStructureEngine:
         finally:
             _give_back_memory()
         timings["engine"] = time.monotonic() - began
-        return _result(page, source, scaled(blocks, page.scale), figures, timings)
-
-
-def _result(
-    page: RenderedPage,
-    source: TextSource,
-    blocks: list[Block],
-    figures: tuple[Figure, ...],
-    timings: dict[str, float],
-) -> PageResult:
-    markdown = page_markdown(blocks, figures)
-    return PageResult(
-        page=page.page,
-        state=PageState.OK if markdown else PageState.EMPTY,
-        markdown=markdown,
-        source=source,
-        figures=figures,
-        blocks=tuple(blocks),
-        timings=timings,
-    )
+        blocks = scaled(blocks, page.scale)
+        markdown = page_markdown(blocks, figures, options)
+        return PageResult(
+            page=page.page,
+            state=PageState.OK if markdown else PageState.EMPTY,
+            markdown=markdown,
+            source=source,
+            figures=() if options.figures == "inline" else figures,
+            blocks=tuple(blocks),
+            timings=timings,
+        )
 
 
 def _failed(page: int, error: PageErrorCode, timings: dict[str, float]) -> PageResult:

@@ -60,7 +60,7 @@ Item = RenderedPage | UnreadablePage
 
 
 def rendered_pages(
-    pdf: Path, pages: Sequence[int], limits: RenderLimits, *, password: str | None = None
+    pdf: Path, pages: Sequence[int], limits: RenderLimits
 ) -> Generator[Item, None, None]:
     """Yield pages in order while the next one is being rendered.
 
@@ -78,7 +78,7 @@ def rendered_pages(
 
     def work() -> None:
         try:
-            _render_all(pdf, pages, limits, password, put, stop)
+            _render_all(pdf, pages, limits, put, stop)
         except BaseException as error:  # handed over and raised where the pages are awaited
             put(error)
         else:
@@ -100,11 +100,10 @@ def _render_all(
     pdf: Path,
     pages: Sequence[int],
     limits: RenderLimits,
-    password: str | None,
     put: Any,
     stop: threading.Event,
 ) -> None:
-    document = _open(pdf, password)
+    document = _open(pdf)
     try:
         for number in pages:
             if stop.is_set():
@@ -114,13 +113,10 @@ def _render_all(
         document.close()
 
 
-def _open(pdf: Path, password: str | None) -> Any:
+def _open(pdf: Path) -> Any:
     try:
-        return pdfium.PdfDocument(pdf, password=password)
+        return pdfium.PdfDocument(pdf)
     except pdfium.PdfiumError as error:
-        if pdfium_c.FPDF_GetLastError() == pdfium_c.FPDF_ERR_PASSWORD:
-            code = ErrorCode.PDF_PASSWORD_WRONG if password else ErrorCode.PDF_ENCRYPTED
-            raise JobRefused(code) from error
         raise JobRefused(ErrorCode.PDF_INVALID) from error
 
 

@@ -2,7 +2,7 @@
 
 import html
 import re
-from typing import Final
+from typing import Final, Literal
 
 _TAG: Final = re.compile(
     r"</?(?:table|thead|tbody|tr|td|th)\b((?:\s+(?:colspan|rowspan)=\"?\d+\"?)*)[^<>]*>", re.I
@@ -10,6 +10,7 @@ _TAG: Final = re.compile(
 _WRAPPER: Final = re.compile(r"</?(?:html|body)>|<div[^>]*>|</div>|<img[^>]*>", re.I)
 _CELL: Final = re.compile(r"<t([dh])([^<>]*)>(.*?)</t\1>", re.I | re.S)
 _ROW: Final = re.compile(r"<tr[^<>]*>(.*?)</tr>", re.I | re.S)
+_MOST_SPAN: Final = 200
 _SPAN: Final = re.compile(r"(colspan|rowspan)=\"?(\d+)\"?", re.I)
 
 
@@ -18,14 +19,15 @@ def escape(text: str) -> str:
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
 
 
-def table_markdown(table_html: str) -> str:
+def table_markdown(table_html: str, style: Literal["auto", "html", "markdown"] = "auto") -> str:
     """Markdown of one table; "" where there is no row."""
     rows = _rows(_WRAPPER.sub("", table_html))
     if not rows:
         return ""
-    if any(spans for row in rows for _, spans in row):
+    spanned = any(spans for row in rows for _, spans in row)
+    if style == "html" or (style == "auto" and spanned):
         return _as_html(rows)
-    return _as_pipes([[text for text, _ in row] for row in rows])
+    return _as_pipes(_grid(rows))
 
 
 def has_rows(table_html: str) -> bool:
@@ -54,6 +56,23 @@ def _cell_text(body: str) -> str:
 def _spans(head: str) -> str:
     spans = [(name.lower(), int(size)) for name, size in _SPAN.findall(head)]
     return "".join(f' {name}="{size}"' for name, size in spans if size > 1)
+
+
+def _grid(rows: list[list[Cell]]) -> list[list[str]]:
+    """Every cell in its own place; what spans stands once, at its top left."""
+    grid: list[dict[int, str]] = [{} for _ in rows]
+    for number, row in enumerate(rows):
+        column = 0
+        for text, spans in row:
+            while column in grid[number]:
+                column += 1
+            size = {name: min(int(value), _MOST_SPAN) for name, value in _SPAN.findall(spans)}
+            width, height = size.get("colspan", 1), size.get("rowspan", 1)
+            for below in grid[number : number + height]:
+                below.update(dict.fromkeys(range(column, column + width), ""))
+            grid[number][column] = text
+            column += width
+    return [[cells.get(i, "") for i in range(max(cells, default=-1) + 1)] for cells in grid]
 
 
 def _as_html(rows: list[list[Cell]]) -> str:

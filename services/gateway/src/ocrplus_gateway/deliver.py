@@ -1,0 +1,59 @@
+"""Durable events as v2 and SSE clients receive them: what the stream only refers to filled in."""
+
+import json
+from typing import Any  # JSON
+
+from ocrplus_contract import wire
+from ocrplus_contract.errors import ErrorCode, JobRefused
+from ocrplus_contract.messages import ErrorObject
+from ocrplus_contract.names import TaskId, UserId
+from ocrplus_gateway.hub import Event, Lost
+from ocrplus_gateway.jobs import Jobs, iso
+
+
+async def delivered(event: Event, user: UserId, jobs: Jobs) -> str:
+    """The event's text on the wire."""
+    if event.type == "page":
+        return await _page(event, user, jobs)
+    if event.type == "result":
+        return _result(event.data)
+    return event.text
+
+
+async def history_lost(lost: Lost, user: UserId, jobs: Jobs) -> wire.HistoryLost:
+    """What cannot be replayed, said with how things stand now."""
+    location = await jobs.locate(user)
+    return wire.HistoryLost(
+        reason=lost.reason,
+        epoch=lost.epoch,
+        oldest_seq=location.oldest_seq,
+        seq=lost.seq,
+        tasks=tuple(
+            wire.TaskSnapshot(
+                task_id=job.task_id,
+                state=job.state,
+                pages_done=job.pages_done,
+                pages_total=job.pages_total,
+            )
+            for job in await jobs.all(user)
+        ),
+    )
+
+
+async def _page(event: Event, user: UserId, jobs: Jobs) -> str:
+    if '"markdown": null' not in event.text:  # small text travels in the event itself
+        return event.text
+    data = event.data
+    try:
+        record = await jobs.page(user, TaskId(data["task_id"]), data["page"])
+        data["markdown"] = record.markdown
+    except JobRefused:
+        data["markdown"] = ""  # deleted or expired meanwhile
+    return json.dumps(data, ensure_ascii=False)
+
+
+def _result(data: dict[str, Any]) -> str:
+    if data["error"] is not None:
+        data["error"] = ErrorObject.of(ErrorCode(data["error"])).model_dump()
+    data["expires_at"] = iso(data["expires_at"])
+    return json.dumps(data, ensure_ascii=False)

@@ -1,0 +1,96 @@
+"""The WebSocket's door: which user, from which page, by which token, in which protocol.
+
+It is plain ASGI before the framework: thousands of idle sockets should cost little.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final  # Any: ASGI scopes and messages
+
+from fastapi import WebSocket
+from fastapi.responses import JSONResponse
+
+from ocrplus_contract.errors import ErrorCode, JobRefused
+from ocrplus_contract.names import UserId, valid_id
+from ocrplus_contract.wire import SUBPROTOCOL
+from ocrplus_gateway.auth import Doorkeeper, Subject
+from ocrplus_gateway.http import error_response
+from ocrplus_gateway.metrics import GatewayMetrics
+from ocrplus_gateway.original import OriginalSession, Positions
+from ocrplus_gateway.session import Session, Sessions, Shared
+from ocrplus_gateway.v2 import V2Session
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_PATH: Final = re.compile(r"/ws/([^/]+)")
+
+
+class Door:
+    """ASGI: WebSockets are served here, all else by the application behind."""
+
+    def __init__(
+        self,
+        app: App,
+        shared: Shared,
+        sessions: Sessions,
+        doorkeeper: Doorkeeper,
+        positions: Positions,
+        metrics: GatewayMetrics,
+    ) -> None:
+        self._app = app
+        self._shared = shared
+        self._sessions = sessions
+        self._doorkeeper = doorkeeper
+        self._positions = positions
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+            return
+        socket = WebSocket(scope, receive, send)
+        try:
+            user, subject = await self._admitted(socket)
+        except JobRefused as refusal:
+            self._metrics.refused(refusal.code)
+            response: JSONResponse = error_response(refusal, None)
+            await socket.send_denial_response(response)
+            return
+        session = await self._accepted(socket, user, subject)
+        if session is not None:
+            await self._sessions.serve(session)
+
+    async def _admitted(self, socket: WebSocket) -> tuple[UserId, Subject | None]:
+        path = _PATH.fullmatch(socket.scope["path"])
+        if path is None:
+            raise JobRefused(ErrorCode.NOT_FOUND, "There is no such path; use /ws/{user_id}.")
+        user = path[1]
+        if not valid_id(user):
+            raise JobRefused(ErrorCode.BAD_MESSAGE, "The user id is not valid.")
+        if not self._doorkeeper.may_ask(socket.headers):
+            raise JobRefused(ErrorCode.FORBIDDEN, "This origin is not allowed.")
+        offered = socket.scope["subprotocols"]
+        subject = await self._doorkeeper.by_handshake(socket.headers, offered)
+        if subject is not None:
+            subject.acting_as(user, user)
+        elif SUBPROTOCOL not in offered:  # only v2 may bring its token in the first frame
+            raise JobRefused(ErrorCode.UNAUTHORIZED)
+        return UserId(user), subject
+
+    async def _accepted(
+        self, socket: WebSocket, user: UserId, subject: Subject | None
+    ) -> Session | None:
+        """The session, or None for one too many."""
+        speaks_v2 = SUBPROTOCOL in socket.scope["subprotocols"]
+        await socket.accept(SUBPROTOCOL if speaks_v2 else None)
+        refused = self._sessions.refusal(user)
+        if refused is not None:
+            await socket.close(refused.code, refused.reason)
+            return None
+        if speaks_v2:
+            known = subject is not None
+            return V2Session(self._shared, socket, user, self._doorkeeper, known)
+        return OriginalSession(self._shared, socket, user, self._positions)

@@ -1,0 +1,334 @@
+"""What every WebSocket has: sends that cannot hang, bounded receiving, commands in order."""
+
+import asyncio
+import logging
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, nullcontext, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final  # Any: ASGI messages, JSON
+
+from fastapi import WebSocket, WebSocketDisconnect
+from redis.exceptions import RedisError
+
+from ocrplus_contract.errors import ErrorCode, JobRefused
+from ocrplus_contract.ledger import Ledger
+from ocrplus_contract.names import UserId
+from ocrplus_gateway.admission import Admission
+from ocrplus_gateway.barrier import EXTENSION
+from ocrplus_gateway.frames import split_frame, write_decoded
+from ocrplus_gateway.hub import Hub, SlowConsumer
+from ocrplus_gateway.jobs import Jobs
+from ocrplus_gateway.metrics import GatewayMetrics
+from ocrplus_gateway.submission import Admitted, Submission
+
+log = logging.getLogger(__name__)
+
+CLOSE_RESTART: Final = 1012
+CLOSE_OVERLOADED: Final = 1013
+CLOSE_PROTOCOL: Final = 4001
+CLOSE_SLOW: Final = 4008
+CLOSE_UNAUTHORIZED: Final = 4401
+CLOSE_FORBIDDEN: Final = 4403
+CLOSE_CONNECTIONS: Final = 4409
+CLOSE_RATE: Final = 4429
+
+UPLOAD_PREFIX: Final = "ocrplus-upload-"
+_MOST_BAD_MESSAGES: Final = 20
+_RATE_SECONDS: Final = 10.0
+_LARGE_FRAME: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """What a client may do: bytes of a PDF and of a frame, pages, tasks, messages a second."""
+
+    pdf_bytes: int
+    frame_bytes: int
+    pages: int
+    tasks: int
+    messages_per_second: float
+    send_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all sessions of a process work with."""
+
+    hub: Hub
+    jobs: Jobs
+    ledger: Ledger
+    admission: Admission
+    metrics: GatewayMetrics
+    limits: SessionLimits
+    large_frames: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """One large frame is decoded at a time: each stalls the loop a little."""
+
+
+class Refused(Exception):
+    """The session closes the socket with this code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        self.code = code
+        self.reason = reason
+        super().__init__(reason)
+
+
+class _Rate:
+    """Counts events of the last ten seconds, coarsely."""
+
+    __slots__ = ("_began", "_count")
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self._count = 0
+
+    def more_than(self, most: float) -> bool:
+        """Count one; whether there were more than `most` within ten seconds."""
+        now = time.monotonic()
+        if now - self._began > _RATE_SECONDS:
+            self._began, self._count = now, 0
+        self._count += 1
+        return self._count > most
+
+
+class Session:
+    """One accepted socket of one user. Subclasses speak a protocol."""
+
+    protocol_name = ""
+
+    def __init__(self, shared: Shared, socket: WebSocket, user: UserId) -> None:
+        self.shared = shared
+        self.user = user
+        self.sending_since = 0.0  # monotonic; 0 while nothing is being sent
+        self.close_code = 0
+        self.barrier: Any = socket.scope.get("extensions", {}).get(EXTENSION)
+        self._socket = socket
+        self._sending = asyncio.Lock()
+        self._command: asyncio.Task[None] | None = None
+        self._messages = _Rate()
+        self._bad = _Rate()
+        self._ending: asyncio.Future[Refused] = asyncio.get_running_loop().create_future()
+
+    # what a protocol brings
+
+    async def deliver(self) -> None:
+        """Send the user's events, for ever."""
+        raise NotImplementedError
+
+    async def handle(self, frame: dict[str, Any], text: str, span: tuple[int, int] | None) -> None:
+        """Follow one command; JobRefused and RedisError become a refusal."""
+        raise NotImplementedError
+
+    async def refuse(self, frame: dict[str, Any], refusal: JobRefused) -> None:
+        """Tell the client that a command is refused."""
+        raise NotImplementedError
+
+    def at_once(self, frame: dict[str, Any]) -> Awaitable[None] | None:
+        """Answer what need not wait for earlier commands; None for all else."""
+        return None
+
+    def goodbye(self, seconds: float) -> None:
+        """The process ends within `seconds`; the client may be told."""
+
+    async def leaving(self) -> None:
+        """Called once at the end, however it came."""
+
+    # running
+
+    async def run(self) -> None:
+        """Serve the socket until it closes."""
+        sender = asyncio.create_task(self.deliver())
+        receiver = asyncio.create_task(self._receive())
+        try:
+            watched: set[asyncio.Future[Any]] = {sender, receiver, self._ending}
+            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            if self._ending.done():
+                await self._end_by(self._ending.result())
+            for task in (receiver, sender):
+                if task.done() and (error := task.exception()) is not None:
+                    await self._end_by(error)
+        finally:
+            tasks = [task for task in (sender, receiver, self._command) if task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.leaving()
+
+    async def _end_by(self, error: BaseException) -> None:
+        if isinstance(error, SlowConsumer):
+            await self._close(CLOSE_SLOW, "slow consumer")
+        elif isinstance(error, Refused):
+            await self._close(error.code, error.reason)
+        elif isinstance(error, RedisError | OSError | TimeoutError):
+            log.warning("a session lost its events; its client comes back", exc_info=error)
+            await self._close(CLOSE_RESTART, "events cannot be read now")
+        elif not isinstance(error, WebSocketDisconnect | RuntimeError):
+            log.error("a session failed", exc_info=error)
+            await self._close(1011, "internal error")
+
+    def end(self, code: int, reason: str) -> None:
+        """Have the session close its socket soon."""
+        if not self._ending.done():
+            self._ending.set_result(Refused(code, reason))
+
+    def abort(self) -> None:
+        """Cut a connection whose client takes nothing any more."""
+        if self.barrier is not None:
+            self.barrier.transport.abort()
+
+    async def _close(self, code: int, reason: str) -> None:
+        self.close_code = code
+        with suppress(RuntimeError, WebSocketDisconnect):
+            await self._socket.close(code, reason)
+
+    async def send(self, text: str) -> None:
+        """Send one message; a client that takes nothing is cut by the watch over all sessions."""
+        async with self._sending:
+            self.sending_since = time.monotonic()
+            await self._socket.send_text(text)
+            self.sending_since = 0.0
+
+    async def _receive(self) -> None:
+        while True:
+            message = await self._socket.receive()
+            if message["type"] == "websocket.disconnect":
+                self.close_code = int(message.get("code") or 1006)
+                return
+            await self._take(message.get("text"))
+
+    async def _take(self, text: str | None) -> None:
+        try:
+            if text is None:
+                raise JobRefused(ErrorCode.BAD_MESSAGE, "Send text frames.")
+            frame, span = split_frame(text)
+        except JobRefused as refusal:
+            await self._refuse({}, refusal)
+            return
+        quick = self.at_once(frame)
+        if quick is not None:
+            await quick
+            return
+        if self._messages.more_than(self.shared.limits.messages_per_second * _RATE_SECONDS):
+            raise Refused(CLOSE_RATE, "too many messages")
+        # One command at a time, in order; while it runs pongs and acks are still read.
+        if self._command is not None:
+            await self._command
+        self._command = asyncio.create_task(self._follow(frame, text, span))
+
+    async def _follow(self, frame: dict[str, Any], text: str, span: tuple[int, int] | None) -> None:
+        try:
+            await self.handle(frame, text, span)
+        except JobRefused as refusal:
+            await self._refuse(frame, refusal)
+        except (RedisError, OSError):
+            log.exception("a command failed")
+            await self._refuse(frame, JobRefused(ErrorCode.INTERNAL))
+        except (WebSocketDisconnect, RuntimeError):
+            pass  # the client left while it was being answered
+        except Refused as refused:
+            self.end(refused.code, refused.reason)
+
+    async def _refuse(self, frame: dict[str, Any], refusal: JobRefused) -> None:
+        self.shared.metrics.refused(refusal.code)
+        with suppress(WebSocketDisconnect, RuntimeError):
+            await self.refuse(frame, refusal)
+        if self._bad.more_than(_MOST_BAD_MESSAGES - 1):
+            self.end(CLOSE_RATE, "too many bad messages")
+
+    async def admit(
+        self,
+        encoded: tuple[str, tuple[int, int]],
+        submission: Callable[[Path], Submission],
+    ) -> Admitted:
+        """Decode a frame's base64 into a file and submit that.
+
+        Raises:
+            JobRefused: with the code the client is told.
+        """
+        text, span = encoded
+        large = span[1] - span[0] > _LARGE_FRAME
+        with tempfile.TemporaryDirectory(prefix=UPLOAD_PREFIX) as folder:
+            file = Path(folder) / "upload.pdf"
+            async with self.shared.large_frames if large else nullcontext():
+                await write_decoded(text, span, file, self.shared.limits.pdf_bytes)
+            admitted = await self.shared.admission.admit(submission(file))
+        self.shared.metrics.submitted(duplicate=admitted.duplicate_of is not None)
+        return admitted
+
+
+class Sessions:
+    """All open sessions of a process: how many, who is stuck, and how they end on shutdown."""
+
+    def __init__(
+        self, limits: SessionLimits, metrics: GatewayMetrics, most: int, most_of_user: int
+    ) -> None:
+        self._metrics = metrics
+        self._limits = limits
+        self._most = most
+        self._most_of_user = most_of_user
+        self._open: set[Session] = set()
+        self._by_user: dict[UserId, int] = {}
+        self.draining = False
+
+    def refusal(self, user: UserId) -> Refused | None:
+        """Why one more socket of a user cannot be served."""
+        if self.draining:
+            return Refused(CLOSE_RESTART, "shutting down")
+        if len(self._open) >= self._most:
+            return Refused(CLOSE_OVERLOADED, "too many connections")
+        if self._by_user.get(user, 0) >= self._most_of_user:
+            return Refused(CLOSE_CONNECTIONS, "too many connections of this user")
+        return None
+
+    async def serve(self, session: Session) -> None:
+        """Run a session to its end."""
+        self._open.add(session)
+        self._by_user[session.user] = self._by_user.get(session.user, 0) + 1
+        try:
+            with self._metrics.connected(session.protocol_name):
+                await session.run()
+        finally:
+            self._open.discard(session)
+            self._leave(session.user)
+
+    async def counted(
+        self, user: UserId, lines: AsyncGenerator[str, None]
+    ) -> AsyncGenerator[str, None]:
+        """An event stream over HTTP, counted as a connection of its user."""
+        self._by_user[user] = self._by_user.get(user, 0) + 1
+        try:
+            with self._metrics.connected("sse"):
+                async with aclosing(lines):
+                    async for line in lines:
+                        yield line
+        finally:
+            self._leave(user)
+
+    def _leave(self, user: UserId) -> None:
+        self._by_user[user] -= 1
+        if not self._by_user[user]:
+            del self._by_user[user]
+
+    async def watch(self) -> None:
+        """Cut, for ever, those whose clients take nothing."""
+        while True:
+            await asyncio.sleep(min(1.0, self._limits.send_seconds / 4))
+            before = time.monotonic() - self._limits.send_seconds
+            for session in list(self._open):
+                if 0 < session.sending_since < before:
+                    session.abort()
+
+    async def drain(self, seconds: float, slices: int = 10) -> None:
+        """Close everything in slices, so that not all clients come back at once."""
+        self.draining = True
+        waiting = list(self._open)
+        for session in waiting:
+            session.goodbye(seconds)
+        size = -(-len(waiting) // slices)
+        for start in range(0, len(waiting), size or 1):
+            for session in waiting[start : start + size]:
+                session.end(CLOSE_RESTART, "restart")
+            await asyncio.sleep(seconds / slices)

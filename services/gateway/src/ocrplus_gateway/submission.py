@@ -1,0 +1,29 @@
+"""A document on its way in, and what became of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocrplus_contract.names import TaskId, UserId
+from ocrplus_contract.options import JobOptions
+from ocrplus_contract.states import JobState
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A document on its way in: its bytes lie in `file`."""
+
+    user: UserId
+    task: TaskId
+    file: Path
+    name: str
+    options: JobOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """An accepted document, or the job that was there with the same bytes and options."""
+
+    pages_total: int
+    duplicate_of: JobState | None
+    pages_ahead: int = 0
+    estimated_seconds: float = 0.0
