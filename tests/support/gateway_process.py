@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import redis
 from ledger_steps import commit, finish, take
@@ -27,7 +28,9 @@ class Gateway:
 
 
 @contextmanager
-def gateway(redis_url: str, blobs: Path, **env: str) -> Iterator[Gateway]:
+def gateway(
+    redis_url: str, blobs: Path, *, stderr: IO[bytes] | None = None, **env: str
+) -> Iterator[Gateway]:
     """Run `python -m ocrplus_gateway` on free ports."""
     environment = {
         **os.environ,
@@ -39,7 +42,9 @@ def gateway(redis_url: str, blobs: Path, **env: str) -> Iterator[Gateway]:
         **env,
     }
     command = [sys.executable, "-m", "ocrplus_gateway"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True
+    ) as process:
         assert process.stdout is not None
         try:
             ready = json.loads(process.stdout.readline())

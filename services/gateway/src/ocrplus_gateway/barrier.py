@@ -35,6 +35,12 @@ class BarrierProtocol(WebSocketsSansIOProtocol):
         self.conn.send_ping(_MARK + at.encode())
         self.transport.write(b"".join(self.conn.data_to_send()))
 
+    def handle_parser_exception(self) -> None:
+        if self.conn.close_sent is None:  # the handshake itself cannot be read: nobody would answer
+            self.transport.close()
+        else:
+            super().handle_parser_exception()
+
     def handle_pong(self, event: Any) -> None:
         data = bytes(event.data)
         if data.startswith(_MARK) and self.on_confirmed is not None:

@@ -1,0 +1,377 @@
+"""`ocrplus.v2` by an independent client, on real gateways; the test plays the worker."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import gateway_process
+import httpx
+import pytest
+import redis
+import redis_server
+import websockets
+from documents import text_document
+from gateway_process import Gateway, play_worker
+from ledger_steps import KEYS, take
+from pydantic import TypeAdapter
+
+from ocrplus_contract import wire
+from ocrplus_contract.ledger import Ledger, run
+from ocrplus_contract.names import Pool, UserId
+from ocrplus_contract.records import PageRecord
+
+PDF = text_document(2)
+ANSWERS = {model.model_fields["type"].default: TypeAdapter(model) for model in wire.ANSWERS}
+
+
+@pytest.fixture(scope="module")
+def blobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("blobs")
+
+
+@pytest.fixture(scope="module")
+def gateway(valkey: redis_server.Server, blobs: Path) -> Iterator[Gateway]:
+    with gateway_process.gateway(valkey.url, blobs) as running:
+        yield running
+
+
+@pytest.fixture
+def store(valkey: redis_server.Server) -> Iterator[redis.Redis]:
+    with valkey.client as client:
+        for key in client.scan_iter("*"):
+            if not key.startswith(b"gateway:"):
+                client.delete(key)
+        yield client
+
+
+class Client:
+    """Speaks v2 and holds every message to its schema."""
+
+    def __init__(self, socket: websockets.ClientConnection) -> None:
+        self.socket = socket
+
+    async def say(self, **message: Any) -> None:
+        await self.socket.send(json.dumps(message))
+
+    async def hear(self, seconds: float = 10) -> dict[str, Any]:
+        async with asyncio.timeout(seconds):
+            text = await self.socket.recv()
+        message: dict[str, Any] = json.loads(text)
+        durable = "seq" in message and message["type"] not in ("welcome", "history_lost")
+        (wire.DELIVERED if durable else ANSWERS[message["type"]]).validate_json(text, strict=False)
+        return message
+
+    async def hear_until(self, kind: str) -> list[dict[str, Any]]:
+        heard = [await self.hear()]
+        while heard[-1]["type"] != kind:
+            heard.append(await self.hear())
+        return heard
+
+    async def greet(self, **hello: Any) -> dict[str, Any]:
+        await self.say(type="hello", v=2, **hello)
+        return await self.hear()
+
+    async def submit(self, task: str, pdf: bytes = PDF, **more: Any) -> None:
+        await self.say(type="submit", task_id=task, pdf_file=base64.b64encode(pdf).decode(), **more)
+
+
+@asynccontextmanager
+async def connected(gateway: Gateway, user: str) -> AsyncIterator[Client]:
+    async with websockets.connect(gateway.ws + user, subprotocols=["ocrplus.v2"]) as socket:  # type: ignore[list-item]
+        assert socket.subprotocol == "ocrplus.v2"
+        yield Client(socket)
+
+
+async def converted(gateway: Gateway, store: redis.Redis, user: str, task: str = "t") -> int:
+    """Have a document of two pages read; the newest seq."""
+    async with httpx.AsyncClient(base_url=gateway.http) as http:
+        await http.post("/v1/tasks", params={"user": user, "task_id": task}, content=PDF)
+    await asyncio.to_thread(play_worker, store)
+    return int(store.hget(KEYS.events(UserId(user)), "seq"))
+
+
+async def test_pages_arrive_one_by_one_without_a_gap(gateway: Gateway, store: redis.Redis) -> None:
+    async with connected(gateway, "a") as client:
+        welcome = await client.greet()
+        await client.submit("t", req="r1")
+        submitted = await client.hear()
+        await asyncio.to_thread(play_worker, store)
+        rest = await client.hear_until("result")
+
+    assert (welcome["seq"], welcome["replay"], welcome["ping_s"]) == (0, 0, 20)
+    assert welcome["limits"]["max_pdf_bytes"] == 104857600
+    assert (submitted["type"], submitted["pages_total"]) == ("submitted", 2)
+    assert submitted["estimated_seconds"] > 0
+    assert [m["type"] for m in rest] == ["progress", "page", "progress", "page", "result"]
+    assert [m["seq"] for m in [submitted, *rest]] == [1, 2, 3, 4, 5, 6]
+    assert {m["epoch"] for m in [submitted, *rest]} == {welcome["epoch"]}
+    assert rest[1]["markdown"] == "page 1"
+    result = rest[-1]
+    assert (result["status"], result["error"]) == ("ok", None)
+    assert result["expires_at"].endswith("+00:00")
+
+
+async def test_a_client_resumes_anywhere_from_its_own_position(
+    gateway: Gateway, store: redis.Redis, valkey: redis_server.Server, blobs: Path
+) -> None:
+    top = await converted(gateway, store, "b")
+    with gateway_process.gateway(valkey.url, blobs) as other:
+        for seq in range(top + 1):
+            async with connected(other, "b") as client:
+                welcome = await client.greet(resume={"seq": seq})
+                assert welcome["replay"] == top - seq
+                heard = [await client.hear() for _ in range(top - seq)]
+                assert [m["seq"] for m in heard] == list(range(seq + 1, top + 1))
+
+
+@pytest.mark.parametrize(
+    ("resume", "reason"),
+    [
+        ({"epoch": "0", "seq": 1}, "epoch"),
+        ({"seq": 99}, "future_position"),
+        ({"seq": 1}, "trimmed"),
+    ],
+)
+async def test_what_cannot_be_resumed_is_said_with_how_things_stand(
+    gateway: Gateway, store: redis.Redis, resume: dict[str, Any], reason: str
+) -> None:
+    top = await converted(gateway, store, "c")
+    store.xtrim(KEYS.stream(UserId("c")), maxlen=2, approximate=False)
+
+    async with connected(gateway, "c") as client:
+        welcome = await client.greet(resume=resume)
+        lost = await client.hear()
+        await client.submit("t2")
+        following = await client.hear()
+
+    assert (lost["type"], lost["reason"], lost["seq"]) == ("history_lost", reason, top)
+    assert lost["oldest_seq"] == welcome["oldest_seq"] == top - 1
+    assert lost["tasks"] == [{"task_id": "t", "state": "ok", "pages_done": 2, "pages_total": 2}]
+    assert (following["type"], following["seq"]) == ("submitted", top + 1)
+
+
+async def test_events_lost_while_connected_are_announced(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    async with connected(gateway, "d") as client:
+        await client.greet()
+        await converted(gateway, store, "d", "t1")
+        await client.hear_until("result")
+        store.delete(KEYS.events(UserId("d")), KEYS.stream(UserId("d")))  # a server that forgot
+        await converted(gateway, store, "d", "t2")
+
+        heard = await client.hear_until("result")
+
+    assert [m["type"] for m in heard[:2]] == ["history_lost", "submitted"]
+    assert (heard[0]["reason"], heard[0]["seq"]) == ("epoch", 0)
+    assert [m["seq"] for m in heard[1:]] == list(range(1, 7))
+
+
+async def test_large_pages_are_filled_in_on_delivery(gateway: Gateway, store: redis.Redis) -> None:
+    text = "long " * 5000
+    async with connected(gateway, "e") as client:
+        await client.greet()
+        await client.submit("t")
+        await client.hear()
+        lease = take(store)
+        assert lease is not None
+        record = PageRecord(page=1, state="ok", markdown=text)
+        body = record.event_body(lease.task)
+        assert len(body) < 1000
+        call = Ledger().commit_page(
+            Pool.OCR,
+            lease.permit,
+            page=1,
+            state=record.state,
+            record=record.pack(),
+            body=body,
+            next_page=2,
+        )
+        run(store, call)
+
+        page = (await client.hear_until("page"))[-1]
+
+    assert page["markdown"] == text
+
+
+async def test_commands_are_answered(gateway: Gateway, store: redis.Redis) -> None:
+    async with connected(gateway, "f") as client:
+        await client.greet(tasks=["other"])
+        await client.say(type="ping", t=17)
+        assert await client.hear() == {"type": "pong", "t": 17}
+        await client.submit("t")
+        await client.say(type="status", req="r3", task_id="t")
+        status = await client.hear()
+        assert (status["status"], status["req"], status["pages_total"]) == ("queued", "r3", 2)
+        await client.say(type="subscribe", req="r5", tasks=["*"])
+        assert await client.hear() == {"type": "subscribed", "req": "r5", "tasks": ["*"]}
+        await client.say(type="cancel", req="r2", task_id="t")
+        heard = [await client.hear(), await client.hear()]
+
+    by_type = {m["type"]: m for m in heard}
+    assert by_type["status"]["status"] == "cancelled"
+    assert by_type["result"]["error"]["code"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("nonsense", "bad_json"),
+        ("[1]", "bad_message"),
+        ('{"type": "dance", "req": "r"}', "unknown_type"),
+        ('{"type": ["submit"]}', "unknown_type"),
+        ('{"type": "submit", "req": "r", "task_id": "a:b", "pdf_file": ""}', "bad_message"),
+        ('{"type": "submit", "req": "r", "task_id": "t", "pdf_file": 7}', "bad_message"),
+        (
+            '{"type": "submit", "task_id": "t", "pdf_file": "AA==", "options": {"x": 1}}',
+            "bad_message",
+        ),
+        ('{"type": "submit", "req": "r", "task_id": "t", "pdf_file": "AAAA"}', "pdf_invalid"),
+        ('{"type": "status", "req": "r", "task_id": "nothing"}', "not_found"),
+        ('{"type": "cancel", "req": "r", "task_id": "nothing"}', "not_found"),
+        ('{"type": "subscribe", "req": "r", "tasks": ["{}"]}', "bad_message"),
+        ('{"type": "hello", "resume": {"seq": -1}}', "bad_message"),
+    ],
+)
+async def test_wrong_messages_get_an_error_and_the_connection_stays(
+    gateway: Gateway, store: redis.Redis, message: str, code: str
+) -> None:
+    async with connected(gateway, "g") as client:
+        await client.greet()
+        await client.socket.send(message)
+        error = await client.hear()
+        await client.say(type="ping")
+        pong = await client.hear()
+
+    assert (error["type"], error["code"], pong["type"]) == ("error", code, "pong")
+    assert error["req"] == ("r" if '"r"' in message else None)
+    assert error["trace"]
+
+
+async def test_the_same_again_is_a_duplicate_and_other_bytes_conflict(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    await converted(gateway, store, "h")
+    async with connected(gateway, "h") as client:
+        await client.greet()
+        await client.submit("t", req="r1")
+        duplicate, status = await client.hear(), await client.hear()
+        await client.submit("t", text_document(1, seed=9), req="r2")
+        conflict = await client.hear()
+
+    assert (duplicate["duplicate"], duplicate["status"], duplicate["req"]) == (True, "ok", "r1")
+    assert (status["type"], status["status"]) == ("status", "ok")
+    assert (conflict["code"], conflict["retryable"]) == ("conflict", False)
+
+
+async def test_a_command_without_hello_begins_now_and_originals_frames_work(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    await converted(gateway, store, "i", "before")
+    async with connected(gateway, "i") as client:
+        encoded = base64.b64encode(text_document(1, seed=4)).decode()
+        await client.socket.send(json.dumps({"task_id": "t", "pdf_file": encoded}))
+        heard = [await client.hear(), await client.hear()]
+
+    assert [m["type"] for m in heard] == ["welcome", "submitted"]
+    assert heard[1]["task_id"] == "t"
+
+
+async def test_the_same_content_is_not_read_twice(gateway: Gateway, store: redis.Redis) -> None:
+    store.set(KEYS.engine(), "e1")
+    await converted(gateway, store, "j", "first")
+    async with connected(gateway, "j") as client:
+        await client.greet()
+        await client.submit("second")
+        heard = await client.hear_until("result")
+        await client.submit("third", options={"tables": "html"})
+        other_options = await client.hear()
+
+    assert [m["type"] for m in heard] == ["submitted", "page", "page", "result"]
+    assert heard[1]["markdown"] == "page 1"
+    assert {m["task_id"] for m in heard} == {"second"}
+    assert other_options["estimated_seconds"] > 0
+    assert store.hget(KEYS.load(Pool.OCR), "waiting") == b"2"
+
+
+async def test_too_many_messages_close_the_socket(
+    store: redis.Redis, valkey: redis_server.Server, blobs: Path
+) -> None:
+    with gateway_process.gateway(valkey.url, blobs, OCRPLUS_MESSAGES_PER_SECOND="2") as strict:
+        async with connected(strict, "k") as client:
+            await client.greet()
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                for _ in range(30):
+                    await client.say(type="status", task_id="t")
+                for _ in range(30):
+                    await client.hear()
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 4429
+
+
+async def test_too_many_connections_of_a_user_are_refused(
+    store: redis.Redis, valkey: redis_server.Server, blobs: Path
+) -> None:
+    with gateway_process.gateway(valkey.url, blobs, OCRPLUS_MAX_USER_CONNECTIONS="1") as strict:
+        async with connected(strict, "l") as first:
+            await first.greet()
+            async with connected(strict, "l") as second:
+                with pytest.raises(websockets.ConnectionClosed) as closed:
+                    await second.hear()
+            await first.say(type="ping")
+            assert (await first.hear())["type"] == "pong"
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 4409
+
+
+async def test_a_client_that_takes_nothing_is_cut_and_others_are_not(
+    store: redis.Redis, valkey: redis_server.Server, blobs: Path
+) -> None:
+    with gateway_process.gateway(valkey.url, blobs, OCRPLUS_SEND_SECONDS="1") as strict:
+        async with connected(strict, "m") as reader:
+            await reader.greet()
+            sleeper = await websockets.connect(
+                strict.ws + "m",
+                subprotocols=["ocrplus.v2"],
+                max_queue=1,  # type: ignore[list-item]
+            )
+            await sleeper.send('{"type": "hello"}')
+            text = "x" * 3900
+            body = json.dumps({"type": "page", "task_id": "t", "page": 1, "markdown": text})
+            emit = (
+                "local n=redis.call('HINCRBY','events:m','seq',1) "
+                "local e='{\"epoch\":\"'..redis.call('HGET','events:m','epoch')..'\",\"seq\":'..n"
+                "..','..string.sub(ARGV[1],2) "
+                "local id=redis.call('XADD','stream:task:m','*','event',e) "
+                "redis.call('PUBLISH','stream:task:m',id..' '..e)"
+            )
+            taken = 0
+            for _ in range(60):
+                for _ in range(100):
+                    store.eval(emit, 0, body)
+                for _ in range(100):
+                    json.loads(await asyncio.wait_for(reader.socket.recv(), 10))
+                    taken += 1
+            await asyncio.sleep(3)
+            with pytest.raises(websockets.ConnectionClosed):
+                while True:
+                    await asyncio.wait_for(sleeper.recv(), 5)
+            await reader.say(type="ping")
+            assert json.loads(await reader.socket.recv())["type"] == "pong"
+    assert taken == 6000
+
+
+async def test_the_drain_says_goaway_and_closes_with_1012(
+    store: redis.Redis, valkey: redis_server.Server, blobs: Path
+) -> None:
+    with gateway_process.gateway(valkey.url, blobs, OCRPLUS_SHUTDOWN_SECONDS="2") as leaving:
+        async with connected(leaving, "n") as client:
+            await client.greet()
+            leaving.process.terminate()
+            away = await client.hear()
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await client.hear()
+    assert away["type"] == "goaway" and away["reconnect_in_ms"][0] < away["reconnect_in_ms"][1]
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1012
