@@ -198,6 +198,18 @@ class OcrSettings(CommonSettings):
     page_deadline_seconds: int = Field(
         default=120, ge=5, description="A page in hand for longer ends its process."
     )
+    render_seconds: int = Field(
+        default=30,
+        ge=1,
+        description="A page that takes more CPU to render fails alone, as one that takes twice as "
+        "long by the clock; at most a quarter of the page deadline counts.",
+    )
+    render_megabytes: int = Field(
+        default=1024,
+        ge=256,
+        description="Address space of the process that renders; a page that needs more fails "
+        "alone.",
+    )
 
 
 ROOM_SETTINGS: Final[tuple[type[CommonSettings], ...]] = (GatewaySettings, OcrSettings)

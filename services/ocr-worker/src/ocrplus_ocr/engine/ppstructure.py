@@ -30,7 +30,7 @@ from ocrplus_ocr.engine.profiles import (
     constructor_arguments,
     predict_arguments,
 )
-from ocrplus_ocr.engine.rendering import RenderedPage, RenderLimits, UnreadablePage, rendered_pages
+from ocrplus_ocr.engine.rendering import RenderedPage, Renderer, RenderLimits, UnreadablePage
 from ocrplus_ocr.engine.textlayer import Line, choose_source, join_prose
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ class PPStructureEngine:
 
     def __init__(self, config: EngineConfig, limits: RenderLimits | None = None) -> None:
         self._config = config
-        self._limits = limits or RenderLimits()
+        self._renderer = Renderer(limits)
         self._predict_arguments = predict_arguments(config)
         self._pipeline = _build(config)
         inner = self._pipeline.paddlex_pipeline._pipeline
@@ -144,7 +144,7 @@ class PPStructureEngine:
         self, pdf: Path, pages: Sequence[int], options: ReadOptions
     ) -> Generator[PageResult, None, None]:
         """See `Engine.read`."""
-        rendered = rendered_pages(pdf, pages, self._limits, password=options.password)
+        rendered = self._renderer.pages(pdf, pages, password=options.password)
         with contextlib.closing(rendered):
             for item in rendered:
                 if isinstance(item, UnreadablePage):
@@ -154,6 +154,7 @@ class PPStructureEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
+        self._renderer.close()
         self._pipeline.close()
 
     def _warm_up(self) -> None:
