@@ -210,13 +210,13 @@ def test_a_document_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
         assert outcomes(list(renderer.pages(SAMPLE, [1]))) == [None]
 
 
-def test_what_is_written_in_form_fields_is_seen(tmp_path: Path) -> None:
+def test_what_is_written_in_form_fields_is_seen_and_read(tmp_path: Path) -> None:
     path = tmp_path / "form.pdf"
     written = io.BytesIO()
     page = canvas.Canvas(written, pagesize=A4)
     page.drawString(100, 700, "Name:")
     page.acroForm.textfield(
-        name="field", value="WWWWWWWW", x=100, y=600, width=300, height=40, borderWidth=0
+        name="field", value="Ada Lovelace", x=100, y=600, width=300, height=40, borderWidth=0
     )
     page.save()
     path.write_bytes(written.getvalue())
@@ -226,6 +226,9 @@ def test_what_is_written_in_form_fields_is_seen(tmp_path: Path) -> None:
 
     assert isinstance(item, RenderedPage)
     assert item.image[400:500, 200:500].min() < 100
+    words = {run.text: run for run in item.text.runs}
+    assert 100 <= words["Ada Lovelace"].x0 < 110
+    assert A4[1] - 640 <= words["Ada Lovelace"].y0 < words["Ada Lovelace"].y1 <= A4[1] - 600
 
 
 def test_rendering_ends_well_before_the_page_deadline() -> None:

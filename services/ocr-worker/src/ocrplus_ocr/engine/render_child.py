@@ -29,6 +29,7 @@ from ocrplus_ocr.engine.textlayer import Evidence, Matrix, TextLayer, read_text_
 _PR_SET_PDEATHSIG: Final = 1
 _PRECISION: Final = 1000  # PDFium's page-to-device mapping rounds to whole units
 _LEAST_SIDE_PX: Final = 16
+_MOST_ANNOTATIONS: Final = 2000
 _NO_TEXT: Final = TextLayer((), Evidence(0, 0.0, 0.0, 0.0, 0.0))
 _PAGE_TROUBLE: Final = (
     pdfium.PdfiumError,
@@ -152,6 +153,7 @@ def _render(document: Any, number: int, limits: Mapping[str, Any]) -> tuple[dict
             return _failed(number, PageErrorCode.TOO_LARGE, began), None
         bitmap = page.render(scale=scale, rev_byteorder=False)
         text_began = time.monotonic()
+        page = _flattened(document, number, page)
         text = _text(page, width, height)
         page.close()
     except _PAGE_TROUBLE:
@@ -182,6 +184,17 @@ def _scale(width: float, height: float, limits: Mapping[str, Any]) -> float | No
         # A sliver: its short side would vanish. Readers need some pixels across.
         return float(min(fitting, most * 4))
     return float(min(fitting, most))
+
+
+def _flattened(document: Any, number: int, page: Any) -> Any:
+    """The page with its filled-in fields as content: else the text layer lacks their words."""
+    if not 0 < pdfium_c.FPDFPage_GetAnnotCount(page) <= _MOST_ANNOTATIONS:
+        return page
+    changed = pdfium_c.FPDFPage_Flatten(page, pdfium_c.FLAT_NORMALDISPLAY)
+    if changed != pdfium_c.FLATTEN_SUCCESS:
+        return page
+    page.close()
+    return document[number - 1]
 
 
 def _text(page: Any, width: float, height: float) -> TextLayer:
