@@ -159,7 +159,9 @@ class Memory:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(SAMPLE_SECONDS):
+        ending = False
+        while not ending:
+            ending = self._stop.wait(SAMPLE_SECONDS)  # what ends sooner is looked at once
             for index, root in enumerate(self._roots):
                 peak = max((_peak_megabytes(process.pid) for process in _tree(root)), default=0.0)
                 self.megabytes[index] = max(self.megabytes[index], peak)

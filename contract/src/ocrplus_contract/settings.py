@@ -201,14 +201,14 @@ class OcrSettings(CommonSettings):
     render_seconds: int = Field(
         default=30,
         ge=1,
-        description="A page that takes more CPU to render fails alone, as one that takes twice as "
-        "long by the clock; at most a quarter of the page deadline counts.",
+        description="CPU seconds, and half as many again by the clock, after which a page that is "
+        "being rendered fails alone; at most a quarter of the page deadline.",
     )
     render_megabytes: int = Field(
         default=1024,
         ge=256,
-        description="Address space of the process that renders; a page that needs more fails "
-        "alone.",
+        description="Address space in MiB of the process that renders; a page that needs more "
+        "fails alone.",
     )
 
 

@@ -234,3 +234,12 @@ def test_what_is_written_in_form_fields_is_seen_and_read(tmp_path: Path) -> None
 def test_rendering_ends_well_before_the_page_deadline() -> None:
     assert render_limits(OcrSettings()).seconds == 30
     assert render_limits(OcrSettings(page_deadline_seconds=20)).seconds == 5
+    assert 2 * render_limits(OcrSettings()).wall_seconds < OcrSettings().page_deadline_seconds
+
+
+def test_a_process_that_cannot_start_is_not_the_documents_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with closing(Renderer()) as renderer, pytest.raises(RuntimeError, match="cannot start"):
+        list(renderer.pages(SAMPLE, [1]))

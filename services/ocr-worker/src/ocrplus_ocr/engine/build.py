@@ -25,7 +25,8 @@ def engine_config(settings: OcrSettings) -> EngineConfig:
 
 
 def render_limits(settings: OcrSettings) -> RenderLimits:
-    """What the rendering of a page may take: at most half of the page's deadline by the clock."""
+    """What the rendering of a page may take. Opening a document and rendering its first page may
+    both take as long by the clock: together clearly less than the page's deadline."""
     return RenderLimits(
         seconds=min(settings.render_seconds, settings.page_deadline_seconds / 4),
         megabytes=settings.render_megabytes,

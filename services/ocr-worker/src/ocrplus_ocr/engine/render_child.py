@@ -78,20 +78,19 @@ def _limit(megabytes: int) -> None:
 
 
 def _serve(out: int, request: Mapping[str, Any], limits: Mapping[str, Any]) -> None:
-    seconds = float(limits["seconds"])
-    with _timed(seconds):
+    with _timed(limits):
         document = _open(request["pdf"], request["password"])
     if isinstance(document, ErrorCode):
         _send(out, {"refused": document})
         return
     _send(out, {"refused": None})
     for number in request["pages"]:
-        with _timed(seconds):
+        with _timed(limits):
             header, bitmap = _render(document, number, limits)
         _send(out, header, memoryview(bitmap.buffer) if bitmap is not None else None)
         if bitmap is not None:
             bitmap.close()
-    with _timed(seconds):
+    with _timed(limits):
         document.close()
     _send(out, {"peak_megabytes": _peak_megabytes()})
 
@@ -106,10 +105,10 @@ def _peak_megabytes() -> float:
 
 
 @contextmanager
-def _timed(seconds: float) -> Generator[None, None, None]:
-    """End the process when this takes longer: CPU time, or twice as much on a busy machine."""
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    signal.setitimer(signal.ITIMER_REAL, 2 * seconds)
+def _timed(limits: Mapping[str, Any]) -> Generator[None, None, None]:
+    """End the process when this takes too much CPU, or too long by the clock."""
+    signal.setitimer(signal.ITIMER_PROF, limits["seconds"])
+    signal.setitimer(signal.ITIMER_REAL, limits["wall_seconds"])
     try:
         yield
     finally:
