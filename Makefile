@@ -74,6 +74,11 @@ faults: $(VENV)/.dev ## kill and stop workers in the middle of documents
 	$(BIN)/ocrplus models assemble
 	$(BENCH)/faults.py
 
+.PHONY: test-hostile
+test-hostile: $(VENV)/.dev ## broken, huge and malicious PDFs through the real services
+	$(BIN)/ocrplus models assemble
+	$(BENCH)/hostile.py '$(SET)'
+
 .PHONY: lock
 lock: $(VENV)/.dev ## resolve the pins in constraints/ anew
 	$(BIN)/python tools/lock.py

@@ -22,22 +22,28 @@ import psutil
 import results
 from service import Service, service
 
+SAMPLE = Path(__file__).parents[1] / "examples" / "samples" / "report_en.pdf"
 BARE = """
-import json, sys, time
+import json, sys
 from pathlib import Path
+import psutil
 from ocrplus_contract.settings import OcrSettings
 from ocrplus_ocr.engine import ReadOptions
 from ocrplus_ocr.engine.build import build_engine
 import pypdfium2
 engine = build_engine(OcrSettings())
+own = psutil.Process()
+def cpu_seconds():  # with the process that renders
+    return sum(sum(p.cpu_times()[:2]) for p in [own, *own.children()])
+list(engine.read(Path(sys.argv[1]), [1], ReadOptions()))
 print("ready", flush=True)
 for line in sys.stdin:
     path = Path(line.strip())
-    began = time.process_time()
+    began = cpu_seconds()
     with pypdfium2.PdfDocument(path) as pdf:
         count = len(pdf)
     states = [r.state for r in engine.read(path, range(1, count + 1), ReadOptions())]
-    print(json.dumps({"cpu": time.process_time() - began, "pages": len(states)}), flush=True)
+    print(json.dumps({"cpu": cpu_seconds() - began, "pages": len(states)}), flush=True)
 """
 
 
@@ -46,7 +52,10 @@ class BareEngine:
 
     def __init__(self) -> None:
         self._child = subprocess.Popen(
-            [sys.executable, "-c", BARE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", BARE, str(SAMPLE)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self._read_until("ready")
 

@@ -37,6 +37,7 @@ _SUBJECTS = {
     "two_workers": "A 64-page document with one worker and with two, one thread each",
     "fairness": "A 1-page job beside another user's 200 pages",
     "faults": "Deaths in the middle of a 40-page document, two workers, lease 10 s",
+    "hostile": "Hostile documents of the development set, each held to its limits",
     "fresh_clone": "An empty folder: seconds of each step",
 }
 _HEAD = """\

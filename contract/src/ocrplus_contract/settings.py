@@ -266,6 +266,18 @@ class OcrSettings(CommonSettings):
     page_deadline_seconds: int = Field(
         default=120, ge=5, description="A page in hand for longer ends its process."
     )
+    render_seconds: int = Field(
+        default=30,
+        ge=1,
+        description="CPU seconds, and half as many again by the clock, after which a page that is "
+        "being rendered fails alone; at most a quarter of the page deadline.",
+    )
+    render_megabytes: int = Field(
+        default=1024,
+        ge=256,
+        description="Address space in MiB of the process that renders; a page that needs more "
+        "fails alone.",
+    )
 
 
 ROOM_SETTINGS: Final[tuple[type[CommonSettings], ...]] = (GatewaySettings, OcrSettings)

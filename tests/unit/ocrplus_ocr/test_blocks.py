@@ -133,6 +133,16 @@ def test_no_text_can_smuggle_html_or_become_a_heading() -> None:
     assert markdown == "&lt;script>alert(1)&lt;/script> a < b\n\n\\# not a heading"
 
 
+def test_words_at_the_edge_are_said_only_where_there_are_no_others() -> None:
+    header = Block(BlockKind.HEADER, "Hello # world", (72, 75, 218, 96))
+    number = Block(BlockKind.PAGE_NUMBER, "12", (300, 800, 320, 810))
+    text = Block(BlockKind.TEXT, "Body", (72, 100, 218, 120))
+
+    assert page_markdown([header, number], []) == "Hello # world"
+    assert page_markdown([header, text, number], []) == "Body"
+    assert page_markdown([number], []) == ""
+
+
 def test_surrogates_and_control_characters_never_reach_the_markdown() -> None:
     block = FoundBlock("text", "a\ud83d\x00b\x07c", (0, 0, 10, 10))
 

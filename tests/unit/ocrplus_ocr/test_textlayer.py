@@ -1,6 +1,7 @@
 """Lines from the text layer, and when to trust it."""
 
 import dataclasses
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocrplus_contract.states import TextSource
-from ocrplus_ocr.engine.rendering import RenderedPage, RenderLimits, rendered_pages
+from ocrplus_ocr.engine.rendering import RenderedPage, Renderer, RenderLimits
 from ocrplus_ocr.engine.textlayer import (
     Evidence,
     Line,
@@ -80,7 +81,8 @@ def test_runs_are_joined_in_prose_and_stay_apart_in_tables() -> None:
 
 
 def pages_of(pdf: Path, **limits: float) -> list[RenderedPage]:
-    items = list(rendered_pages(pdf, [1, 2], RenderLimits(**limits)))  # type: ignore[arg-type]
+    with closing(Renderer(RenderLimits(**limits))) as renderer:  # type: ignore[arg-type]
+        items = list(renderer.pages(pdf, [1, 2]))
     assert all(isinstance(item, RenderedPage) for item in items)
     return items  # type: ignore[return-value]
 
@@ -116,13 +118,3 @@ def test_a_rotated_page_is_upright_in_image_and_text_alike(rotation: int, tmp_pa
     assert (width > height) == (rotation != 180)
     assert first.text.evidence.turned_share > 0.9, "drawn upright, shown turned: left to OCR"
     assert choose_source(first.text.evidence) is TextSource.OCR
-
-
-def test_closing_early_ends_the_rendering() -> None:
-    import threading
-
-    pages = rendered_pages(SAMPLES / "report_en.pdf", [1, 2] * 20, RenderLimits())
-    next(pages)
-    pages.close()
-
-    assert not [t for t in threading.enumerate() if t.name == "render"]

@@ -6,6 +6,7 @@ from ocrplus_contract.settings import OcrSettings
 from ocrplus_ocr import models
 from ocrplus_ocr.engine import Engine
 from ocrplus_ocr.engine.profiles import EngineConfig, Profile, official_models
+from ocrplus_ocr.engine.rendering import RenderLimits
 
 
 def engine_config(settings: OcrSettings) -> EngineConfig:
@@ -20,6 +21,15 @@ def engine_config(settings: OcrSettings) -> EngineConfig:
         device,
         settings.models_dir or models.default_models_dir(),
         settings.engine_threads or os.cpu_count() or 1,
+    )
+
+
+def render_limits(settings: OcrSettings) -> RenderLimits:
+    """What the rendering of a page may take. Opening a document and rendering its first page may
+    both take as long by the clock: together clearly less than the page's deadline."""
+    return RenderLimits(
+        seconds=min(settings.render_seconds, settings.page_deadline_seconds / 4),
+        megabytes=settings.render_megabytes,
     )
 
 
@@ -39,4 +49,4 @@ def build_engine(settings: OcrSettings) -> Engine:
     """Build and warm the engine; takes seconds, and minutes on a cold GPU."""
     from ocrplus_ocr.engine.ppstructure import PPStructureEngine
 
-    return PPStructureEngine(engine_config(settings))
+    return PPStructureEngine(engine_config(settings), render_limits(settings))

@@ -11,6 +11,7 @@ from ocrplus_ocr.engine.tables import escape, table_markdown
 
 _PREFIX: Final = {BlockKind.TITLE: "# ", BlockKind.HEADING: "## "}
 _STARTS_LIKE_SYNTAX: Final = re.compile(r"^(#{1,6}\s|>|```|~~~|\|)")
+_EDGE_WORDS: Final = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 _MOST_ALT: Final = 300
 _DEFAULTS: Final = ReadOptions()
 
@@ -18,12 +19,17 @@ _DEFAULTS: Final = ReadOptions()
 def page_markdown(
     blocks: Sequence[Block], figures: Sequence[Figure], options: ReadOptions = _DEFAULTS
 ) -> str:
-    """Markdown of a page; each figure stands where its block is."""
+    """Markdown of a page; each figure stands where its block is.
+
+    A page whose only words are at its edge says them: one line at the top is taken for a header.
+    """
     pictures = {figure.box: figure for figure in figures}
     parts = [
         _block_markdown(block, pictures, options) for block in blocks if block.kind not in FURNITURE
     ]
-    return "\n\n".join(part for part in parts if part)
+    found = [part for part in parts if part]
+    found = found or [_paragraphs(block.text) for block in blocks if block.kind in _EDGE_WORDS]
+    return "\n\n".join(part for part in found if part)
 
 
 def _block_markdown(block: Block, pictures: dict[Box, Figure], options: ReadOptions) -> str:

@@ -31,7 +31,7 @@ from ocrplus_ocr.engine.profiles import (
     constructor_arguments,
     predict_arguments,
 )
-from ocrplus_ocr.engine.rendering import RenderedPage, RenderLimits, UnreadablePage, rendered_pages
+from ocrplus_ocr.engine.rendering import RenderedPage, Renderer, RenderLimits, UnreadablePage
 from ocrplus_ocr.engine.textlayer import Line, choose_source, join_prose
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class PPStructureEngine:
 
     def __init__(self, config: EngineConfig, limits: RenderLimits | None = None) -> None:
         self._config = config
-        self._limits = limits or RenderLimits()
+        self._renderer = Renderer(limits)
         self._predict_arguments = predict_arguments(config)
         self._pipeline = _build(config)
         inner = self._pipeline.paddlex_pipeline._pipeline
@@ -146,7 +146,7 @@ class PPStructureEngine:
         self, pdf: Path, pages: Sequence[int], options: ReadOptions
     ) -> Generator[PageResult, None, None]:
         """See `Engine.read`."""
-        rendered = rendered_pages(pdf, pages, self._limits)
+        rendered = self._renderer.pages(pdf, pages)
         with contextlib.closing(rendered):
             for item in rendered:
                 if isinstance(item, UnreadablePage):
@@ -156,6 +156,7 @@ class PPStructureEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
+        self._renderer.close()
         self._pipeline.close()
 
     def _warm_up(self) -> None:

@@ -83,7 +83,7 @@ def choose_source(
 
 
 def read_text_layer(page: Any, to_upright: Matrix, area: float) -> TextLayer:
-    """Read a pypdfium2 page; `area` in square points. Call on PDFium's one thread only."""
+    """Read a pypdfium2 page; `area` in square points. Call in the rendering process only."""
     text_page = page.get_textpage()
     try:
         count = text_page.count_chars()
