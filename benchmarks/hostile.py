@@ -3,8 +3,7 @@
 python benchmarks/hostile.py [SET] [--skip-long] [--only NAME ...]
 One gateway and one worker take them one after the other. A row says what may become of its file
 and what it may take; in between a good document must convert, and in the end the same processes
-must be there. Exits 1 when a row is not kept. A row that needs an option which this gateway does
-not have yet is pending.
+must be there. Exits 1 when a row is not kept.
 """
 
 import argparse
@@ -278,7 +277,6 @@ class Verdict:
     row: Row
     outcome: Outcome
     wrong: tuple[str, ...]
-    pending: bool = False
 
 
 def judge(services: Services, folder: Path, row: Row) -> Iterator[Verdict]:
@@ -292,9 +290,7 @@ def judge(services: Services, folder: Path, row: Row) -> Iterator[Verdict]:
             f"{row.file} opened", "opened", "converts", row.pages, row.max_seconds, 2048, None
         )
         outcome = services.convert(pdf, row.file, limit, password=row.password)
-        unknown_option = outcome.error == "bad_message" and "password" in outcome.message
-        wrong = () if unknown_option else tuple(complaints(opened, outcome))
-        yield Verdict(opened, outcome, wrong, pending=unknown_option)
+        yield Verdict(opened, outcome, tuple(complaints(opened, outcome)))
 
 
 def run(services: Services, folder: Path, chosen: Sequence[Row]) -> tuple[list[Verdict], list[str]]:
@@ -319,7 +315,7 @@ def run(services: Services, folder: Path, chosen: Sequence[Row]) -> tuple[list[V
 
 def _say(verdict: Verdict) -> None:
     outcome = verdict.outcome
-    mark = "pending" if verdict.pending else "; ".join(verdict.wrong) or "kept"
+    mark = "; ".join(verdict.wrong) or "kept"
     print(
         f"{verdict.row.file}: {outcome.word} {' '.join(sorted(set(outcome.page_errors)))} "
         f"{outcome.seconds:.1f} s, {outcome.gateway_megabytes:.0f} + "
@@ -337,8 +333,7 @@ def figures(verdicts: Sequence[Verdict], trouble: Sequence[str]) -> dict[str, An
 
     return {
         "conversions": len(verdicts),
-        "kept": sum(1 for v in verdicts if not v.wrong and not v.pending),
-        "pending": [v.row.file for v in verdicts if v.pending],
+        "kept": sum(1 for v in verdicts if not v.wrong),
         "not_kept": {v.row.file: "; ".join(v.wrong) for v in verdicts if v.wrong},
         "services": list(trouble),
         "pages": dict(Counter(state for v in verdicts for state in v.outcome.states)),

@@ -29,7 +29,7 @@ while true do
                 user = user, task = task, first = first, last = last, owner = owner,
                 page = first, since = at, taken = at, left = pages, turn = facts[4]}))
             redis.call('HSET', job, 'state', 'running')
-            if redis.call('HSETNX', job, 'started_at', string.format('%.3f', at)) == 1 then
+            if redis.call('HSETNX', job, 'started_at', stamp(at)) == 1 then
                 emit_progress(user, task)
             end
             return {permit, user, task, first, last, facts[1] or '', facts[2] or '{}', facts[3] or '0'}

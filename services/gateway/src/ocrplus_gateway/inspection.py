@@ -86,6 +86,7 @@ class Inspector:
             str(self._settings.inspection_megabytes),
             str(seconds),
             str(hint_seconds),
+            str(self._settings.max_pages),
             str(_decrypted(pdf)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -1,9 +1,9 @@
 """Opens one PDF under limits and prints what it is, as JSON lines: run by `inspection` only.
 
-`python -I inspection_child.py PDF MEGABYTES SECONDS HINT_SECONDS DECRYPTED`, the password on stdin.
-First line: page count or error. Second: a hint per page, as far as the time allows. A PDF that the
-password opened is written to DECRYPTED without its encryption. Whatever a hostile file does to
-PDFium, it does to this process alone.
+`python -I inspection_child.py PDF MEGABYTES SECONDS HINT_SECONDS MOST_PAGES DECRYPTED`, with the
+password on stdin. First line: page count or error. Second: a hint per page, as far as the time
+allows. A PDF that the password opened is written to DECRYPTED without its encryption. Whatever a
+hostile file does to PDFium, it does to this process alone.
 """
 
 import ctypes
@@ -29,7 +29,7 @@ def _say(**line: object) -> None:
 
 
 def main() -> None:
-    path, megabytes, seconds, hint_seconds, decrypted = sys.argv[1:6]
+    path, megabytes, seconds, hint_seconds, most_pages, decrypted = sys.argv[1:7]
     password = sys.stdin.readline().rstrip("\n") or None
     largest = Path(path).stat().st_size * 2 + (1 << 20) if password else 0
     _limit(int(megabytes), int(float(seconds)) + 1, largest)
@@ -50,6 +50,8 @@ def main() -> None:
             return
     pages = len(document)
     _say(pages=pages)
+    if pages > int(most_pages):  # it is refused: its hints are of no use
+        return
     deadline = time.monotonic() + float(hint_seconds)
     hints = []
     for number in range(pages):
@@ -61,7 +63,7 @@ def main() -> None:
 
 def _error(code: int, raw: Any, password: str | None) -> str:
     """The wire's code for PDFium's."""
-    if code in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY):
+    if code == raw.FPDF_ERR_PASSWORD:  # ERR_SECURITY: no password opens that one
         return "pdf_password_wrong" if password else "pdf_encrypted"
     # PDFium parses a document without pages, then refuses it without naming an error.
     return "pdf_empty" if code == raw.FPDF_ERR_SUCCESS else "pdf_invalid"

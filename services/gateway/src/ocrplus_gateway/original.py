@@ -116,6 +116,7 @@ class OriginalSession(Session):
         self._positions = positions
         self._name = ""
         self._confirmed = (0, 0)
+        self._recovered: set[tuple[str, str]] = set()
         self._large: list[tuple[str, int]] = []  # unconfirmed large results: position, bytes
 
     # events → messages
@@ -133,22 +134,24 @@ class OriginalSession(Session):
                 if isinstance(item, Lost):
                     at = await self._recover(at)
                     continue
-                await self._send_event(item)
+                await self._send_event(item, at)
                 at = item.stream_id
                 if subscription.empty:
                     self._ask(at)
         finally:
             await self.shared.hub.detach(subscription)
 
-    async def _send_event(self, event: Event) -> None:
-        if event.type == "submitted":
+    async def _send_event(self, event: Event, before: str) -> None:
+        if (event.type, event.task) in self._recovered:  # said already, by the records
+            self._recovered.discard((event.type, event.task))
+        elif event.type == "submitted":
             await self.send(Submitted(task_id=event.task).model_dump_json())
         elif event.type == "result":
             text = await self._result(TaskId(event.task))
             if text is not None:
-                await self._send_result(event, text)
+                await self._send_result(event, before, text)
 
-    async def _send_result(self, event: Event, text: str) -> None:
+    async def _send_result(self, event: Event, before: str, text: str) -> None:
         """A result that a client cannot take must not block what follows."""
         size = len(text.encode())
         if size > _LARGE_RESULT_BYTES:
@@ -161,6 +164,7 @@ class OriginalSession(Session):
                 )
             else:
                 self._large.append((event.stream_id, size))
+                self._ask(before)  # what the client has taken until here stays taken
         await self.send(text)
         if size > _LARGE_RESULT_BYTES:
             self._ask(event.stream_id)
@@ -192,15 +196,15 @@ class OriginalSession(Session):
     async def _recover(self, after: str) -> str:
         """Say what the job records know to have happened behind a position, in order."""
         happened = []
-        for job in await self.shared.jobs.all(self.user):
-            begun, ended = _position_of(job.created_at), _position_of(job.finished_at or 0)
-            if begun > position(after):
-                happened.append((begun, job, False))
-            if ended > position(after) and not is_open(job):
-                happened.append((ended, job, True))
+        for job in reversed(await self.shared.jobs.all(self.user)):
+            times = {False: job.created_at, True: job.finished_at}
+            for has_ended, seconds in times.items():
+                if seconds is not None and _position_of(seconds) > position(after):
+                    happened.append((_position_of(seconds), job, has_ended))
         for at, job, has_ended in sorted(happened, key=lambda entry: (entry[0], entry[2])):
-            done = Submitted(task_id=job.task_id).model_dump_json()
-            await self.send(await self._end_of(job) if has_ended else done)
+            begun = Submitted(task_id=job.task_id).model_dump_json()
+            await self.send(await self._end_of(job) if has_ended else begun)
+            self._recovered.add(("result" if has_ended else "submitted", job.task_id))
             after = f"{at[0]}-{at[1]}"
         if happened:
             self._ask(after)

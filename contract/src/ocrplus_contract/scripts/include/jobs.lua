@@ -35,7 +35,7 @@ end
 local function open_job(user, task, fingerprint, pages, fields, deadline_seconds)
     local job, jobs, at = key('job', user, task), key('jobs', user), now()
     redis.call('HSET', job, 'fingerprint', fingerprint, 'state', 'queued', 'pages_total', pages,
-        'pages_done', 0, 'failed_pages', '', 'error', '', 'created_at', string.format('%.3f', at))
+        'pages_done', 0, 'failed_pages', '', 'error', '', 'created_at', stamp(at))
     for name, value in pairs(fields) do
         redis.call('HSET', job, name, value)
     end
@@ -66,7 +66,7 @@ local function close_job(user, task, state, error_code)
     local job, at = key('job', user, task), now()
     local fields = redis.call('HMGET', job, 'created_at', 'pages_total', 'failed_pages', 'content')
     redis.call('HSET', job, 'state', state, 'error', error_code,
-        'finished_at', string.format('%.3f', at), 'expires_at', string.format('%.0f', at + TTL))
+        'finished_at', stamp(at), 'expires_at', string.format('%.0f', at + TTL))
     redis.call('ZREM', key('open-jobs'), user .. ':' .. task)
     count_open(user, -1)
     -- What has expired is told apart from what never was.

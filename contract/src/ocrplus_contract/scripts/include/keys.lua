@@ -13,6 +13,11 @@ local function keep(name, seconds)
     end
 end
 
+-- Seconds as text, to the millisecond, rounded down as stream ids are: the two compare.
+local function stamp(seconds)
+    return string.format('%.3f', math.floor(seconds * 1000) / 1000)
+end
+
 -- Seconds by the server's clock: workers' clocks may disagree, this one cannot.
 local function now()
     local t = redis.call('TIME')

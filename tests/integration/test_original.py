@@ -1,0 +1,172 @@
+"""Original clients: nothing lost by a cut, too large a frame, or events that are gone."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import gateway_process
+import pytest
+import redis
+import redis_server
+import websockets
+from documents import text_document
+from gateway_process import Gateway
+from ledger_steps import KEYS, admit, commit, finish, take
+
+from ocrplus_contract.ledger import Ledger, run
+from ocrplus_contract.names import Pool, UserId
+from ocrplus_contract.records import PageRecord
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    valkey: redis_server.Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    with gateway_process.gateway(valkey.url, tmp_path_factory.mktemp("blobs")) as running:
+        yield running
+
+
+@pytest.fixture
+def store(valkey: redis_server.Server) -> Iterator[redis.Redis]:
+    with valkey.client as client:
+        for key in client.scan_iter("*"):
+            if not key.startswith(b"gateway:"):
+                client.delete(key)
+        yield client
+
+
+def read(store: redis.Redis, user: str, task: str, text: str = "page") -> None:
+    """A one-page job from admission to its end."""
+    admit(store, user, task, [(1, 1)])
+    lease = take(store)
+    assert lease is not None
+    record = PageRecord(page=1, state="ok", markdown=text)
+    call = Ledger().commit_page(
+        Pool.OCR,
+        lease.permit,
+        page=1,
+        state=record.state,
+        record=record.pack(),
+        body=record.event_body(lease.task),
+        next_page=None,
+    )
+    run(store, call)
+    finish(store, lease)
+
+
+async def taken(
+    gateway: Gateway, user: str, seconds: float = 0.6, max_size: int = 1 << 20
+) -> list[dict]:
+    """What a client gets until nothing more comes, or its library refuses a frame."""
+    messages = []
+    async with websockets.connect(gateway.ws + user, max_size=max_size) as socket:
+        try:
+            while True:
+                async with asyncio.timeout(seconds):
+                    messages.append(json.loads(await socket.recv()))
+        except (TimeoutError, websockets.ConnectionClosed):
+            return messages
+
+
+async def test_a_result_above_the_clients_limit_is_replaced_after_three_tries(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    read(store, "big", "small-before")
+    read(store, "big", "large", "x" * 1_200_000)
+    read(store, "big", "small-after")
+
+    visits = [await taken(gateway, "big") for _ in range(5)]
+
+    first, *_, fourth, fifth = visits
+    assert [m["task_id"] for m in first] == ["small-before", "small-before", "large"]
+    assert visits[1] == visits[2] == []  # what came before is confirmed
+    assert [m["task_id"] for m in fourth] == ["large", "small-after", "small-after"]
+    assert fourth[0]["error"]["code"] == "undeliverable"
+    assert "/v1/tasks/large/result" in fourth[0]["error"]["message"]
+    assert "result" in fourth[2]
+    assert fifth == []
+
+
+async def test_a_client_that_takes_large_frames_gets_them(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    read(store, "roomy", "large", "x" * 1_200_000)
+
+    messages = await taken(gateway, "roomy", max_size=1 << 24)
+
+    assert len(messages[1]["result"]["markdown"][0]["markdown"]) == 1_200_000
+    assert await taken(gateway, "roomy") == []
+
+
+@pytest.mark.parametrize("forgotten", ["trimmed", "expired", "lost"])
+async def test_job_records_tell_what_events_no_longer_do(
+    gateway: Gateway, store: redis.Redis, forgotten: str
+) -> None:
+    user = f"late-{forgotten}"
+    read(store, user, "before")
+    assert len(await taken(gateway, user)) == 2
+    await asyncio.sleep(0.05)
+    for number in range(3):
+        read(store, user, f"t{number}")
+    admit(store, user, "open", [(1, 1)])
+    stream = KEYS.stream(UserId(user))
+    if forgotten == "trimmed":
+        store.xtrim(stream, maxlen=2, approximate=False)
+    else:
+        store.delete(stream)
+    if forgotten == "lost":
+        store.delete(KEYS.events(UserId(user)))
+
+    messages = await taken(gateway, user)
+    again = await taken(gateway, user)
+
+    # The last one confirmed may come again: records know no order within a millisecond.
+    new = [m for m in messages if m["task_id"] != "before"]
+    submitted = [m["task_id"] for m in new if m.get("status") == "submitted"]
+    results = [m["task_id"] for m in new if "result" in m]
+    assert submitted == ["t0", "t1", "t2", "open"]
+    assert results == ["t0", "t1", "t2"]
+    assert again == []
+
+
+async def test_sockets_on_two_gateways_share_the_least_position(
+    gateway: Gateway, store: redis.Redis, valkey: redis_server.Server, tmp_path: Path
+) -> None:
+    with gateway_process.gateway(valkey.url, tmp_path) as second:
+        reader = await websockets.connect(second.ws + "pair")
+        # The other one opens and never answers a ping: what it is sent it has not taken.
+        silent = await websockets.connect(gateway.ws + "pair", max_queue=1)
+        silent.transport.pause_reading()
+        read(store, "pair", "t")
+        received = [json.loads(await reader.recv()) for _ in range(2)]
+        await asyncio.sleep(0.3)
+        held = store.hget(KEYS.last_id(), "pair")
+        silent.transport.abort()
+        await reader.close()
+        await asyncio.sleep(0.2)
+        back = await taken(gateway, "pair")
+
+    assert [m["task_id"] for m in received] == ["t", "t"]
+    assert held in (None, b"0-0")
+    assert [m["task_id"] for m in back] == ["t", "t"]  # the silent one's client has lost nothing
+
+
+async def test_pongs_are_read_while_a_document_is_being_admitted(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    read(store, "busy", "before")
+    pdf = text_document(1)
+    async with websockets.connect(gateway.ws + "busy") as socket:
+        body = base64.b64encode(pdf + b"\n%" + b" " * 8_000_000).decode()
+        await socket.send(json.dumps({"task_id": "t", "pdf_file": body}))
+        messages = [json.loads(await socket.recv()) for _ in range(3)]
+        await asyncio.sleep(0.3)
+        last = store.xrevrange(KEYS.stream(UserId("busy")), count=1)[0][0]
+        assert store.hget(KEYS.last_id(), "busy") == last
+    assert [m["task_id"] for m in messages] == ["before", "before", "t"]
+    lease = take(store)
+    assert lease is not None
+    commit(store, lease, 1)
+    finish(store, lease)
