@@ -4,12 +4,15 @@
 -- RESULT 1 (the user's position moved) | 0 (another of his sockets holds it, or it stood there)
 -- INVARIANT a confirmed position only moves forward, and never past any open socket's own.
 local user, socket, least = ARGV[3], ARGV[4], ARGV[5]
-stand(user, socket, least)
+local at, joined = least, now()
 for _, other in ipairs(sockets_of(user)) do
-    if is_before(other.id, least) then
+    if other.name == socket then
+        joined = other.joined
+    elseif is_before(other.id, least) then
         least = other.id
     end
 end
+stand(user, socket, at, joined, 0)
 local known = redis.call('HGET', key('stream:last_id'), user) or '0-0'
 if not is_before(known, least) then
     return 0

@@ -11,5 +11,5 @@ for _, other in ipairs(sockets_of(user)) do
         break
     end
 end
-stand(user, socket, at)
+stand(user, socket, at, now(), 0)
 return at

@@ -1,5 +1,5 @@
 -- positions: how far each socket of an original client's user has taken his events. Needs keys.
--- A field of positions:{user} is a socket, `process.number`: "id", or "id until" once it has closed.
+-- A field of positions:{user} is a socket, `process.number`: "id joined until"; until 0 while open.
 local ORPHAN_SECONDS = 60 -- a closed socket's position waits so long for its client to come back
 
 local function parts(id)
@@ -13,28 +13,29 @@ local function is_before(a, b)
     return a_ms < b_ms or (a_ms == b_ms and a_n < b_n)
 end
 
--- The sockets that count: {name, id, closed}. Those of dead processes and stale ones are removed.
+-- The sockets that count, those of dead processes and stale ones removed: {name, id, joined, closed}.
 local function sockets_of(user)
     local positions, found = key('positions', user), {}
     local flat = redis.call('HGETALL', positions)
     for i = 1, #flat, 2 do
-        local id, closed_until = string.match(flat[i + 1], '^(%S+) ?(%S*)$')
-        local stale
-        if closed_until == '' then
-            stale = redis.call('EXISTS', key('gateway', string.match(flat[i], '^[^.]+'))) == 0
-        else
+        local id, joined, closed_until = string.match(flat[i + 1], '^(%S+) (%S+) (%S+)$')
+        local closed, stale = closed_until ~= '0', nil
+        if closed then
             stale = tonumber(closed_until) < now()
+        else
+            stale = redis.call('EXISTS', key('gateway', string.match(flat[i], '^[^.]+'))) == 0
         end
         if stale then
             redis.call('HDEL', positions, flat[i])
         else
-            found[#found + 1] = {name = flat[i], id = id, closed = closed_until ~= ''}
+            found[#found + 1] = {name = flat[i], id = id, joined = tonumber(joined), closed = closed}
         end
     end
     return found
 end
 
-local function stand(user, socket, text)
-    redis.call('HSET', key('positions', user), socket, text)
+local function stand(user, socket, id, joined, closed_until)
+    redis.call('HSET', key('positions', user), socket,
+        id .. ' ' .. string.format('%.6f', joined) .. ' ' .. string.format('%.0f', closed_until))
     redis.call('EXPIRE', key('positions', user), TTL)
 end
