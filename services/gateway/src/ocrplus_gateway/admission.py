@@ -30,15 +30,15 @@ from ocrplus_gateway.submission import Admitted, Submission
 
 log = logging.getLogger(__name__)
 
-_HASH_BYTES: Final = 1 << 20
-
 
 class Bell:
     """Rings for workers: one Celery message a permit, without content."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._app = Celery("ocrplus-gateway")
-        self._app.conf.update(celery_options(settings), task_publish_retry=False)
+        self._app.conf.update(
+            celery_options(settings), task_publish_retry=False, broker_pool_limit=1
+        )
 
     async def ring(self, pool: Pool, count: int) -> None:
         """Ring `count` times; what fails is made good by the reconciler."""
@@ -208,9 +208,5 @@ class Admission:
 
 
 def _hash(path: Path) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
     with path.open("rb") as stream:
-        while block := stream.read(_HASH_BYTES):
-            digest.update(block)
-            size += len(block)
-    return digest.hexdigest(), size
+        return hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell()

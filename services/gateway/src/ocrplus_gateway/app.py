@@ -41,7 +41,7 @@ from ocrplus_gateway.session import SessionLimits, Sessions, Shared
 
 log = logging.getLogger(__name__)
 
-_MOST_CONNECTIONS = 8
+_MOST_CONNECTIONS = 4  # one listens to events; however many clients there are
 _CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.NOT_FOUND, 413: ErrorCode.TOO_LARGE}
 
 

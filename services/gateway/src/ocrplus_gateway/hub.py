@@ -184,11 +184,13 @@ class Subscription:
 
 
 class _Feed:
-    """What the hub knows of one user: his subscriptions, and whether the channel is subscribed."""
+    """What the hub knows of one user: who is there or on his way, and how far the channel is."""
 
-    __slots__ = ("subscribed", "subscriptions")
+    __slots__ = ("asked", "subscribed", "subscriptions", "users")
 
     def __init__(self) -> None:
+        self.users = 0
+        self.asked = False
         self.subscriptions: set[Subscription] = set()
         self.subscribed = asyncio.Event()
 
@@ -223,18 +225,20 @@ class Hub:
         """Join a user's events behind a stream id, that of the event `seq` of `epoch`."""
         channel = self._keys.stream(user)
         subscription = Subscription(user, after, epoch, seq)
-        feed = self._feeds.get(channel)
-        if feed is None:
-            feed = self._feeds[channel] = _Feed()
-            try:
+        feed = self._feeds.setdefault(channel, _Feed())
+        feed.users += 1
+        try:
+            if not feed.asked:
+                feed.asked = True
                 async with self._subscribing:
                     await self._pubsub.subscribe(channel)
-            except BaseException:
-                self._feeds.pop(channel, None)  # or nobody would ever subscribe it
-                raise
-        # Subscribe first, then read: nothing falls between, and doubles are dropped by position.
-        async with asyncio.timeout(_SUBSCRIBE_SECONDS):
-            await feed.subscribed.wait()
+            # Subscribe first, then read: nothing falls between, and doubles go by position.
+            async with asyncio.timeout(_SUBSCRIBE_SECONDS):
+                await feed.subscribed.wait()
+        except BaseException:
+            feed.asked = feed.subscribed.is_set()  # or nobody would ever subscribe it
+            await self._leave(channel, feed)
+            raise
         feed.subscriptions.add(subscription)
         self._spawn(self._replay(channel, feed, subscription))
         return subscription
@@ -242,14 +246,19 @@ class Hub:
     async def detach(self, subscription: Subscription) -> None:
         """Leave; the last one of a user ends the channel's subscription."""
         channel = self._keys.stream(subscription.user)
-        feed = self._feeds.get(channel)
-        if feed is None:
-            return
+        feed = self._feeds[channel]
         feed.subscriptions.discard(subscription)
-        if not feed.subscriptions:
-            del self._feeds[channel]
-            with suppress(RedisError, OSError):
-                await self._pubsub.unsubscribe(channel)
+        await self._leave(channel, feed)
+
+    async def _leave(self, channel: str, feed: _Feed) -> None:
+        feed.users -= 1
+        if feed.users:
+            return
+        del self._feeds[channel]
+        with suppress(RedisError, OSError):
+            async with self._subscribing:
+                if channel not in self._feeds:  # nobody has come meanwhile
+                    await self._pubsub.unsubscribe(channel)
 
     def _spawn(self, coroutine: Any) -> None:
         task = asyncio.create_task(coroutine)

@@ -151,10 +151,7 @@ class Session:
                 if task.done() and (error := task.exception()) is not None:
                     await self._end_by(error)
         finally:
-            tasks = [task for task in (sender, receiver, self._command) if task is not None]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _ended(sender, receiver, *([self._command] if self._command else []))
             await self.leaving()
 
     async def _end_by(self, error: BaseException) -> None:
@@ -257,6 +254,16 @@ class Session:
             admitted = await self.shared.admission.admit(submission(file))
         self.shared.metrics.submitted(duplicate=admitted.duplicate_of is not None)
         return admitted
+
+
+async def _ended(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks until they have ended: the Redis client swallows a cancellation now and then."""
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=1)
+    for task in tasks:
+        task.cancelled() or task.exception()  # seen
 
 
 class Sessions:

@@ -14,8 +14,15 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from ocrplus_contract.errors import ErrorCode, JobRefused
 
 _MOST_FIELDS: Final = 20
-_COPY_BYTES: Final = 1 << 20
+_COPY_BYTES: Final = 1 << 17
+_SPOOL_BYTES: Final = 1 << 16
 _FORM_OVERHEAD_BYTES: Final = 1 << 16
+
+
+class _Parser(MultiPartParser):
+    """Starlette's, with less of a file in memory before it goes to disk."""
+
+    spool_max_size = _SPOOL_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ async def _limited(request: Request, most_bytes: int) -> AsyncGenerator[bytes, N
 async def _from_form(
     request: Request, body: AsyncGenerator[bytes, None], file: Path, most_bytes: int
 ) -> Upload:
-    parser = MultiPartParser(request.headers, body, max_files=1, max_fields=_MOST_FIELDS)
+    parser = _Parser(request.headers, body, max_files=1, max_fields=_MOST_FIELDS)
     try:
         form = await parser.parse()
     except MultiPartException as error:
