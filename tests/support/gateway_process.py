@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import redis
 from ledger_steps import commit, finish, take
@@ -28,9 +28,7 @@ class Gateway:
 
 
 @contextmanager
-def gateway(
-    redis_url: str, blobs: Path, *, stderr: IO[bytes] | None = None, **env: str
-) -> Iterator[Gateway]:
+def gateway(redis_url: str, blobs: Path, *, stderr: Any = None, **env: str) -> Iterator[Gateway]:
     """Run `python -m ocrplus_gateway` on free ports."""
     environment = {
         **os.environ,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import redis
 
@@ -74,10 +75,11 @@ def release(
     return run(client, LEDGER.release(Pool.OCR, lease.permit, reason, idle_ms=idle_ms))
 
 
-def events(client: redis.Redis, user: str) -> list[dict]:
-    return [json.loads(f[b"event"]) for _, f in client.xrange(KEYS.stream(UserId(user)))]
+def events(client: redis.Redis, user: str) -> list[dict[str, Any]]:
+    entries: Any = client.xrange(KEYS.stream(UserId(user)))  # bytes
+    return [json.loads(fields[b"event"]) for _, fields in entries]
 
 
-def milestones(client: redis.Redis, user: str) -> list[dict]:
+def milestones(client: redis.Redis, user: str) -> list[dict[str, Any]]:
     """A user's events without those that only tell of progress."""
     return [event for event in events(client, user) if event["type"] != "progress"]

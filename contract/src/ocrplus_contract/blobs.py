@@ -196,9 +196,9 @@ class RedisStore:
         memory = self._client.info("memory")
         assert isinstance(memory, dict)  # redis-py types sync and async replies as one union
         limit = int(memory.get("maxmemory") or memory.get("total_system_memory") or 0)
-        return (
-            max(0, int(limit * 0.9) - int(memory["used_memory"])) if limit else _ROOM_UNKNOWN_BYTES
-        )
+        if not limit:
+            return _ROOM_UNKNOWN_BYTES
+        return max(0, int(limit * 0.9) - int(memory["used_memory"]))
 
 
 def _batches(items: Iterator[bytes], size: int) -> Iterator[list[bytes]]:

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from ocrplus_gateway.turns import Turns
+
 EXTENSION: Final = "ocrplus.barrier"
 _MARK: Final = b"at:"
 
@@ -18,15 +20,33 @@ Confirmed = Callable[[str], None]
 
 
 class BarrierProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket protocol with pings of our own."""
+    """uvicorn's WebSocket protocol with pings of our own, and large frames in turn."""
 
     on_confirmed: Confirmed | None = None
+    turns: Final = Turns()  # of all connections of the process
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         scope: Any = getattr(self, "scope", None)  # absent when the handshake was refused
         if scope is not None:
             scope["extensions"][EXTENSION] = self
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self.turns.received(self, len(self.conn.reader.buffer))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.turns.left(self)
+        super().connection_lost(exc)
+
+    def pause_receiving(self) -> None:
+        """For `turns`: in the middle of a frame the server itself is reading."""
+        self.transport.pause_reading()
+
+    def resume_receiving(self) -> None:
+        """For `turns`."""
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def send_barrier(self, at: str) -> None:
         """Ask the client to confirm everything up to `at` (at most 120 bytes)."""
