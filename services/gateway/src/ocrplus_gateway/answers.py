@@ -1,4 +1,4 @@
-"""The shapes of HTTP answers in the OpenAPI document, by name; of the contract where it has them."""
+"""The shapes of HTTP answers in the OpenAPI document, by name; the contract's where it has them."""
 
 from typing import Any, Final  # Any: OpenAPI is JSON
 

@@ -239,9 +239,7 @@ READYZ: Final[Route] = {
         200: in_json("It can.", "Ready", {"ready": True, "workers": {"idle": 2}}),
         403: COMMON[403],
         500: COMMON[500],
-        503: in_json(
-            "It cannot.", "NotReady", {"ready": False, "problems": {"redis": "no answer"}}
-        ),
+        503: in_json("It cannot.", "NotReady", {"ready": False, "problems": {"redis": "lost"}}),
     },
 }
 
