@@ -108,7 +108,7 @@ def rendered() -> str:
 
 
 def _channel(protocol: str, messages: Sequence[Message]) -> dict[str, Any]:
-    ways = {"method": "GET", "bindingVersion": "0.1.0"}
+    ways: dict[str, Any] = {"method": "GET", "bindingVersion": "0.1.0"}
     if protocol == "v2":
         offer = {"type": "string", "pattern": rf"(^|[, ]){SUBPROTOCOL.replace('.', '[.]')}($|[, ])"}
         ways["headers"] = {

@@ -104,6 +104,20 @@ SCHEMAS: Final = {
             "error": {"type": ["string", "null"]},
         },
     ),
+    "ServerSentEvent": {
+        "type": "object",
+        "description": "One event of the stream. `data` is a message in JSON: a durable event "
+        "(docs/schemas.json: SubmittedEvent, ProgressEvent, DeliveredPage, DeliveredResult), "
+        "HistoryLost, or after that the task's TaskStatus.",
+        "properties": {
+            "id": _STRING,
+            "event": {
+                "enum": ["submitted", "progress", "page", "result", "history_lost", "status"]
+            },
+            "data": _STRING,
+            "retry": _INTEGER,
+        },
+    },
     "Ticket": _object(
         "Lets its bearer into one WebSocket; `expires_in` in seconds.",
         {"ticket": _STRING, "expires_in": _INTEGER},

@@ -20,7 +20,7 @@ from ocrplus_contract.errors import (
     JobRefused,
 )
 from ocrplus_contract.messages import ErrorObject
-from ocrplus_contract.names import TaskId, UserId, valid_id
+from ocrplus_contract.names import ID_PATTERN, TaskId, UserId, valid_id
 from ocrplus_contract.options import JobOptions
 from ocrplus_contract.records import JobRecord
 from ocrplus_gateway.admission import Admission
@@ -66,7 +66,11 @@ async def _subject(request: Request) -> Subject:
 async def _user(
     subject: Annotated[Subject, Depends(_subject)],
     user: Annotated[
-        str | None, Query(description="Whose task it is; default: the token's user, or `local`.")
+        str | None,
+        Query(
+            description="Whose task it is; default: the token's user, or `local`.",
+            json_schema_extra={"pattern": ID_PATTERN},
+        ),
     ] = None,
 ) -> UserId:
     return subject.acting_as(user, DEFAULT_USER)

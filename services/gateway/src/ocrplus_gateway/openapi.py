@@ -172,8 +172,12 @@ EVENTS: Final[Route] = {
             "the WebSocket; it ends after `result`.",
             "content": {
                 "text/event-stream": {
-                    "schema": {"type": "string"},
-                    "example": 'id: 64f1-44\nevent: page\ndata: {"type":"page","page":3}\n\n',
+                    "schema": {"$ref": "#/components/schemas/ServerSentEvent"},
+                    "example": {
+                        "id": "64f1c2a9-44",
+                        "event": "page",
+                        "data": '{"type": "page", "task_id": "report", "page": 3}',
+                    },
                 }
             },
         },
