@@ -52,7 +52,11 @@ def comparable(message: Any) -> Any:
     """A message with the types of what varies, and its keys in the order they were sent."""
     if isinstance(message, dict):
         return [
-            (key, type(value).__name__ if key in VARYING else comparable(value))
+            (key, _kind(value) if key in VARYING else comparable(value))
             for key, value in message.items()
         ]
     return [comparable(item) for item in message] if isinstance(message, list) else message
+
+
+def _kind(value: Any) -> str:
+    return "number" if isinstance(value, int | float) else type(value).__name__

@@ -10,12 +10,12 @@ from ocrplus_contract.states import PageState, TextSource
 
 _REFS: Final = "#/components/schemas/"
 
-RESULT_EXAMPLE: Final = {
+_RESULT: Final = {
     "filename": "report.pdf",
     "elapsed_time": "3.21s",
     "markdown": [{"page": 1, "markdown": "## Quarterly report\n\nSales rose by 4 %."}],
 }
-STATUS_EXAMPLE: Final = {
+_STATUS: Final = {
     "task_id": "report",
     "status": "running",
     "pages_done": 3,
@@ -24,22 +24,39 @@ STATUS_EXAMPLE: Final = {
     "error": None,
     "expires_at": None,
 }
-ACCEPTED_EXAMPLE: Final = {
-    "task_id": "report",
-    "status": "submitted",
-    "pages_total": 12,
-    "queue_pages_ahead": 35,
-    "estimated_seconds": 48.0,
-    "duplicate": False,
+
+EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "TaskStatus": _STATUS,
+    "TaskList": {"tasks": [_STATUS]},
+    "TaskResult": {"task_id": "report", "result": _RESULT},
+    "Ended": {"task_id": "report", "status": "ok", "result": _RESULT, "failed_pages": []},
+    "Accepted": {
+        "task_id": "report",
+        "status": "submitted",
+        "pages_total": 12,
+        "queue_pages_ahead": 35,
+        "estimated_seconds": 48.0,
+        "duplicate": False,
+    },
+    "Page": {
+        "task_id": "report",
+        "page": 1,
+        "state": "ok",
+        "markdown": "## Quarterly report",
+        "source": "text_layer",
+        "error": None,
+    },
+    "ServerSentEvent": {
+        "id": "64f1c2a9-44",
+        "event": "page",
+        "data": '{"type": "page", "task_id": "report", "page": 3}',
+    },
+    "Ticket": {"ticket": "k3Fz8Q2mX0aB", "expires_in": 30},
+    "Alive": {"status": "ok"},
+    "Ready": {"ready": True, "workers": {"idle": 2}},
+    "NotReady": {"ready": False, "problems": {"redis": "no answer"}},
 }
-PAGE_EXAMPLE: Final = {
-    "task_id": "report",
-    "page": 1,
-    "state": "ok",
-    "markdown": "## Quarterly report",
-    "source": "text_layer",
-    "error": None,
-}
+"""An answer of each schema."""
 
 
 def _object(description: str, properties: dict[str, Any]) -> dict[str, Any]:
@@ -140,12 +157,9 @@ SCHEMAS: Final = {
 }
 
 
-def in_json(description: str, schema: str, example: Any) -> dict[str, Any]:
-    """An answer in JSON, of the schema of this name."""
-    return {
-        "description": description,
-        "content": {"application/json": {"schema": _ref(schema), "example": example}},
-    }
+def in_json(description: str, schema: str, media_type: str = "application/json") -> dict[str, Any]:
+    """An answer of the schema of this name."""
+    return {"description": description, "content": {media_type: {"schema": _ref(schema)}}}
 
 
 def in_bytes(description: str, media_type: str) -> dict[str, Any]:
@@ -167,8 +181,9 @@ _HEADERS: Final = {
 }
 
 
-def problem(description: str, code: ErrorCode, task: str | None = "report") -> dict[str, Any]:
+def problem(description: str, code: ErrorCode) -> dict[str, Any]:
     """An answer that is an error."""
     error = {"code": str(code), "message": MESSAGES[code], "retryable": code in RETRYABLE}
-    answer = in_json(description, "Problem", {"error": error, "task_id": task})
+    answer = in_json(description, "Problem")
+    answer["content"]["application/json"]["example"] = {"error": error, "task_id": "report"}
     return {**answer, "headers": _HEADERS[code]} if code in _HEADERS else answer
