@@ -19,7 +19,7 @@ _MESSAGES: Final = "#/components/messages/"
 CLOSE_CODES: Final = {
     1000: "you closed, or all was said",
     original.CLOSE_TOO_BIG: "a frame is too large: submit by HTTP (final)",
-    1011: "something went wrong in the service: reconnect",
+    1011: "something went wrong in the service, or no pong came for 120 s: reconnect",
     session.CLOSE_RESTART: "the gateway restarts or lost its events: reconnect, to any gateway",
     session.CLOSE_OVERLOADED: "the gateway has too many connections: reconnect later",
     session.CLOSE_PROTOCOL: "nothing was said within 5 s (final: say `hello`)",

@@ -138,8 +138,26 @@ def test_a_document_is_accepted_and_forgotten_as_documented(schema: Any) -> None
     assert forget.call_and_validate(checks=CHECKS).status_code == 404
 
 
-def test_a_wrong_method_is_told_the_right_ones(gateway: Gateway) -> None:
-    answer = httpx.put(gateway.http + "/v1/tickets")
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [("/v1/tasks", "GET, POST"), ("/v1/tasks/report", "DELETE, GET"), ("/healthz", "GET")],
+)
+def test_a_wrong_method_is_told_the_right_ones(gateway: Gateway, path: str, methods: str) -> None:
+    answer = httpx.put(gateway.http + path)
 
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.status_code == 405
+    assert ", ".join(sorted(answer.headers["allow"].split(", "))) == methods
     assert answer.json()["error"]["code"] == "not_found"
+
+
+def test_a_form_is_one_however_its_type_is_spelt(gateway: Gateway) -> None:
+    form = httpx.Request(
+        "POST", gateway.http, data={"task_id": "spelt"}, files={"file": text_document(1)}
+    )
+    kind = form.headers["content-type"].replace("multipart/form-data", "Multipart/Form-Data")
+
+    answer = httpx.post(
+        gateway.http + "/v1/tasks", content=form.read(), headers={"content-type": kind}
+    )
+
+    assert (answer.status_code, answer.json()["task_id"]) == (202, "spelt")

@@ -217,11 +217,13 @@ def _add_errors(app: FastAPI) -> None:
         refusal = JobRefused(ErrorCode.BAD_MESSAGE, f"'{where}' is not valid.")
         return error_response(refusal, request.path_params.get("task_id"))
 
-    async def http_error(_: Request, error: Any) -> Response:
+    async def http_error(request: Request, error: Any) -> Response:
         code = _CODES.get(error.status_code, ErrorCode.BAD_MESSAGE)
         response = error_response(JobRefused(code), None)
         response.status_code = error.status_code
-        response.headers.update(error.headers or {})  # Allow, where the method is wrong
+        if error.status_code == 405:  # the framework would name the methods of one route only
+            allowed = app.openapi()["paths"].get(request.scope["route"].path_format, {})
+            response.headers["Allow"] = ", ".join(map(str.upper, allowed))
         return response
 
     async def unexpected(request: Request, error: Any) -> Response:

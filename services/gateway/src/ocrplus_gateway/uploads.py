@@ -34,7 +34,7 @@ async def received(request: Request, most_bytes: int) -> AsyncIterator[Upload]:
     Raises:
         JobRefused: too_large as soon as the limit is passed, bad_message for a form without file.
     """
-    form = request.headers.get("content-type", "").startswith("multipart/form-data")
+    form = request.headers.get("content-type", "").lower().startswith("multipart/form-data")
     allowed = most_bytes + (_FORM_OVERHEAD_BYTES if form else 0)
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > allowed:
