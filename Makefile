@@ -85,7 +85,7 @@ lock: $(VENV)/.dev ## resolve the pins in constraints/ anew
 
 .PHONY: docs
 docs: $(VENV)/.dev ## generate the reference pages
-	$(BIN)/python tools/render_docs.py
+	PYTHONPATH=tools $(BIN)/python tools/render_docs.py
 	$(BENCH)/results.py
 
 .PHONY: clean

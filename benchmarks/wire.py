@@ -178,10 +178,11 @@ def uploads() -> dict[str, Any]:
     documents = [
         pdf + b"\n%" + os.urandom(pad // 2).hex().encode()[: pad - len(pdf) - 2] for _ in range(6)
     ]
+    small = [text_document(1, seed=number) for number in range(7)]
     found: dict[str, Any] = {}
     for way in ("http_form", "http_raw", "original_frame"):
         with product() as (gateway, _):
-            asyncio.run(_upload(way, gateway, documents[:1]))  # imports and pools
+            asyncio.run(_upload(way, gateway, small))  # imports, threads, connections
             process = psutil.Process(gateway.process.pid)
             time.sleep(6)
             quiet, before = _lag_ms(gateway), process.memory_info().rss

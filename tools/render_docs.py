@@ -1,15 +1,20 @@
-"""Generate docs/configuration.md from the settings classes (`make docs`); a test compares them."""
+"""Generate the reference documents in docs/ from the code (`make docs`); a test compares them."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import asyncapi
+import catalogue
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from ocrplus_contract.settings import PREFIX, CommonSettings, GatewaySettings, OcrSettings
+from ocrplus_gateway.app import build_parts, http_app
+from ocrplus_gateway.metrics import GatewayMetrics
 
-TARGET: Final = Path(__file__).parents[1] / "docs" / "configuration.md"
+FOLDER: Final = Path(__file__).parents[1] / "docs"
 ROOMS: Final = (
     ("Every process", CommonSettings, None),
     ("Gateway", GatewaySettings, CommonSettings),
@@ -28,8 +33,8 @@ starts, and sets the server, the ports and the blob directory itself unless you 
 """
 
 
-def rendered() -> str:
-    """The whole page."""
+def configuration() -> str:
+    """docs/configuration.md: every variable with its default."""
     parts = [_HEAD]
     for title, settings, base in ROOMS:
         known = {} if base is None else base.model_fields
@@ -60,9 +65,24 @@ def _default(field: FieldInfo) -> str:
     return "–" if value in (None, "", PydanticUndefined) else f"`{value}`"
 
 
+def openapi() -> str:
+    """docs/openapi.json: what a gateway answers at /openapi.json; nothing is connected to."""
+    parts = build_parts(GatewaySettings(), GatewayMetrics())
+    return catalogue.as_text(http_app(parts).openapi())
+
+
+PAGES: Final[dict[str, Callable[[], str]]] = {
+    "configuration.md": configuration,
+    "openapi.json": openapi,
+    "asyncapi.json": asyncapi.rendered,
+    "schemas.json": catalogue.schemas,
+}
+
+
 def main() -> None:
-    TARGET.write_text(rendered(), "utf-8")
-    print(TARGET.name)
+    for name, rendered in PAGES.items():
+        (FOLDER / name).write_text(rendered(), "utf-8")
+        print(name)
 
 
 if __name__ == "__main__":

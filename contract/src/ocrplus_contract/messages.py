@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from ocrplus_contract.errors import MESSAGES, RETRYABLE, ErrorCode, PageErrorCode
+from ocrplus_contract.names import ID_PATTERN
 from ocrplus_contract.states import JobState, PageState, TextSource
 
 
@@ -30,6 +31,13 @@ class ErrorObject(_Message):
 
 
 # The original protocol
+
+
+class OriginalSubmit(_Message):
+    """A document as base64; the same id with the same bytes is the same task."""
+
+    task_id: Annotated[str, Field(pattern=ID_PATTERN)]
+    pdf_file: str
 
 
 class Submitted(_Message):

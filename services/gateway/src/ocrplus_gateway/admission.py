@@ -30,6 +30,8 @@ from ocrplus_gateway.submission import Admitted, Submission
 
 log = logging.getLogger(__name__)
 
+_HASH_BYTES: Final = 1 << 16  # several uploads at once should cost little memory
+
 
 class Bell:
     """Rings for workers: one Celery message a permit, without content."""
@@ -208,5 +210,9 @@ class Admission:
 
 
 def _hash(path: Path) -> tuple[str, int]:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell()
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb", buffering=0) as stream:
+        while block := stream.read(_HASH_BYTES):
+            digest.update(block)
+            size += len(block)
+    return digest.hexdigest(), size

@@ -32,7 +32,7 @@ from ocrplus_gateway.hub import Hub
 from ocrplus_gateway.jobs import Jobs
 from ocrplus_gateway.loop import watch_loop
 from ocrplus_gateway.metrics import GatewayMetrics
-from ocrplus_gateway.openapi import DESCRIPTION
+from ocrplus_gateway.openapi import DESCRIPTION, HEALTHZ, READYZ, document, operation_id
 from ocrplus_gateway.original import Positions
 from ocrplus_gateway.presence import Presence
 from ocrplus_gateway.reconciler import Reconciler
@@ -128,6 +128,12 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
 
 def create_app(parts: Parts) -> Door:
     """The application around its parts."""
+    app = http_app(parts)
+    return Door(app, parts.shared, parts.sessions, parts.doorkeeper, parts.positions, parts.metrics)
+
+
+def http_app(parts: Parts) -> FastAPI:
+    """What stands behind the door: the HTTP interface; connects to nothing before it starts."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -147,13 +153,21 @@ def create_app(parts: Parts) -> Door:
             await parts.presence.stop()
         await parts.hub.stop()
 
-    app = FastAPI(title="OcrPlus", lifespan=lifespan, docs_url=None, redoc_url=None, **DESCRIPTION)
+    app = FastAPI(
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=operation_id,
+        **DESCRIPTION,
+    )
     app.state.doorkeeper = parts.doorkeeper
     app.include_router(parts.http.router())
     _add_health(app, parts.health)
     _add_errors(app)
     _guard_origins(app, parts.doorkeeper)
-    return Door(app, parts.shared, parts.sessions, parts.doorkeeper, parts.positions, parts.metrics)
+    whole = document(app)
+    app.openapi = lambda: whole  # type: ignore[method-assign]  # the framework's way to say so
+    return app
 
 
 def _guard_origins(app: FastAPI, doorkeeper: Doorkeeper) -> None:
@@ -178,12 +192,14 @@ def _guard_origins(app: FastAPI, doorkeeper: Doorkeeper) -> None:
 
 
 def _add_health(app: FastAPI, health: Health) -> None:
-    @app.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
+    @app.get("/healthz", **HEALTHZ)
+    async def healthz() -> JSONResponse:
+        """The process answers; of what it depends on this says nothing."""
+        return JSONResponse({"status": "ok"})
 
-    @app.get("/readyz")
+    @app.get("/readyz", **READYZ)
     async def readyz() -> JSONResponse:
+        """Redis and the document store answer and are fit; the gateway is not shutting down."""
         problems = await health.problems()
         if problems:
             return JSONResponse({"ready": False, "problems": problems}, 503)
@@ -201,10 +217,13 @@ def _add_errors(app: FastAPI) -> None:
         refusal = JobRefused(ErrorCode.BAD_MESSAGE, f"'{where}' is not valid.")
         return error_response(refusal, request.path_params.get("task_id"))
 
-    async def http_error(_: Request, error: Any) -> Response:
+    async def http_error(request: Request, error: Any) -> Response:
         code = _CODES.get(error.status_code, ErrorCode.BAD_MESSAGE)
         response = error_response(JobRefused(code), None)
         response.status_code = error.status_code
+        if error.status_code == 405:  # the framework would name the methods of one route only
+            allowed = app.openapi()["paths"].get(request.scope["route"].path_format, {})
+            response.headers["Allow"] = ", ".join(map(str.upper, allowed))
         return response
 
     async def unexpected(request: Request, error: Any) -> Response:

@@ -5,9 +5,10 @@ import math
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import ValidationError
 
@@ -19,7 +20,7 @@ from ocrplus_contract.errors import (
     JobRefused,
 )
 from ocrplus_contract.messages import ErrorObject
-from ocrplus_contract.names import TaskId, UserId, valid_id
+from ocrplus_contract.names import ID_PATTERN, TaskId, UserId, valid_id
 from ocrplus_contract.options import JobOptions
 from ocrplus_contract.records import JobRecord
 from ocrplus_gateway.admission import Admission
@@ -65,13 +66,22 @@ async def _subject(request: Request) -> Subject:
 async def _user(
     subject: Annotated[Subject, Depends(_subject)],
     user: Annotated[
-        str | None, Query(description="Whose task it is; default: the token's user, or `local`.")
+        str | None,
+        Query(
+            description="Whose task it is; default: the token's user, or `local`.",
+            json_schema_extra={"pattern": ID_PATTERN},
+        ),
     ] = None,
 ) -> UserId:
     return subject.acting_as(user, DEFAULT_USER)
 
 
 User = Annotated[UserId, Depends(_user)]
+TaskPath = Annotated[str, Path(description="The task's id.", examples=["report"])]
+PagePath = Annotated[int, Path(description="The page's number, from 1.", examples=[1])]
+FigurePath = Annotated[
+    str, Path(description="The figure's file, as the Markdown links it.", examples=["p1-f1.png"])
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +99,7 @@ class HttpInterface:
     def router(self) -> APIRouter:
         """The routes under /v1."""
         router = APIRouter(prefix="/v1", responses=COMMON)
-        add = router.add_api_route
+        add = partial(router.add_api_route, tags=["tasks"])
         add("/tasks", self.submit, methods=["POST"], **SUBMIT)
         add("/tasks", self.tasks, methods=["GET"], **LIST)
         add("/tasks/{task_id}", self.task, methods=["GET"], **TASK)
@@ -100,7 +110,7 @@ class HttpInterface:
         add("/tasks/{task_id}/result.zip", self.archive, methods=["GET"], **RESULT_ZIP)
         add("/tasks/{task_id}/pages/{page}", self.page, methods=["GET"], **PAGE)
         add("/tasks/{task_id}/figures/{name}", self.figure, methods=["GET"], **FIGURE)
-        add("/tickets", self.ticket, methods=["POST"], **TICKET)
+        router.add_api_route("/tickets", self.ticket, methods=["POST"], tags=["tickets"], **TICKET)
         return router
 
     async def submit(
@@ -137,25 +147,27 @@ class HttpInterface:
     async def tasks(
         self,
         user: User,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        skip: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000, description="How many, at most.")] = 100,
+        skip: Annotated[
+            int, Query(ge=0, le=1_000_000, description="How many of the newest to pass over.")
+        ] = 0,
     ) -> Response:
         """The user's tasks, newest first."""
         jobs = await self.jobs.all(user, limit, skip)
         return JSONResponse({"tasks": [status(job) for job in jobs]})
 
-    async def task(self, task_id: str, user: User) -> Response:
-        """Where a task stands."""
+    async def task(self, task_id: TaskPath, user: User) -> Response:
+        """State, pages done, failed pages, and when an ended task expires."""
         return JSONResponse(status(await self._find(user, task_id)))
 
-    async def forget(self, task_id: str, user: User) -> Response:
+    async def forget(self, task_id: TaskPath, user: User) -> Response:
         """Cancel a task if it runs, and delete all that is kept of it."""
         await self.jobs.forget(user, _task(task_id))
         return Response(status_code=204)
 
     async def events(
         self,
-        task_id: str,
+        task_id: TaskPath,
         user: User,
         last_event_id: Annotated[
             str | None, Header(description="`epoch-seq` of the last event that was taken.")
@@ -180,14 +192,14 @@ class HttpInterface:
         ticket = await self.doorkeeper.ticket(user)
         return JSONResponse({"ticket": ticket, "expires_in": TICKET_SECONDS})
 
-    async def result(self, task_id: str, user: User) -> Response:
+    async def result(self, task_id: TaskPath, user: User) -> Response:
         """The result as JSON; 202 with the status before the end."""
         job = await self._find(user, task_id)
         if is_open(job):
             return JSONResponse(status(job), 202)
         return await self._ended(user, job, with_status=False)
 
-    async def markdown(self, task_id: str, user: User) -> Response:
+    async def markdown(self, task_id: TaskPath, user: User) -> Response:
         """The whole document as Markdown; 202 with the status before the end."""
         job = await self._find(user, task_id)
         if is_open(job):
@@ -198,7 +210,7 @@ class HttpInterface:
         text = merged_markdown(pages).encode()
         return Response(text, media_type="text/markdown; charset=utf-8", headers=_NOSNIFF)
 
-    async def archive(self, task_id: str, user: User) -> Response:
+    async def archive(self, task_id: TaskPath, user: User) -> Response:
         """Markdown and figures in one zip; 202 with the status before the end."""
         job = await self._find(user, task_id)
         if is_open(job):
@@ -213,7 +225,7 @@ class HttpInterface:
             headers={**_NOSNIFF, "Content-Disposition": f'attachment; filename="{task_id}.zip"'},
         )
 
-    async def page(self, task_id: str, page: int, user: User) -> Response:
+    async def page(self, task_id: TaskPath, page: PagePath, user: User) -> Response:
         """One page, as soon as it is read."""
         job = await self._find(user, task_id)
         record = await self.jobs.page(user, TaskId(job.task_id), page)
@@ -228,7 +240,7 @@ class HttpInterface:
             }
         )
 
-    async def figure(self, task_id: str, name: str, user: User) -> Response:
+    async def figure(self, task_id: TaskPath, name: FigurePath, user: User) -> Response:
         """A figure's PNG."""
         figure_id, dot, kind = name.partition(".")
         if not dot or kind != "png" or not valid_id(figure_id):

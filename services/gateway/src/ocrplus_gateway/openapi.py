@@ -1,87 +1,74 @@
-"""What the OpenAPI document says of each route: shapes from the contract, with examples."""
+"""What the OpenAPI document says of each route: shapes from the contract, with examples.
 
-from typing import Any, Final  # OpenAPI is JSON
+The framework would describe its own validation errors and JSON everywhere: `document` says what is
+really answered. docs/openapi.json is made from it.
+"""
 
-from ocrplus_contract import wire
-from ocrplus_contract.errors import MESSAGES, RETRYABLE, ErrorCode
-from ocrplus_contract.messages import ErrorObject, Result
+from typing import Any, Final  # Any: OpenAPI is JSON
+
+from fastapi import FastAPI, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from ocrplus_contract.errors import ErrorCode
 from ocrplus_contract.names import ID_PATTERN
 from ocrplus_contract.options import JobOptions
+from ocrplus_gateway.answers import (
+    EXAMPLES,
+    SCHEMAS,
+    in_bytes,
+    in_json,
+    problem,
+)
 
 Route = dict[str, Any]
+Responses = dict[int | str, Any]
 
 DESCRIPTION: Final[Route] = {
+    "title": "OcrPlus",
+    "version": "1",
     "summary": "PDF to Markdown",
     "description": "Submit a PDF, follow its pages, fetch Markdown and figures. The same jobs and "
-    "events as on the WebSocket `/ws/{user_id}` (see the AsyncAPI document).",
+    "events as on the WebSocket `/ws/{user_id}` (docs/asyncapi.json). Every error has one shape: "
+    "`error.code` is from a closed set, `error.retryable` says whether the same request may "
+    "succeed later. The user is the token's subject; where nobody has to authenticate, and for a "
+    "token of every user, it is the parameter `user`.",
     "license_info": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    "openapi_tags": [
+        {"name": "tasks", "description": "Documents, their pages and results."},
+        {"name": "tickets", "description": "Letting a browser into the WebSocket."},
+        {"name": "health", "description": "For probes: no token is needed."},
+    ],
 }
-
-_RESULT_EXAMPLE: Final = {
-    "filename": "report.pdf",
-    "elapsed_time": "3.21s",
-    "markdown": [{"page": 1, "markdown": "## Quarterly report\n\nSales rose by 4 %."}],
-}
-_STATUS_EXAMPLE: Final = {
-    "task_id": "report",
-    "status": "running",
-    "pages_done": 3,
-    "pages_total": 12,
-    "failed_pages": [],
-    "error": None,
-    "expires_at": None,
-}
-
-
-def _schema(model: type[Any]) -> dict[str, Any]:
-    schema: dict[str, Any] = model.model_json_schema(mode="serialization")
-    whole: dict[str, Any] = _inlined(schema, schema.pop("$defs", {}))
-    return whole
-
-
-def _inlined(node: Any, definitions: dict[str, Any]) -> Any:
-    """Nested models written out where they are used: the framework names no components for us."""
-    if isinstance(node, dict):
-        if "$ref" in node:
-            return _inlined(definitions[node["$ref"].rpartition("/")[2]], definitions)
-        return {key: _inlined(value, definitions) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_inlined(item, definitions) for item in node]
-    return node
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _json(description: str, schema: dict[str, Any], example: Any) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {"application/json": {"schema": schema, "example": example}},
+_SECURITY: Final = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key or a JWT, as the service is configured (`auth.mode`); `none` needs "
+        "no token.",
     }
-
-
-def _error(description: str, code: ErrorCode) -> dict[str, Any]:
-    schema = _object({"error": _schema(ErrorObject), "task_id": {"type": ["string", "null"]}})
-    error = {"code": code, "message": MESSAGES[code], "retryable": code in RETRYABLE}
-    return _json(description, schema, {"error": error, "task_id": "report"})
-
-
-_TASK_STATUS: Final = _schema(wire.TaskStatus)
-_STATUS: Final = _json("Where the task stands.", _TASK_STATUS, _STATUS_EXAMPLE)
-_NOT_YET: Final = _json("The task has not ended: its status.", _TASK_STATUS, _STATUS_EXAMPLE)
-_ENDED_BADLY: Final[dict[int | str, Any]] = {
-    409: _error("The task was cancelled.", ErrorCode.CANCELLED),
-    500: _error("The task failed.", ErrorCode.ENGINE_FAILED),
 }
 
-COMMON: Final[dict[int | str, Any]] = {
-    400: _error("The request is wrong.", ErrorCode.BAD_MESSAGE),
-    401: _error("A token is needed.", ErrorCode.UNAUTHORIZED),
-    403: _error("The token is another user's, or the page another host's.", ErrorCode.FORBIDDEN),
-    404: _error("No such task.", ErrorCode.NOT_FOUND),
-    410: _error("The task has expired.", ErrorCode.GONE),
-    422: _error("The PDF cannot be read.", ErrorCode.PDF_INVALID),
+COMMON: Final[Responses] = {
+    400: problem("The request is wrong.", ErrorCode.BAD_MESSAGE),
+    401: problem("A token is needed.", ErrorCode.UNAUTHORIZED),
+    403: problem("The token is another user's, or the page another host's.", ErrorCode.FORBIDDEN),
+    500: problem("Something went wrong in the service.", ErrorCode.INTERNAL),
+}
+_NOT_FOUND: Final[Responses] = {
+    404: problem("There is no such task, or it is another user's.", ErrorCode.NOT_FOUND)
+}
+_OF_A_TASK: Final[Responses] = {
+    **_NOT_FOUND,
+    410: problem("The task has expired.", ErrorCode.GONE),
+}
+_STATUS: Final = in_json("Where the task stands.", "TaskStatus")
+_OF_A_RESULT: Final[Responses] = {
+    **_OF_A_TASK,
+    202: in_json("The task has not ended: its status.", "TaskStatus"),
+    409: problem("The task was cancelled.", ErrorCode.CANCELLED),
+    422: problem("The PDF turned out to be unreadable.", ErrorCode.PDF_TIMEOUT),
+    500: problem("The task failed, or something else did.", ErrorCode.ENGINE_FAILED),
 }
 
 
@@ -102,69 +89,39 @@ def _optional(schema: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in kind.items() if k not in ("writeOnly", "format")}
 
 
-_OPTIONS: Final = _inlined(JobOptions.model_json_schema(), {})["properties"]
+_OPTIONS: Final = JobOptions.model_json_schema()["properties"]
 _OPTION_PARAMETERS: Final = [
     _query(name, _optional(option), option.get("description", ""))
     for name, option in _OPTIONS.items()
 ]
 _ID_SCHEMA: Final = {"type": "string", "pattern": ID_PATTERN}
+_FIELDS: Final = [
+    _query("user", _ID_SCHEMA, "Whose task it is; default: the token's user, or `local`."),
+    _query("task_id", _ID_SCHEMA, "Default: a random one. Idempotency key."),
+    _query("name", {"type": "string"}, "The document's name; default: the upload's."),
+    _query("wait", {"type": "number"}, "Seconds to wait for the result, at most 600; default: 0."),
+    *_OPTION_PARAMETERS,
+]
 
 SUBMIT: Final[Route] = {
+    "summary": "Submit a PDF",
     "status_code": 202,
     "responses": {
-        202: _json(
-            "Accepted.",
-            _object(
-                {
-                    "task_id": {"type": "string"},
-                    "status": {"const": "submitted"},
-                    "pages_total": {"type": "integer"},
-                    "queue_pages_ahead": {"type": "integer"},
-                    "estimated_seconds": {"type": "number"},
-                    "duplicate": {"type": "boolean"},
-                }
-            ),
-            {
-                "task_id": "report",
-                "status": "submitted",
-                "pages_total": 12,
-                "queue_pages_ahead": 35,
-                "estimated_seconds": 48.0,
-                "duplicate": False,
-            },
-        ),
-        200: _json(
-            "Ended within `wait` seconds.",
-            _object(
-                {
-                    "task_id": {"type": "string"},
-                    "status": {"enum": ["ok", "partial"]},
-                    "result": _schema(Result),
-                    "failed_pages": {"type": "array", "items": {"type": "integer"}},
-                }
-            ),
-            {
-                "task_id": "report",
-                "status": "ok",
-                "result": _RESULT_EXAMPLE,
-                "failed_pages": [],
-            },
-        ),
-        409: _error("The task_id is taken by other content.", ErrorCode.CONFLICT),
-        413: _error("Too large.", ErrorCode.TOO_LARGE),
-        429: _error("Too much waits; see Retry-After.", ErrorCode.BUSY),
-        500: _error("The task failed.", ErrorCode.ENGINE_FAILED),
+        202: in_json("Accepted; or `wait` ran out.", "Accepted"),
+        200: in_json("Ended within `wait` seconds.", "Ended"),
+        404: problem("The task was deleted while the client waited.", ErrorCode.NOT_FOUND),
+        409: problem("The task_id is taken by other content, or cancelled.", ErrorCode.CONFLICT),
+        413: problem("Too large.", ErrorCode.TOO_LARGE),
+        422: problem("The PDF cannot be read.", ErrorCode.PDF_INVALID),
+        429: problem("Too much waits.", ErrorCode.BUSY),
+        500: problem("The task failed, or something else did.", ErrorCode.ENGINE_FAILED),
     },
     "openapi_extra": {
-        "parameters": [
-            _query("user", _ID_SCHEMA, "Whose task it is; default: the token's user, or `local`."),
-            _query("task_id", _ID_SCHEMA, "Default: a random one. Idempotency key."),
-            _query("name", {"type": "string"}, "The document's name."),
-            _query("wait", {"type": "number"}, "Seconds to wait for the result."),
-            *_OPTION_PARAMETERS,
-        ],
+        "parameters": _FIELDS,
         "requestBody": {
             "required": True,
+            "description": "The PDF itself (any other type of content is taken for one), or a form "
+            "with the PDF in `file`; its other fields win over query parameters.",
             "content": {
                 "application/pdf": {"schema": {"type": "string", "format": "binary"}},
                 "multipart/form-data": {
@@ -172,9 +129,16 @@ SUBMIT: Final[Route] = {
                         "type": "object",
                         "properties": {
                             "file": {"type": "string", "format": "binary"},
-                            **{name: _optional(option) for name, option in _OPTIONS.items()},
+                            **{
+                                field["name"]: {
+                                    **field["schema"],
+                                    "description": field["description"],
+                                }
+                                for field in _FIELDS
+                            },
                         },
                         "required": ["file"],
+                        "additionalProperties": False,
                     }
                 },
             },
@@ -182,47 +146,43 @@ SUBMIT: Final[Route] = {
     },
 }
 LIST: Final[Route] = {
-    "responses": {
-        200: _json(
-            "The user's tasks.",
-            _object({"tasks": {"type": "array", "items": _TASK_STATUS}}),
-            {"tasks": [_STATUS_EXAMPLE]},
-        )
-    }
+    "summary": "List tasks",
+    "responses": {200: in_json("The user's tasks.", "TaskList")},
 }
-TASK: Final[Route] = {"responses": {200: _STATUS}}
-FORGET: Final[Route] = {"status_code": 204, "responses": {204: {"description": "Forgotten."}}}
+TASK: Final[Route] = {"summary": "Where a task stands", "responses": {200: _STATUS, **_OF_A_TASK}}
+FORGET: Final[Route] = {
+    "summary": "Cancel and forget a task",
+    "status_code": 204,
+    "response_class": Response,
+    "responses": {204: {"description": "Forgotten."}, **_NOT_FOUND},
+}
 EVENTS: Final[Route] = {
+    "summary": "Follow a task",
+    "response_class": Response,
     "responses": {
-        200: {
-            "description": "Events of the task: `id: epoch-seq`, `event: type`, `data: JSON` as on "
-            "the WebSocket; it ends after `result`.",
-            "content": {
-                "text/event-stream": {
-                    "schema": {"type": "string"},
-                    "example": 'id: 64f1-44\nevent: page\ndata: {"type":"page","page":3}\n\n',
-                }
-            },
-        },
-        204: {"description": "Every event was taken."},
-        429: _error("Too many streams of this user.", ErrorCode.RATE_LIMITED),
-    }
+        200: in_json(
+            "Events of the task, with the data of the WebSocket; it ends after `result`.",
+            "ServerSentEvent",
+            "text/event-stream",
+        ),
+        204: {"description": "Every event was taken: do not come back."},
+        429: problem("Too many streams of this user.", ErrorCode.RATE_LIMITED),
+        **_OF_A_TASK,
+    },
 }
 RESULT: Final[Route] = {
+    "summary": "The result as JSON",
     "responses": {
-        200: _json(
-            "The result.",
-            _object({"task_id": {"type": "string"}, "result": _schema(Result)}),
-            {"task_id": "report", "result": _RESULT_EXAMPLE},
-        ),
-        202: _NOT_YET,
-        **_ENDED_BADLY,
-    }
+        200: in_json("The result.", "TaskResult"),
+        **_OF_A_RESULT,
+    },
 }
 RESULT_MD: Final[Route] = {
+    "summary": "The result as Markdown",
+    "response_class": Response,
     "responses": {
         200: {
-            "description": "The whole document.",
+            "description": "The whole document, each page after a comment with its number.",
             "content": {
                 "text/markdown": {
                     "schema": {"type": "string"},
@@ -230,59 +190,76 @@ RESULT_MD: Final[Route] = {
                 }
             },
         },
-        202: _NOT_YET,
-        **_ENDED_BADLY,
-    }
+        **_OF_A_RESULT,
+    },
 }
 RESULT_ZIP: Final[Route] = {
-    "responses": {
-        200: {
-            "description": "Markdown and figures.",
-            "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
-        },
-        202: _NOT_YET,
-        **_ENDED_BADLY,
-    }
+    "summary": "The result as a zip",
+    "response_class": Response,
+    "responses": {200: in_bytes("Markdown and figures.", "application/zip"), **_OF_A_RESULT},
 }
 PAGE: Final[Route] = {
-    "responses": {
-        200: _json(
-            "The page.",
-            _object(
-                {
-                    "task_id": {"type": "string"},
-                    "page": {"type": "integer"},
-                    "state": {"enum": ["ok", "empty", "failed"]},
-                    "markdown": {"type": "string"},
-                    "source": {"enum": ["ocr", "text_layer", None]},
-                    "error": {"type": ["string", "null"]},
-                }
-            ),
-            {
-                "task_id": "report",
-                "page": 1,
-                "state": "ok",
-                "markdown": "## Quarterly report",
-                "source": "text_layer",
-                "error": None,
-            },
-        )
-    }
+    "summary": "One page",
+    "responses": {200: in_json("The page.", "Page"), **_OF_A_TASK},
 }
 FIGURE: Final[Route] = {
-    "responses": {
-        200: {
-            "description": "The picture.",
-            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
-        }
-    }
+    "summary": "One figure",
+    "response_class": Response,
+    "responses": {200: in_bytes("The picture.", "image/png"), **_OF_A_TASK},
 }
 TICKET: Final[Route] = {
-    "responses": {
-        200: _json(
-            "A ticket for one WebSocket.",
-            _object({"ticket": {"type": "string"}, "expires_in": {"type": "integer"}}),
-            {"ticket": "k3Fz…", "expires_in": 30},
-        )
-    }
+    "summary": "A ticket for a browser",
+    "responses": {200: in_json("A ticket for one WebSocket.", "Ticket")},
 }
+HEALTHZ: Final[Route] = {
+    "summary": "Is the process alive?",
+    "tags": ["health"],
+    "responses": {200: in_json("It is.", "Alive"), 403: COMMON[403]},
+}
+READYZ: Final[Route] = {
+    "summary": "Can the gateway do its work?",
+    "tags": ["health"],
+    "responses": {
+        200: in_json("It can.", "Ready"),
+        403: COMMON[403],
+        500: COMMON[500],
+        503: in_json("It cannot.", "NotReady"),
+    },
+}
+
+
+def operation_id(route: APIRoute) -> str:
+    """The operation's name: the function's."""
+    return route.name
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The application's OpenAPI document."""
+    whole = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=app.description,
+        license_info=app.license_info,
+        tags=app.openapi_tags,
+        routes=app.routes,
+    )
+    for path, operations in whole["paths"].items():
+        for operation in operations.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]  # such a request is answered with 400
+            if path.startswith("/v1/"):
+                operation["security"] = [{"bearer": []}]
+            operation["responses"] = dict(sorted(operation["responses"].items()))
+            _add_examples(operation["responses"])
+    whole["components"] = {"schemas": dict(sorted(SCHEMAS.items())), "securitySchemes": _SECURITY}
+    return whole
+
+
+def _add_examples(responses: dict[str, Any]) -> None:
+    """At the end only: the framework drops what is null in them."""
+    for response in responses.values():
+        for content in response.get("content", {}).values():
+            schema = content["schema"].get("$ref", "").rpartition("/")[2]
+            if schema in EXAMPLES:
+                content["example"] = EXAMPLES[schema]

@@ -14,7 +14,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from ocrplus_contract.errors import ErrorCode, JobRefused
 
 _MOST_FIELDS: Final = 20
-_COPY_BYTES: Final = 1 << 17
+_COPY_BYTES: Final = 1 << 16
 _SPOOL_BYTES: Final = 1 << 16
 _FORM_OVERHEAD_BYTES: Final = 1 << 16
 
@@ -41,7 +41,7 @@ async def received(request: Request, most_bytes: int) -> AsyncIterator[Upload]:
     Raises:
         JobRefused: too_large as soon as the limit is passed, bad_message for a form without file.
     """
-    form = request.headers.get("content-type", "").startswith("multipart/form-data")
+    form = request.headers.get("content-type", "").lower().startswith("multipart/form-data")
     allowed = most_bytes + (_FORM_OVERHEAD_BYTES if form else 0)
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > allowed:
