@@ -5,93 +5,23 @@ import json
 import random
 import threading
 import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import ledger_steps
 import redis
 import websockets
-from delivery_setup import GATEWAY_HEADER, Gateways, page_text, play
+from delivery_oracle import Journal, Taken, Verdict, judge
+from delivery_setup import GATEWAY_HEADER, Gateways, play
+
+from ocrplus_contract.names import UserId
 
 _BACKOFF_SECONDS: Final = (0.02, 0.2)
 _CONNECT_SECONDS: Final = 5.0
 _CATCH_UP_SECONDS: Final = 20.0
 _SAVE_EVERY: Final = (1, 8)
 _MOST_PAGES: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """An event as a client received it."""
-
-    connection: int
-    seq: int
-    task: str
-    text: str
-
-
-@dataclass
-class Journal:
-    """All that one user's client saw, over all its connections."""
-
-    user: str
-    taken: list[Taken] = field(default_factory=list)
-    resumes: list[float] = field(default_factory=list)
-    other: Counter[str] = field(default_factory=Counter)
-    closes: Counter[str] = field(default_factory=Counter)
-    unexplained: int = 0
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The oracle's findings on one user."""
-
-    acknowledged: int
-    received: int
-    doubles: int
-    faults: tuple[str, ...]
-
-
-def judge(client: redis.Redis, journal: Journal) -> Verdict:
-    """Hold what a user's client received against what the ledger acknowledged."""
-    user = journal.user
-    kept = {event["seq"]: event for event in ledger_steps.events(client, user)}
-    counted = int(client.hget(ledger_steps.KEYS.events(ledger_steps.UserId(user)), "seq") or 0)  # type: ignore[arg-type]  # not awaited
-    faults = []
-    if sorted(kept) != list(range(1, counted + 1)):
-        faults.append(f"the stream holds {len(kept)} of {counted} events: trimmed or with a gap")
-    first: dict[int, Taken] = {}
-    doubles = 0
-    for one in journal.taken:
-        before = first.setdefault(one.seq, one)
-        if before is one:
-            if one.seq != len(first):
-                faults.append(f"seq {one.seq} came as number {len(first)}")
-            faults += _wrong(user, one, kept.get(one.seq))
-            continue
-        doubles += 1
-        if before.connection == one.connection:
-            faults.append(f"seq {one.seq} came twice on one connection")
-        if before.text != one.text:
-            faults.append(f"seq {one.seq} came again with another content")
-    missing = set(range(1, counted + 1)) - set(first)
-    if missing:
-        faults.append(f"{len(missing)} of {counted} events missing, the first is {min(missing)}")
-    faults += [f"{count} times {kind}" for kind, count in journal.other.items()]
-    return Verdict(counted, len(first), doubles, tuple(f"{user}: {fault}" for fault in faults))
-
-
-def _wrong(user: str, one: Taken, kept: dict[str, Any] | None) -> list[str]:
-    if not one.task.startswith(user + "-"):
-        return [f"seq {one.seq} is of another user: {one.task}"]
-    got = json.loads(one.text)
-    if kept is None or any(got[name] != kept[name] for name in ("epoch", "type", "task_id")):
-        return [f"seq {one.seq} is not what was acknowledged"]
-    if got["type"] == "page" and got["markdown"] != page_text(one.task, got["page"]):
-        return [f"seq {one.seq} has not its page's text"]
-    return []
 
 
 class Outages:
@@ -254,7 +184,7 @@ def tops(client: redis.Redis, users: Sequence[str]) -> dict[str, int]:
     """Each user's newest seq."""
     pipeline = client.pipeline(transaction=False)
     for user in users:
-        pipeline.hget(ledger_steps.KEYS.events(ledger_steps.UserId(user)), "seq")
+        pipeline.hget(ledger_steps.KEYS.events(UserId(user)), "seq")
     return {user: int(seq or 0) for user, seq in zip(users, pipeline.execute(), strict=True)}
 
 

@@ -34,14 +34,18 @@ class Handover:
         """Messages that both took."""
         return len(self.first) + len(self.second) - len(self.everything)
 
+    @property
+    def missing(self) -> set[str]:
+        """Messages that neither took."""
+        return set(self.everything) - set(self.first) - set(self.second)
+
     def faults(self, count: int) -> list[str]:
         """What is wrong: the second must take a whole tail that begins where the first ended."""
         faults = []
         if self.first != self.everything[:count]:
             faults.append(f"the first took {len(self.first)} messages, wanted the first {count}")
-        missing = set(self.everything) - set(self.first) - set(self.second)
-        if missing:
-            faults.append(f"{len(missing)} messages missing, such as {min(missing)}")
+        if self.missing:
+            faults.append(f"{len(self.missing)} missing, such as {min(self.missing)}")
         tail = self.everything[-len(self.second) :] if self.second else []
         if self.second != tail:
             faults.append("the second's messages are not a tail of all of them, in order")
@@ -106,6 +110,7 @@ def measure(client: redis.Redis, ways: dict[str, tuple[str, str]]) -> dict[str, 
     """Every ending after every count, over each way of (first, second) addresses."""
     doubles: dict[str, Any] = {}
     faults: list[str] = []
+    lost = 0
     for way, (first, second) in ways.items():
         for ending in ENDINGS:
             for count in COUNTS:
@@ -113,11 +118,13 @@ def measure(client: redis.Redis, ways: dict[str, tuple[str, str]]) -> dict[str, 
                 everything = make_messages(client, user)
                 outcome = hand_over((first + user, second + user), everything, count, ending)
                 wrong = outcome.faults(count)
+                lost += len(outcome.missing)
                 doubles[user.replace("-", " ")] = outcome.doubles
                 faults += [f"original {user}: {fault}" for fault in wrong]
                 print(f"original {user}: {outcome.doubles} doubles {wrong or ''}", flush=True)
     return {
         "messages": 2 * _JOBS,
+        "lost": lost,
         "handovers": len(doubles),
         "doubles": doubles,
         "faults": faults,

@@ -61,7 +61,7 @@ class Client:
             self._flush()
             for event in self._protocol.events_received():
                 if isinstance(event, Frame) and event.opcode is Opcode.TEXT:
-                    message: dict[str, Any] = json.loads(event.data)
+                    message: dict[str, Any] = json.loads(bytes(event.data))
                     return message
 
     def close(self) -> None:
