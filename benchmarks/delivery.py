@@ -21,7 +21,7 @@ import delivery_original
 import redis
 import redis_server
 import results
-from delivery_setup import Gateways, gateways, nginx
+from delivery_setup import NGINX, Gateways, gateways, nginx
 
 _IDLE_SECONDS: Final = 90.0
 _RESUME_P99_SECONDS: Final = 2.0
@@ -103,6 +103,8 @@ def main() -> int:
     parser.add_argument("--only", choices=list(_PARTS), action="append", help="default: all parts")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     arguments = parser.parse_args()
+    if not Path(NGINX).exists():
+        parser.error(f"{NGINX} is missing: apt-get install nginx-light")
     print(f"seed {arguments.seed}", flush=True)
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="ocrplus-delivery-") as name:

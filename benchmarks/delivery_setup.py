@@ -24,7 +24,7 @@ from ocrplus_local.supervise import die_with_parent
 GATEWAY_HEADER: Final = "X-Gateway"
 """Says which gateway answered: only the measurement asks."""
 
-_NGINX: Final = "/usr/sbin/nginx"
+NGINX: Final = "/usr/sbin/nginx"
 _PAGE_BYTES: Final = (20, 300, 3900, 9000)  # the last is above what travels in the event itself
 
 # As the chart's ingress sets it; like the ingress controller it never counts a gateway as down.
@@ -142,7 +142,7 @@ def nginx(ports: list[int], folder: Path) -> Iterator[int]:
     config.write_text(
         _CONFIG.format(folder=folder, port=port, servers=servers, user=user, header=GATEWAY_HEADER)
     )
-    command = [_NGINX, "-p", str(folder), "-c", str(config), "-e", str(folder / "error.log")]
+    command = [NGINX, "-p", str(folder), "-c", str(config), "-e", str(folder / "error.log")]
     with subprocess.Popen(
         [*command, "-g", "daemon off;"], preexec_fn=die_with_parent, stdin=subprocess.DEVNULL
     ) as child:
