@@ -38,6 +38,7 @@ _SUBJECTS = {
     "fairness": "A 1-page job beside another user's 200 pages",
     "faults": "Deaths in the middle of a 40-page document, two workers, lease 10 s",
     "hostile": "Hostile documents of the development set, each held to its limits",
+    "delivery": "Through nginx and two gateways: 100 MB, 200 cuts and 20 deaths, original clients",
     "fresh_clone": "An empty folder: seconds of each step",
 }
 _HEAD = """\

@@ -6,6 +6,7 @@ events are gone, the job records say what they said.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,7 @@ from redis.exceptions import RedisError
 
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
-from ocrplus_contract.ledger import Ledger, run_async
+from ocrplus_contract.ledger import Call, Ledger, run_async
 from ocrplus_contract.messages import ErrorObject, Failed, Finished, Submitted
 from ocrplus_contract.names import TaskId, UserId, valid_id
 from ocrplus_contract.options import JobOptions
@@ -28,6 +29,7 @@ from ocrplus_gateway.submission import Submission
 
 CLOSE_TOO_BIG: Final = 1009
 
+_EVENTS_A_BARRIER: Final = 20
 _MOST_TRIES: Final = 3
 _LARGE_RESULT_BYTES: Final = 64 * 1024
 _SURELY_LARGE_BYTES: Final = 1 << 20  # the usual limit of clients that refuse large frames
@@ -46,6 +48,7 @@ class Positions:
         self._name = name
         self._count = 0
         self._storing: dict[UserId, set[asyncio.Task[None]]] = {}
+        self._latest: dict[str, str] = {}  # by socket: confirmed, not yet being stored
 
     async def join(self, user: UserId) -> tuple[str, str]:
         """A new socket's name, and the position it begins behind."""
@@ -57,24 +60,29 @@ class Positions:
         return socket, await run_async(self._client, self._ledger.join(user, socket))
 
     def confirm(self, user: UserId, socket: str, at: str) -> None:
-        """A socket has taken everything up to `at`; stored in the background."""
-        self._store(user, self._ledger.confirm(user, socket, at))
+        """A socket has taken everything up to `at`; stored in the background, the last one only."""
+        waits = socket in self._latest
+        self._latest[socket] = at
+        if not waits:
+            self._store(user, lambda: self._ledger.confirm(user, socket, self._latest.pop(socket)))
 
     def leave(self, user: UserId, socket: str) -> None:
         """A socket has closed."""
-        self._store(user, self._ledger.leave(user, socket))
+        self._store(user, lambda: self._ledger.leave(user, socket))
 
-    def _store(self, user: UserId, call: Any) -> None:
+    def _store(self, user: UserId, call: Callable[[], Call[bool]]) -> None:
         before = self._storing.setdefault(user, set())
         task = asyncio.create_task(self._run(call, tuple(before)))
         before.add(task)
         task.add_done_callback(lambda done: self._stored(user, done))
 
-    async def _run(self, call: Any, before: tuple[asyncio.Task[None], ...]) -> None:
+    async def _run(
+        self, call: Callable[[], Call[bool]], before: tuple[asyncio.Task[None], ...]
+    ) -> None:
         if before:
             await asyncio.wait(before)
         with suppress(RedisError, OSError):  # the next barrier brings it again
-            await run_async(self._client, call)
+            await run_async(self._client, call())
 
     def _stored(self, user: UserId, task: asyncio.Task[None]) -> None:
         tasks = self._storing.get(user, set())
@@ -128,6 +136,7 @@ class OriginalSession(Session):
         epoch, seq = await self._positions.kept(self.user, at)
         at = await self._without_events(at)
         subscription = await self.shared.hub.attach(self.user, at, epoch, seq)
+        unasked = 0  # a replay fills the queue as fast as it is sent: empty may never come
         try:
             while True:
                 item = await subscription.next()
@@ -136,8 +145,10 @@ class OriginalSession(Session):
                     continue
                 await self._send_event(item, at)
                 at = item.stream_id
-                if subscription.empty:
+                unasked += 1
+                if subscription.empty or unasked == _EVENTS_A_BARRIER:
                     self._ask(at)
+                    unasked = 0
         finally:
             await self.shared.hub.detach(subscription)
 
