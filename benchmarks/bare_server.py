@@ -1,15 +1,18 @@
 """The measure for the gateway's wire: a bare WebSocket server without Redis, events made inside.
 
-`python bare_server.py PORT`; each line on stdin is a rate in events a second.
+`python bare_server.py PORT send|broadcast`; each line on stdin is a rate in events a second. `send`
+is the library's way to one client; its `broadcast` writes without waiting for anybody.
 """
 
 import asyncio
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 import uvloop
 from websockets.asyncio.server import ServerConnection, broadcast, serve
+from websockets.exceptions import ConnectionClosed
 
 _EVENT = (
     '{"epoch":"65f","seq":%d,"type":"page","task_id":"task-0001","page":1,"state":"ok","markdown":"'
@@ -18,15 +21,16 @@ _EVENT = (
 )
 
 
-async def main(port: int) -> None:
+async def main(port: int, way: str) -> None:
     """Serve until stdin ends."""
     sockets: list[ServerConnection] = []
     rate = 0.0
 
     async def handler(socket: ServerConnection) -> None:
         sockets.append(socket)
-        async for _ in socket:
-            pass
+        with suppress(ConnectionClosed):  # its client was ended
+            async for _ in socket:
+                pass
 
     async def generate() -> None:
         count, began, at = 0, time.monotonic(), 0.0
@@ -36,7 +40,11 @@ async def main(port: int) -> None:
                 at, count, began = rate, 0, time.monotonic()
             while sockets and count < (time.monotonic() - began) * at:
                 due = int((began + count / at) * 1e9)
-                broadcast([sockets[count * 7919 % len(sockets)]], _EVENT % (count, due))
+                socket = sockets[count * 7919 % len(sockets)]
+                if way == "send":
+                    await socket.send(_EVENT % (count, due))
+                else:
+                    broadcast([socket], _EVENT % (count, due))
                 count += 1
                 if count % 200 == 0:
                     await asyncio.sleep(0)
@@ -54,4 +62,4 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1])))
+    uvloop.run(main(int(sys.argv[1]), sys.argv[2]))

@@ -19,6 +19,7 @@ _PAGE_BYTES: Final = 3900
 
 ENDINGS: Final = ("close", "kill", "stall")
 COUNTS: Final = (0, 1, 50, 299)
+MOST_DOUBLES: Final = 20  # a pong is asked for that often
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Handover:
         tail = self.everything[-len(self.second) :] if self.second else []
         if self.second != tail:
             faults.append("the second's messages are not a tail of all of them, in order")
+        if self.doubles > MOST_DOUBLES:
+            faults.append(f"{self.doubles} messages came twice: the position does not follow")
         if self.doubles < 0:
             faults.append(f"{-self.doubles} messages taken by nobody")
         return faults

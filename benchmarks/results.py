@@ -31,6 +31,10 @@ def write(name: str, metrics: dict[str, Any]) -> Path:
 
 
 _SUBJECTS = {
+    "wire_throughput": "Events a second of one gateway beside a bare server without Redis",
+    "wire_connections": "5,000 idle clients of one gateway",
+    "wire_uploads": "Six documents of 20 MiB at once",
+    "eta": "The estimate at submission against the time it took, in a mixed load",
     "original": "Every document of the development set by an original-protocol client, scored",
     "pages": "CPU and memory of a page: the service beside the bare engine, warm",
     "first_page": "When the first of 60 pages is there, as a share of the whole time",

@@ -41,7 +41,7 @@ from ocrplus_gateway.session import SessionLimits, Sessions, Shared
 
 log = logging.getLogger(__name__)
 
-_MOST_CONNECTIONS = 4  # one listens to events; however many clients there are
+_MOST_CONNECTIONS = 3  # however many clients there are
 _CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.NOT_FOUND, 413: ErrorCode.TOO_LARGE}
 
 
@@ -78,9 +78,17 @@ def connect_async(url: str) -> "redis.asyncio.Redis":
     return redis.asyncio.Redis(connection_pool=pool)
 
 
+def _event_client(url: str) -> "redis.asyncio.Redis":
+    """The client whose one connection listens to events; pushes of protocol 3 take longer."""
+    return redis.asyncio.Redis.from_url(
+        url, max_connections=1, socket_connect_timeout=5, socket_keepalive=True, protocol=2
+    )
+
+
 def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
     """Put the gateway together; connects to nothing yet."""
-    client = connect_async(settings.redis_url.get_secret_value())
+    url = settings.redis_url.get_secret_value()
+    client = connect_async(url)
     broker = (
         connect_async(settings.broker_url.get_secret_value()) if settings.broker_url else client
     )
@@ -93,7 +101,7 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
         ttl_seconds=settings.blob_ttl_seconds,
     )
     bell = Bell(settings)
-    hub = Hub(client, keys, metrics.observe)
+    hub = Hub(client, _event_client(url), keys, metrics.observe)
     jobs = Jobs(client, keys, ledger, blobs)
     admission = Admission(settings, client, blobs, bell)
     limits = SessionLimits(

@@ -17,12 +17,11 @@ from ocrplus_gateway.auth import Doorkeeper, Subject
 from ocrplus_gateway.http import error_response
 from ocrplus_gateway.metrics import GatewayMetrics
 from ocrplus_gateway.original import OriginalSession, Positions
-from ocrplus_gateway.session import Session, Sessions, Shared
+from ocrplus_gateway.session import Send, Session, Sessions, Shared
 from ocrplus_gateway.v2 import V2Session
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _PATH: Final = re.compile(r"/ws/([^/]+)")
@@ -59,7 +58,7 @@ class Door:
             response: JSONResponse = error_response(refusal, None)
             await socket.send_denial_response(response)
             return
-        session = await self._accepted(socket, user, subject)
+        session = await self._accepted(socket, user, subject, send)
         if session is not None:
             await self._sessions.serve(session)
 
@@ -81,7 +80,7 @@ class Door:
         return UserId(user), subject
 
     async def _accepted(
-        self, socket: WebSocket, user: UserId, subject: Subject | None
+        self, socket: WebSocket, user: UserId, subject: Subject | None, send: Send
     ) -> Session | None:
         """The session, or None for one too many."""
         speaks_v2 = SUBPROTOCOL in socket.scope["subprotocols"]
@@ -92,5 +91,5 @@ class Door:
             return None
         if speaks_v2:
             known = subject is not None
-            return V2Session(self._shared, socket, user, self._doorkeeper, known)
-        return OriginalSession(self._shared, socket, user, self._positions)
+            return V2Session(self._shared, socket, user, send, self._doorkeeper, known)
+        return OriginalSession(self._shared, socket, user, send, self._positions)

@@ -24,7 +24,7 @@ from ocrplus_contract.options import JobOptions
 from ocrplus_contract.records import JobRecord
 from ocrplus_gateway.hub import START, Event, Lost, position
 from ocrplus_gateway.jobs import is_open
-from ocrplus_gateway.session import Session, Shared
+from ocrplus_gateway.session import Send, Session, Shared
 from ocrplus_gateway.submission import Submission
 
 CLOSE_TOO_BIG: Final = 1009
@@ -118,9 +118,14 @@ class OriginalSession(Session):
     protocol_name = "original"
 
     def __init__(
-        self, shared: Shared, socket: WebSocket, user: UserId, positions: Positions
+        self,
+        shared: Shared,
+        socket: WebSocket,
+        user: UserId,
+        send: Send,
+        positions: Positions,
     ) -> None:
-        super().__init__(shared, socket, user)
+        super().__init__(shared, socket, user, send)
         self._positions = positions
         self._name = ""
         self._confirmed = (0, 0)

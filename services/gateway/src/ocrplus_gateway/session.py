@@ -4,7 +4,7 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import aclosing, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +67,10 @@ class Shared:
     """One large frame is decoded at a time: each stalls the loop a little."""
 
 
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+"""ASGI's way to send."""
+
+
 class Refused(Exception):
     """The session closes the socket with this code."""
 
@@ -99,7 +103,8 @@ class Session:
 
     protocol_name = ""
 
-    def __init__(self, shared: Shared, socket: WebSocket, user: UserId) -> None:
+    def __init__(self, shared: Shared, socket: WebSocket, user: UserId, send: Send) -> None:
+        self._send = send  # the server's own: the way of every event is short
         self.shared = shared
         self.user = user
         self.sending_since = 0.0  # monotonic; 0 while nothing is being sent
@@ -185,7 +190,7 @@ class Session:
         """Send one message; a client that takes nothing is cut by the watch over all sessions."""
         async with self._sending:
             self.sending_since = time.monotonic()
-            await self._socket.send_text(text)
+            await self._send({"type": "websocket.send", "text": text})
             self.sending_since = 0.0
 
     async def _receive(self) -> None:

@@ -23,6 +23,7 @@ from ocrplus_gateway.session import (
     CLOSE_PROTOCOL,
     CLOSE_UNAUTHORIZED,
     Refused,
+    Send,
     Session,
     Shared,
 )
@@ -45,9 +46,15 @@ class V2Session(Session):
     protocol_name = wire.SUBPROTOCOL
 
     def __init__(
-        self, shared: Shared, socket: WebSocket, user: UserId, doorkeeper: Doorkeeper, known: bool
+        self,
+        shared: Shared,
+        socket: WebSocket,
+        user: UserId,
+        send: Send,
+        doorkeeper: Doorkeeper,
+        known: bool,
     ) -> None:
-        super().__init__(shared, socket, user)
+        super().__init__(shared, socket, user, send)
         self._doorkeeper = doorkeeper
         self._known = known
         self._hello: asyncio.Future[wire.Hello] = asyncio.get_running_loop().create_future()
