@@ -3,8 +3,11 @@
 import asyncio
 import json
 import os
+import select
 import signal
+import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +19,7 @@ from ocrplus_contract.settings import GatewaySettings
 _CHILD: Final = Path(__file__).with_name("inspection_child.py")
 _START_SECONDS: Final = 5
 _HINT_SECONDS: Final = 3.0
+_EXIT_SECONDS: Final = 0.5
 _HEADER_WITHIN_BYTES: Final = 1024  # where readers look for %PDF-
 
 
@@ -76,50 +80,58 @@ class Inspector:
 
     async def _run(self, pdf: Path, password: str | None) -> tuple[list[dict[str, Any]], int]:
         """The child's lines and exit code; whatever it said before it died counts."""
-        seconds = self._settings.inspection_seconds
-        hint_seconds = min(seconds / 4, _HINT_SECONDS)
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            str(_CHILD),
-            str(pdf),
-            str(self._settings.inspection_megabytes),
-            str(seconds),
-            str(hint_seconds),
-            str(self._settings.max_pages),
-            str(_decrypted(pdf)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
+        settings = self._settings
+        hint_seconds = min(settings.inspection_seconds / 4, _HINT_SECONDS)
+        command = [
+            *(sys.executable, "-I", str(_CHILD), str(pdf)),
+            *(str(settings.inspection_megabytes), str(settings.inspection_seconds)),
+            *(str(hint_seconds), str(settings.max_pages), str(_decrypted(pdf))),
+        ]
+        # In a thread: the event loop's own way forks, which takes long while uploads lie in memory.
+        return await asyncio.to_thread(
+            _told, command, f"{password or ''}\n", settings.inspection_seconds, hint_seconds
         )
+
+
+def _told(
+    command: list[str], first_line: str, seconds: float, hint_seconds: float
+) -> tuple[list[dict[str, Any]], int]:
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as child:
         assert child.stdin is not None and child.stdout is not None
-        with suppress(ConnectionError):
-            child.stdin.write(f"{password or ''}\n".encode())
-            child.stdin.close()
-        lines: list[dict[str, Any]] = []
         try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds + _START_SECONDS) as limit:
-                    async for line in _whole_lines(child.stdout):
-                        lines.append(json.loads(line))
-                        # The hints that follow are only hints: one slow page may not hold a slot.
-                        limit.reschedule(asyncio.get_running_loop().time() + hint_seconds + 1)
+            with suppress(BrokenPipeError):
+                child.stdin.write(first_line.encode())
+                child.stdin.close()
+            lines = _lines(child.stdout.fileno(), seconds + _START_SECONDS, hint_seconds + 1)
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_EXIT_SECONDS)  # so that its own end is told from ours
         finally:
-            if child.returncode is None:
-                with suppress(ProcessLookupError):
-                    child.kill()
-            code = await child.wait()
-        return lines, code
+            child.kill()
+        return lines, child.wait()
 
 
-async def _whole_lines(stream: asyncio.StreamReader) -> Any:
-    """Lines of any length (asyncio's own limit is 64 KiB)."""
-    rest = b""
-    while data := await stream.read(1 << 16):
-        *lines, rest = (rest + data).split(b"\n")
-        for line in lines:
-            yield line
+def _lines(source: int, first_seconds: float, next_seconds: float) -> list[dict[str, Any]]:
+    """JSON lines until the end, or until one does not come in time."""
+    lines: list[dict[str, Any]] = []
+    poll, rest = select.poll(), b""
+    poll.register(source, select.POLLIN)
+    deadline = time.monotonic() + first_seconds
+    while poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        data = os.read(source, 1 << 16)
+        if not data:
+            break
+        *whole, rest = (rest + data).split(b"\n")
+        for line in whole:
+            lines.append(json.loads(line))
+            # The hints that follow are only hints: one slow page may not hold a slot.
+            deadline = time.monotonic() + next_seconds
+    return lines
 
 
 def _decrypted(pdf: Path) -> Path:
