@@ -16,6 +16,7 @@ SETS: Final[dict[str, str]] = {
     "ocr-worker-cpu": "cpu",
     "ocr-worker-gpu-onnx": "gpu-onnx",
     "ocr-worker-gpu": "engine",
+    "caption-worker": "caption",
     "local": "local",
     "dev": "dev",
 }

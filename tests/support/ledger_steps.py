@@ -51,7 +51,13 @@ def take(client: redis.Redis, owner: str = "w.0") -> Lease | None:
     return run(client, LEDGER.take(Pool.OCR, owner))
 
 
-def commit(client: redis.Redis, lease: Lease, page: int, state: PageState = PageState.OK) -> bool:
+def commit(
+    client: redis.Redis,
+    lease: Lease,
+    page: int,
+    state: PageState = PageState.OK,
+    figures: Sequence[str] = (),
+) -> bool:
     record = PageRecord(page=page, state=state, markdown=f"page {page}", source=TextSource.OCR)
     call = LEDGER.commit_page(
         Pool.OCR,
@@ -61,8 +67,9 @@ def commit(client: redis.Redis, lease: Lease, page: int, state: PageState = Page
         record=record.pack(),
         body=record.event_body(lease.task),
         next_page=page + 1 if page < lease.last else None,
+        figures=figures,
     )
-    return run(client, call)
+    return run(client, call).open
 
 
 def finish(client: redis.Redis, lease: Lease) -> bool:

@@ -53,6 +53,50 @@ class Keys:
         """A job's committed pages: page → record."""
         return self._key("job", user, task, "pages")
 
+    def captions(self, user: UserId, task: TaskId) -> str:
+        """A job's figures: number → what became of each."""
+        return self._key("job", user, task, "captions")
+
+    def caption_deadlines(self) -> str:
+        """Jobs that wait for nothing but captions, `user:task`, by when they stop waiting."""
+        return self._key("caption-deadlines")
+
+    def late_captions(self) -> str:
+        """Ended jobs some of whose captions may still come, by when these are given up."""
+        return self._key("late-captions")
+
+    def captioner(self) -> str:
+        """Model and prompt of the caption workers; there where captions are to be had."""
+        return self._key("captioner")
+
+    def breaker(self) -> str:
+        """State of the circuit breaker before the vision-language model."""
+        return self._key("caption-breaker")
+
+    def slots(self, endpoint: str) -> str:
+        """Calls of the last minute and in flight, by when their slot is free again."""
+        return self._key("caption-slots", endpoint)
+
+    def pause(self, endpoint: str) -> str:
+        """There while an endpoint has asked for patience."""
+        return self._key("caption-pause", endpoint)
+
+    def described(self, user: UserId, digest: str) -> str:
+        """What was said of a user's picture, for pictures that are the same."""
+        return self._key("described", user, digest)
+
+    def alike(self, user: UserId, likeness: str) -> str:
+        """A user's described pictures that look like this one at first sight."""
+        return self._key("alike", user, likeness)
+
+    def describing(self, user: UserId, digest: str) -> str:
+        """There while somebody asks for this picture's description."""
+        return self._key("describing", user, digest)
+
+    def caption_calls(self, user: UserId, day: str) -> str:
+        """Figures that the model was asked about for a user on a day."""
+        return self._key("caption-calls", user, day)
+
     def jobs(self, user: UserId) -> str:
         """A user's jobs by time of submission."""
         return self._key("jobs", user)

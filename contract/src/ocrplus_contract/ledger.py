@@ -119,11 +119,21 @@ class Lease:
     blob: str
     options: str
     first_page_deaths: int
+    figure: str = ""
+    """Of pool caption: the figure's record in JSON."""
 
     @property
     def pages(self) -> range:
         """Pages of the chunk."""
         return range(self.first, self.last + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A page is in: whether its job is still open, and figures that wait now (doorbells)."""
+
+    open: bool
+    figures: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +152,10 @@ class Ledger:
     prefix: str = ""
     ttl_seconds: int = 86400
 
-    def _call(
+    def call(
         self, script: str, parse: Callable[[Any], T], *args: str | bytes | int | float
     ) -> Call[T]:
+        """A script of this deployment; `captions` builds some too."""
         return Call(script, (self.prefix, self.ttl_seconds, *args), parse)
 
     def admit(
@@ -166,7 +177,7 @@ class Ledger:
             Conflict: the task_id stands for another fingerprint.
             Full: too much waits.
         """
-        return self._call(
+        return self.call(
             "admit",
             _admission,
             pool,
@@ -192,13 +203,14 @@ class Ledger:
         facts: Mapping[str, str],
         submitted_body: str,
         page_bodies: Sequence[str],
+        caption_bodies: Sequence[str] = (),
     ) -> Call[Admission | None]:
         """A new job from the pages of a finished one; None when that is gone.
 
         Raises (when run):
             Conflict: the task_id stands for another fingerprint.
         """
-        return self._call(
+        return self.call(
             "reuse",
             lambda reply: None if reply[0] == b"missing" else _admission(reply),
             user,
@@ -208,15 +220,16 @@ class Ledger:
             submitted_body,
             _facts(facts),
             json.dumps(list(page_bodies)),
+            json.dumps(list(caption_bodies)),
         )
 
     def forget(self, user: UserId, task: TaskId) -> Call[bool]:
         """Cancel a job if it is open and delete what is kept of it; False for an unknown one."""
-        return self._call("forget", bool, Pool.OCR, user, task)
+        return self.call("forget", bool, Pool.OCR, user, task)
 
     def take(self, pool: Pool, owner: str) -> Call[Lease | None]:
         """Take the next chunk, or None when nothing waits."""
-        return self._call("take", _lease, pool, owner)
+        return self.call("take", _lease, pool, owner)
 
     def renew(self, pool: Pool, permit: Permit) -> Call[bool]:
         """Start the lease anew; False when the job has ended.
@@ -224,7 +237,7 @@ class Ledger:
         Raises (when run):
             LeaseLost: the permit was released.
         """
-        return self._call("renew", _still_open, pool, permit)
+        return self.call("renew", _still_open, pool, permit)
 
     def commit_page(
         self,
@@ -236,15 +249,16 @@ class Ledger:
         record: bytes,
         body: str,
         next_page: int | None,
-    ) -> Call[bool]:
-        """Write a page (doubles are harmless); False when the job has ended.
+        figures: Sequence[str] = (),
+    ) -> Call[Committed]:
+        """Write a page (doubles are harmless); its `figures` wait for captions if it has any.
 
         Raises (when run):
             LeaseLost: the permit was released.
         """
-        return self._call(
+        return self.call(
             "commit_page",
-            _still_open,
+            _committed,
             pool,
             permit,
             page,
@@ -252,6 +266,7 @@ class Ledger:
             record,
             body,
             next_page if next_page is not None else "",
+            json.dumps(list(figures)),
         )
 
     def finish(self, pool: Pool, permit: Permit) -> Call[bool]:
@@ -260,19 +275,19 @@ class Ledger:
         Raises (when run):
             LeaseLost: the permit was released.
         """
-        return self._call("finish", _finished, pool, permit)
+        return self.call("finish", _finished, pool, permit)
 
     def release(
         self, pool: Pool, permit: Permit, reason: ReleaseReason, *, idle_ms: int = 0
     ) -> Call[Released]:
         """Bring a taken chunk back; with `expired` only if idle for `idle_ms` still."""
-        return self._call("release", _released, pool, permit, reason, idle_ms, MAX_DEATHS)
+        return self.call("release", _released, pool, permit, reason, idle_ms, MAX_DEATHS)
 
     def cancel(
         self, user: UserId, task: TaskId, *, state: JobState, code: ErrorCode
     ) -> Call[JobState | None]:
         """End an open job; the state it is in afterwards, None for an unknown one."""
-        return self._call(
+        return self.call(
             "cancel",
             lambda reply: _cancelled(reply, state),
             Pool.OCR,
@@ -284,25 +299,25 @@ class Ledger:
 
     def resync(self, pool: Pool) -> Call[tuple[int, int]]:
         """Count load anew; by how many pages (waiting, in flight) it had drifted."""
-        return self._call(
+        return self.call(
             "resync", lambda reply: (int(reply[0]), int(reply[1])), pool, ARRIVAL_WINDOW_SECONDS
         )
 
     def locate(self, user: UserId, epoch: str, seq: int | None) -> Call[Location]:
         """Where a client's position lies; no `seq`: from now on, no `epoch`: the present one."""
-        return self._call("locate", _location, user, epoch, "" if seq is None else seq)
+        return self.call("locate", _location, user, epoch, "" if seq is None else seq)
 
     def join(self, user: UserId, socket: str) -> Call[str]:
         """A socket of an original client opens; the position it begins behind."""
-        return self._call("join", bytes.decode, user, socket)
+        return self.call("join", bytes.decode, user, socket)
 
     def confirm(self, user: UserId, socket: str, stream_id: str) -> Call[bool]:
         """A socket has taken its events up to here; whether the user's position moved."""
-        return self._call("confirm", bool, user, socket, stream_id)
+        return self.call("confirm", bool, user, socket, stream_id)
 
     def leave(self, user: UserId, socket: str) -> Call[bool]:
         """A socket has closed."""
-        return self._call("leave", bool, user, socket)
+        return self.call("leave", bool, user, socket)
 
 
 def _encodable(text: str) -> str:
@@ -340,7 +355,7 @@ def _admission(reply: Any) -> Admission:
 def _lease(reply: Any) -> Lease | None:
     if reply is None:
         return None
-    permit, user, task, first, last, blob, options, deaths = reply
+    permit, user, task, first, last, blob, options, deaths, figure = reply
     return Lease(
         permit=Permit(permit.decode()),
         user=UserId(user.decode()),
@@ -350,6 +365,7 @@ def _lease(reply: Any) -> Lease | None:
         blob=blob.decode(),
         options=options.decode(),
         first_page_deaths=int(deaths),
+        figure=figure.decode(),
     )
 
 
@@ -357,6 +373,10 @@ def _still_open(reply: bytes) -> bool:
     if reply == b"lost":
         raise LeaseLost
     return reply != b"closed"
+
+
+def _committed(reply: Any) -> Committed:
+    return Committed(open=_still_open(reply[0]), figures=int(reply[1]))
 
 
 def _finished(reply: bytes) -> bool:

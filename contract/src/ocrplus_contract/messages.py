@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from ocrplus_contract.captions import CaptionReason
 from ocrplus_contract.errors import MESSAGES, RETRYABLE, ErrorCode, PageErrorCode
 from ocrplus_contract.names import ID_PATTERN
 from ocrplus_contract.states import JobState, PageState, TextSource
@@ -127,12 +128,28 @@ class ProgressEvent(_Event):
     estimated_seconds: float | None
 
 
+class CaptionEvent(_Event):
+    """A figure has its description, or never will: `reason` says why.
+
+    `captioner` names the model and the version of the prompt.
+    """
+
+    type: Literal["caption"]
+    page: int
+    figure: str
+    state: Literal["ok", "skipped", "failed"]
+    caption: str | None
+    reason: CaptionReason | None
+    captioner: str | None
+
+
 class ResultEvent(_Event):
     """A job has ended; `expires_at` in unix seconds."""
 
     type: Literal["result"]
     status: JobState
     captions: Literal["complete", "partial", "off"]
+    captioner: str | None
     pages: int
     failed_pages: tuple[int, ...]
     error: ErrorCode | None
@@ -142,8 +159,11 @@ class ResultEvent(_Event):
 
 
 Event = Annotated[
-    SubmittedEvent | ProgressEvent | PageEvent | ResultEvent, Field(discriminator="type")
+    SubmittedEvent | ProgressEvent | PageEvent | CaptionEvent | ResultEvent,
+    Field(discriminator="type"),
 ]
 
-EVENT: TypeAdapter[SubmittedEvent | ProgressEvent | PageEvent | ResultEvent] = TypeAdapter(Event)
+EVENT: TypeAdapter[SubmittedEvent | ProgressEvent | PageEvent | CaptionEvent | ResultEvent] = (
+    TypeAdapter(Event)
+)
 """Reads any event as it is stored."""

@@ -25,6 +25,18 @@ OCR_PAGE_SECONDS: Final = "ocrplus_ocr_page_seconds"
 OCR_WORKER_STATE: Final = "ocrplus_ocr_worker_state"
 OCR_WARMUP_SECONDS: Final = "ocrplus_ocr_warmup_seconds"
 
+CAPTION_CALLS: Final = "ocrplus_caption_calls_total"
+CAPTION_CALL_SECONDS: Final = "ocrplus_caption_call_seconds"
+CAPTION_FIGURES: Final = "ocrplus_caption_figures_total"
+CAPTION_CACHE_HITS: Final = "ocrplus_caption_cache_hits_total"
+CAPTION_TOKENS: Final = "ocrplus_caption_tokens_total"
+CAPTION_COST: Final = "ocrplus_caption_cost_total"
+CAPTION_BREAKER_STATE: Final = "ocrplus_caption_breaker_state"
+CAPTION_WORKER_STATE: Final = "ocrplus_caption_worker_state"
+CAPTION_WAIT_SECONDS: Final = "ocrplus_caption_slot_wait_seconds"
+CAPTION_OLDEST_SECONDS: Final = "ocrplus_caption_oldest_in_hand_seconds"
+
+CALL_SECONDS_BUCKETS: Final = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 180, 300)
 PAGE_SECONDS_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 DELIVERY_SECONDS_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 60)
 JOB_SECONDS_BUCKETS: Final = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)

@@ -8,7 +8,16 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-_INCLUDE_ORDER: Final = ("keys", "events", "permits", "waiting", "jobs", "leases", "positions")
+_INCLUDE_ORDER: Final = (
+    "keys",
+    "events",
+    "permits",
+    "waiting",
+    "jobs",
+    "captions",
+    "leases",
+    "positions",
+)
 SCRIPT_NAMES: Final = (
     "admit",
     "take",
@@ -24,6 +33,11 @@ SCRIPT_NAMES: Final = (
     "locate",
     "reuse",
     "forget",
+    "commit_caption",
+    "settle",
+    "caption_slot",
+    "caption_answer",
+    "spend",
 )
 
 

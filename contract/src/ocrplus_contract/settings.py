@@ -18,8 +18,11 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from ocrplus_contract.caption_settings import CaptionSettings, CaptionWaiting
+
 PREFIX: Final = "OCRPLUS_"
 _FILE_SUFFIX: Final = "_FILE"
+_OPENAI: Final = ("OPENAI_BASE_URL", "OPENAI_API_KEY")
 
 
 class _EnvOrFile(EnvSettingsSource):
@@ -28,8 +31,10 @@ class _EnvOrFile(EnvSettingsSource):
     def _load_env_vars(self) -> Mapping[str, str | None]:
         variables = dict(super()._load_env_vars())
         suffix = _FILE_SUFFIX.lower()
+        openai = {variable.lower() + suffix for variable in _OPENAI}
         for name, path in list(variables.items()):
-            if name.startswith(PREFIX.lower()) and name.endswith(suffix) and path:
+            ours = name.startswith(PREFIX.lower()) or name in openai
+            if ours and name.endswith(suffix) and path:
                 variables.setdefault(name.removesuffix(suffix), Path(path).read_text().strip())
         return variables
 
@@ -165,6 +170,7 @@ class GatewaySettings(CommonSettings):
         default=9101, ge=0, le=65535, description="Port of /metrics; 0 = a free one, printed."
     )
     auth: AuthSettings = AuthSettings()
+    caption: CaptionWaiting = CaptionWaiting()
     max_pdf_bytes: int = Field(
         default=104857600, ge=1024, description="Documents above this many bytes are refused."
     )
@@ -280,7 +286,49 @@ class OcrSettings(CommonSettings):
     )
 
 
-ROOM_SETTINGS: Final[tuple[type[CommonSettings], ...]] = (GatewaySettings, OcrSettings)
+class CaptionWorkerSettings(CommonSettings):
+    """One caption worker."""
+
+    metrics_port: int = Field(
+        default=9103, ge=0, le=65535, description="Port of /metrics; 0 = a free one, printed."
+    )
+    openai_base_url: str | None = Field(
+        default=None,
+        validation_alias="OPENAI_BASE_URL",
+        pattern=r"^https?://",
+        description="Endpoint that speaks the OpenAI protocol; default: OpenAI's own.",
+    )
+    openai_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="OPENAI_API_KEY",
+        description="Its key. Without a key and an endpoint captions are off.",
+    )
+    caption: CaptionSettings = CaptionSettings()
+    pod_name: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9._-]{0,128}$",
+        description="Unique name of this replica; default: host name and process id.",
+    )
+    lease_seconds: int = Field(
+        default=60, ge=2, description="A taken chunk without a heartbeat is taken again after this."
+    )
+    shutdown_seconds: float = Field(
+        default=20,
+        ge=0,
+        description="On SIGTERM calls have so long to end; then their figures are given back.",
+    )
+
+    @property
+    def captions_configured(self) -> bool:
+        """Whether there is anybody to ask."""
+        return bool(self.openai_base_url) or self.openai_api_key is not None
+
+
+ROOM_SETTINGS: Final[tuple[type[CommonSettings], ...]] = (
+    GatewaySettings,
+    OcrSettings,
+    CaptionWorkerSettings,
+)
 
 
 def known_variables() -> frozenset[str]:
@@ -291,7 +339,7 @@ def known_variables() -> frozenset[str]:
 def _variables(model: type[BaseModel], prefix: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, field in model.model_fields.items():
-        variable = prefix + name.upper()
+        variable = str(field.validation_alias or prefix + name.upper())
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             found.update(_variables(field.annotation, variable + "__"))
         else:

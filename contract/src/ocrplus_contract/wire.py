@@ -8,7 +8,13 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from ocrplus_contract.messages import ErrorObject, PageEvent, ProgressEvent, SubmittedEvent
+from ocrplus_contract.messages import (
+    CaptionEvent,
+    ErrorObject,
+    PageEvent,
+    ProgressEvent,
+    SubmittedEvent,
+)
 from ocrplus_contract.names import ID_PATTERN
 from ocrplus_contract.options import JobOptions
 from ocrplus_contract.states import JobState
@@ -239,6 +245,7 @@ class DeliveredResult(_Message):
     seq: int
     status: JobState
     captions: Literal["complete", "partial", "off"]
+    captioner: str | None
     pages: int
     failed_pages: tuple[int, ...]
     error: ErrorObject | None
@@ -248,7 +255,8 @@ class DeliveredResult(_Message):
 
 
 Delivered = Annotated[
-    SubmittedEvent | ProgressEvent | DeliveredPage | DeliveredResult, Field(discriminator="type")
+    SubmittedEvent | ProgressEvent | DeliveredPage | CaptionEvent | DeliveredResult,
+    Field(discriminator="type"),
 ]
 
 DELIVERED: TypeAdapter[Any] = TypeAdapter(Delivered)

@@ -1,4 +1,4 @@
-"""All services of one machine, composed: broker, gateway, OCR workers."""
+"""All services of one machine, composed: broker, gateway, OCR workers, a caption worker."""
 
 import os
 import shutil
@@ -27,6 +27,12 @@ _WATCH_SECONDS: Final = 0.2
 _MOST_RESTART_PAUSE_SECONDS: Final = 30.0
 
 
+def captions_configured() -> bool:
+    """Whether the environment names a vision-language endpoint."""
+    names = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_API_KEY_FILE")
+    return any(os.environ.get(name) for name in names)
+
+
 @dataclass(frozen=True, slots=True)
 class StackOptions:
     """How to run it. `port` 0 is a free one; `verbose` sends the children's logs to our stderr."""
@@ -48,6 +54,7 @@ class Stack:
         self._broker: Child | None = None
         self._gateway: Child | None = None
         self._workers: list[Child] = []
+        self._captioner: Child | None = None
         self._stopping = threading.Event()
         self._stopped = threading.Event()
         self._failure: str | None = None
@@ -83,7 +90,7 @@ class Stack:
         return {
             "gateway": [str(self._gateway.ready["metrics"])],
             "ocr-worker": [str(worker.ready["metrics"]) for worker in self._workers],
-            "caption-worker": [],
+            "caption-worker": [str(self._captioner.ready["metrics"])] if self._captioner else [],
         }
 
     def check(self) -> None:
@@ -108,7 +115,13 @@ class Stack:
         for number in range(self._options.workers):
             env = self._worker_env(number)
             self._workers.append(self._python(f"ocr-worker-{number}", "ocrplus_ocr", env))
+        if captions_configured():
+            self._captioner = self._python("caption-worker", "ocrplus_caption", self._caption_env())
+        else:
+            self._say("captions are off: set OPENAI_BASE_URL or OPENAI_API_KEY to have them")
         self._gateway.wait_ready(_READY_SECONDS)
+        if self._captioner is not None:
+            self._captioner.wait_ready(_READY_SECONDS)
         for worker in self._workers:
             worker.wait_ready(_READY_SECONDS)
         self._watcher.start()
@@ -140,6 +153,12 @@ class Stack:
             "OCRPLUS_ENGINE_THREADS": os.environ.get("OCRPLUS_ENGINE_THREADS", str(threads)),
         }
 
+    def _caption_env(self) -> dict[str, str]:
+        return {
+            **self._common_env(),
+            "OCRPLUS_POD_NAME": f"{socket.gethostname()}-{os.getpid()}-captions",
+        }
+
     def wait_warm(self) -> None:
         """Wait until one of our engines is warm.
 
@@ -163,12 +182,13 @@ class Stack:
 
     def _watch(self) -> None:
         """A gateway or broker that ends is the end; a worker is started again."""
-        pauses = dict.fromkeys(range(len(self._workers)), 0.5)
+        kept = [*self._workers, *([self._captioner] if self._captioner else [])]
+        pauses = dict.fromkeys(range(len(kept)), 0.5)
         while not self._stopping.wait(_WATCH_SECONDS):
             for child in (self._broker, self._gateway):
                 if child is not None and child.ended and self._failure is None:
                     self._failure = child.obituary()
-            for number, worker in enumerate(self._workers):
+            for number, worker in enumerate(kept):
                 if worker.ended and not self._stopping.wait(pauses[number]):
                     pauses[number] = min(pauses[number] * 2, _MOST_RESTART_PAUSE_SECONDS)
                     self._say(f"{worker.name} ended and is started again")
@@ -181,10 +201,11 @@ class Stack:
         self._stopping.set()
         # With a server of ours the work goes with it; a server of the user's gets a chunk's end.
         grace = 2.0 if self._broker is not None else 30.0
-        for worker in self._workers:
+        workers = [*self._workers, *([self._captioner] if self._captioner else [])]
+        for worker in workers:
             if not worker.ended:
                 os.kill(worker.pid, 15)
-        for child in (*self._workers, self._gateway, self._broker):
+        for child in (*workers, self._gateway, self._broker):
             if child is not None:
                 child.stop(grace)
         self._stopped.set()

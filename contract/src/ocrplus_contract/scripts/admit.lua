@@ -8,7 +8,7 @@
 -- INVARIANT a task_id is admitted once; permits added = chunks added, so lag stays the waiting chunks.
 local pool, user, task, fingerprint = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local fields, chunks = cjson.decode(ARGV[9]), cjson.decode(ARGV[10])
-local load, at = key('load', pool), now()
+local load = key('load', pool)
 
 local known = known_job(user, task, fingerprint)
 if known then
@@ -42,9 +42,6 @@ end
 add_permits(pool, #chunks)
 
 count_waiting(pool, user, task, pages)
-local second = 'a:' .. math.floor(at)
-local p, c, c2 = string.match(redis.call('HGET', load, second) or '0:0:0', '(%d+):(%d+):(%d+)')
-redis.call('HSET', load, second,
-    (p + pages) .. ':' .. (c + #chunks) .. ':' .. (c2 + #chunks * #chunks))
+count_arrival(pool, pages, #chunks)
 emit(user, ARGV[8])
 return {'admitted', #chunks}

@@ -14,5 +14,6 @@ if not is_open(user, task) then
     return {'closed', was}
 end
 local removed = withdraw(pool, user, task)
+withdraw('caption', user, task)
 close_job(user, task, state, ARGV[7])
 return {'ended', removed}

@@ -1,5 +1,5 @@
 -- finish: the chunk is done (or its job has ended): give the permit back.
--- include: keys events permits jobs leases
+-- include: keys events permits waiting jobs captions leases
 -- ARGV   prefix ttl pool permit
 -- RESULT 'finished' | 'lost' (fenced) | 'unfinished' (pages are missing: release instead)
 -- INVARIANT a permit leaves only when none of its pages is owed any more.
@@ -9,7 +9,7 @@ if not raw then
     return 'lost'
 end
 local lease = cjson.decode(raw)
-if lease.left > 0 and is_open(lease.user, lease.task, lease.turn) then
+if lease.left > 0 and is_wanted(pool, lease.user, lease.task, lease.turn) then
     return 'unfinished'
 end
 redis.call('HDEL', key('lease', pool), permit)

@@ -14,9 +14,11 @@ if is_open(user, task) then
     withdraw(pool, user, task)
     close_job(user, task, 'cancelled', 'cancelled')
 end
+withdraw('caption', user, task)
+redis.call('ZREM', key('late-captions'), user .. ':' .. task)
 if content[2] and content[2] ~= '' then
     redis.call('DEL', key('content', user, content[2]))
 end
-redis.call('DEL', job, job .. ':pages', key('gone', user, task))
+redis.call('DEL', job, job .. ':pages', job .. ':captions', key('gone', user, task))
 redis.call('ZREM', key('jobs', user), task)
 return 1

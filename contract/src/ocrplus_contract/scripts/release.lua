@@ -1,5 +1,5 @@
 -- release: bring a taken chunk back: what is left of it waits at the front under new permits.
--- include: keys events permits waiting jobs leases
+-- include: keys events permits waiting jobs captions leases
 -- ARGV   prefix ttl pool permit reason idle_ms max_deaths
 --        reason: died (its process ended) | expired (no heartbeat for idle_ms) | returned (given back)
 -- RESULT {0} (nothing held, or renewed meanwhile) | {1, permits added, page blamed or 0}
@@ -26,17 +26,17 @@ drop_permits(pool, {permit})
 if reason == 'expired' then
     redis.call('HINCRBY', key('load', pool), 'expired', 1)
 end
-if lease.left == 0 or not is_open(user, task, lease.turn) then
+if lease.left == 0 or not is_wanted(pool, user, task, lease.turn) then
     return {1, 0, 0}
 end
 
-local owed, suspect, deaths = uncommitted(lease), 0, {}
+local owed, suspect, deaths = uncommitted(pool, lease), 0, {}
 for _, page in ipairs(owed) do
     if page == lease.page and reason ~= 'returned' then
         suspect = page
-        redis.call('HINCRBY', job, 'deaths:' .. page, 1)
+        redis.call('HINCRBY', job, deaths_field(pool, page), 1)
     end
-    deaths[page] = tonumber(redis.call('HGET', job, 'deaths:' .. page) or 0)
+    deaths[page] = tonumber(redis.call('HGET', job, deaths_field(pool, page)) or 0)
 end
 local poison = suspect > 0 and deaths[suspect] >= tonumber(ARGV[7])
 
@@ -59,7 +59,9 @@ for _, run in ipairs(runs) do
     end
 end
 add_permits(pool, permits)
-if poison then
+if poison and pool == 'caption' then
+    fail_caption(user, task, suspect, 'caption_poison')
+elseif poison then
     put_page(user, task, tostring(suspect), 'failed',
         '{"page":' .. suspect .. ',"state":"failed","markdown":"","source":null,"error":"page_poison"}',
         '{"type":"page","task_id":"' .. task .. '","page":' .. suspect

@@ -10,4 +10,4 @@ if not raw then
 end
 redis.call('XCLAIM', key('work', pool), 'workers', 'worker', 0, permit, 'JUSTID')
 local lease = cjson.decode(raw)
-return is_open(lease.user, lease.task, lease.turn) and 'held' or 'closed'
+return is_wanted(pool, lease.user, lease.task, lease.turn) and 'held' or 'closed'

@@ -1,7 +1,7 @@
 -- reuse: a new job whose pages another job of the same user and content has already.
 -- include: keys events jobs
--- ARGV   prefix ttl user task fingerprint source submitted_body fields page_bodies
---        source: the other job's task; page_bodies: JSON array of the page events, in order
+-- ARGV   prefix ttl user task fingerprint source submitted_body fields page_bodies caption_bodies
+--        source: the other job's task; page_bodies, caption_bodies: JSON arrays of the events, in order
 -- RESULT {'admitted', 0} | {'duplicate', state} | {'conflict'} | {'missing'} (the other job is gone)
 -- INVARIANT the new job ends at once, with the events of one that was read.
 local user, task, fingerprint, source = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
@@ -10,7 +10,7 @@ if known then
     return known
 end
 local job, other = key('job', user, task), key('job', user, source)
-local bodies = cjson.decode(ARGV[9])
+local bodies, captions = cjson.decode(ARGV[9]), cjson.decode(ARGV[10])
 if redis.call('HGET', other, 'state') ~= 'ok' or redis.call('HLEN', other .. ':pages') ~= #bodies then
     return {'missing'}
 end
@@ -19,6 +19,13 @@ emit(user, ARGV[7])
 redis.call('COPY', other .. ':pages', job .. ':pages', 'REPLACE')
 for _, body in ipairs(bodies) do
     emit(user, body)
+end
+if #captions > 0 then
+    redis.call('COPY', other .. ':captions', job .. ':captions', 'REPLACE')
+    for _, body in ipairs(captions) do
+        emit(user, body)
+    end
+    redis.call('HSET', job, 'captions_total', #captions, 'captioner', redis.call('HGET', other, 'captioner') or '')
 end
 redis.call('HSET', job, 'pages_done', #bodies)
 close_job(user, task, 'ok', '')

@@ -1,7 +1,8 @@
 -- take: bind one permit to the next chunk: of the least served user who waits, his first in order.
--- include: keys permits waiting jobs events
+-- include: keys events permits waiting jobs captions leases
 -- ARGV   prefix ttl pool owner
--- RESULT nil | {permit, user, task, first, last, blob, options, deaths of the first page}
+-- RESULT nil | {permit, user, task, first, last, blob, options, deaths of the first page, figure}
+--        figure: of pool caption its record in JSON, else ''
 -- INVARIANT a chunk is held under one permit at a time; the lease names its owner and page in hand.
 local pool, owner = ARGV[3], ARGV[4]
 
@@ -21,18 +22,23 @@ while true do
         charge(pool, user, pages)
         leave_if_done(pool, user)
         count_waiting(pool, user, task, -pages)
-        if is_open(user, task) then
+        if is_wanted(pool, user, task) then
             local job, at = key('job', user, task), now()
-            local facts = redis.call('HMGET', job, 'blob', 'options', 'deaths:' .. first, 'turn')
+            local facts = redis.call('HMGET', job, 'blob', 'options', deaths_field(pool, first), 'turn')
             redis.call('HINCRBY', key('load', pool), 'inflight', pages)
             redis.call('HSET', key('lease', pool), permit, cjson.encode({
                 user = user, task = task, first = first, last = last, owner = owner,
                 page = first, since = at, taken = at, left = pages, turn = facts[4]}))
-            redis.call('HSET', job, 'state', 'running')
-            if redis.call('HSETNX', job, 'started_at', stamp(at)) == 1 then
-                emit_progress(user, task)
+            local figure = ''
+            if pool == 'caption' then
+                figure = redis.call('HGET', job .. ':captions', first) or ''
+            else
+                redis.call('HSET', job, 'state', 'running')
+                if redis.call('HSETNX', job, 'started_at', stamp(at)) == 1 then
+                    emit_progress(user, task, 'ocr')
+                end
             end
-            return {permit, user, task, first, last, facts[1] or '', facts[2] or '{}', facts[3] or '0'}
+            return {permit, user, task, first, last, facts[1] or '', facts[2] or '{}', facts[3] or '0', figure}
         end
         drop_permits(pool, {permit}) -- its job has ended meanwhile
     end

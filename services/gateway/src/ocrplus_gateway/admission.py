@@ -22,6 +22,7 @@ from ocrplus_contract.names import RING_TASK, Pool, UserId
 from ocrplus_contract.options import JobOptions, parse_page_ranges
 from ocrplus_contract.settings import GatewaySettings
 from ocrplus_contract.states import JobState
+from ocrplus_gateway.captions import CaptionTerms, content_of
 from ocrplus_gateway.chunking import Cutting, Work, selected_pages, work_of
 from ocrplus_gateway.forecast import Forecast
 from ocrplus_gateway.inspection import Inspection, Inspector
@@ -82,6 +83,7 @@ class Admission:
         self._keys = Keys(settings.key_prefix)
         self._ledger = Ledger(settings.key_prefix, settings.result_ttl_seconds)
         self._forecast = Forecast(client, self._keys)
+        self._captions = CaptionTerms(settings, client, self._keys)
         self._reuse = Reuse(client, self._keys, self._ledger, blobs)
         self._limits = Limits(
             settings.max_waiting_pages, settings.max_user_pages, settings.max_user_tasks
@@ -102,13 +104,15 @@ class Admission:
         sha256, size = await asyncio.to_thread(_hash, submission.file)
         options = self._resolved(submission.options)
         fingerprint = f"{sha256}:{hashlib.sha256(options.encode()).hexdigest()[:16]}"
+        captions = await self._captions.facts(submission.options)
         facts = {
             "name": submission.name,
             "sha256": sha256,
             "size": str(size),
             "options": options,
             # Whoever has no password may not have what one opened.
-            "content": "" if submission.options.password else fingerprint,
+            "content": "" if submission.options.password else content_of(fingerprint, captions),
+            **captions,
         }
         admitted = await self._known(submission, fingerprint)
         if admitted is None and facts["content"]:

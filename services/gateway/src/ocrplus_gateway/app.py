@@ -25,6 +25,7 @@ from ocrplus_contract.server import connect
 from ocrplus_contract.settings import GatewaySettings
 from ocrplus_gateway.admission import Admission, Bell
 from ocrplus_gateway.auth import Doorkeeper
+from ocrplus_gateway.deadlines import CaptionDeadlines
 from ocrplus_gateway.door import Door
 from ocrplus_gateway.health import Health
 from ocrplus_gateway.http import HttpInterface, error_response
@@ -58,6 +59,7 @@ class Parts:
     doorkeeper: Doorkeeper
     health: Health
     reconciler: Reconciler
+    deadlines: CaptionDeadlines
     metrics: GatewayMetrics
 
 
@@ -116,6 +118,7 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
     shared = Shared(hub, jobs, ledger, admission, metrics, limits)
     presence = Presence(client, keys)
     doorkeeper = Doorkeeper(settings.auth, client, keys)
+    reconciler = Reconciler(settings, client, broker, bell, Sweeper(client, keys, blobs), metrics)
     return Parts(
         hub=hub,
         http=HttpInterface(
@@ -127,9 +130,8 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
         presence=presence,
         doorkeeper=doorkeeper,
         health=Health(client, keys, blobs, sessions),
-        reconciler=Reconciler(
-            settings, client, broker, bell, Sweeper(client, keys, blobs), metrics
-        ),
+        reconciler=reconciler,
+        deadlines=CaptionDeadlines(client, keys, ledger, lambda: reconciler.leading),
         metrics=metrics,
     )
 
@@ -151,6 +153,7 @@ def http_app(parts: Parts) -> FastAPI:
             asyncio.create_task(parts.presence.run()),
             asyncio.create_task(parts.sessions.watch()),
             asyncio.create_task(parts.reconciler.run()),
+            asyncio.create_task(parts.deadlines.run()),
             asyncio.create_task(watch_loop(parts.metrics)),
         ]
         yield

@@ -26,6 +26,7 @@ from ocrplus_contract.records import JobRecord
 from ocrplus_gateway.admission import Admission
 from ocrplus_gateway.archive import blocks, zipped
 from ocrplus_gateway.auth import TICKET_SECONDS, Doorkeeper, Subject
+from ocrplus_gateway.captions import figures_of, with_captions
 from ocrplus_gateway.hub import Event, Hub
 from ocrplus_gateway.jobs import Jobs, is_open, merged_markdown, page_text, status
 from ocrplus_gateway.metrics import GatewayMetrics
@@ -206,7 +207,7 @@ class HttpInterface:
             return JSONResponse(status(job), 202)
         if job.error:
             return error_response(JobRefused(ErrorCode(job.error)), job.task_id)
-        pages = await self.jobs.pages(user, TaskId(task_id))
+        pages = await self.jobs.described(user, TaskId(task_id))
         text = merged_markdown(pages).encode()
         return Response(text, media_type="text/markdown; charset=utf-8", headers=_NOSNIFF)
 
@@ -217,7 +218,7 @@ class HttpInterface:
             return JSONResponse(status(job), 202)
         if job.error:
             return error_response(JobRefused(ErrorCode(job.error)), job.task_id)
-        pages = await self.jobs.pages(user, TaskId(task_id))
+        pages = await self.jobs.described(user, TaskId(task_id))
         file = await asyncio.to_thread(zipped, self.jobs.blobs, user, job, pages)
         return StreamingResponse(
             blocks(file),
@@ -229,6 +230,8 @@ class HttpInterface:
         """One page, as soon as it is read."""
         job = await self._find(user, task_id)
         record = await self.jobs.page(user, TaskId(job.task_id), page)
+        captions = await self.jobs.captions(user, TaskId(job.task_id))
+        record = with_captions([record], captions)[0]
         return JSONResponse(
             {
                 "task_id": job.task_id,
@@ -237,6 +240,7 @@ class HttpInterface:
                 "markdown": page_text(record),
                 "source": record.source,
                 "error": record.error,
+                "figures": figures_of(record, captions, TaskId(job.task_id)),
             }
         )
 

@@ -8,6 +8,7 @@ from typing import Any, Final  # Any: JSON, and redis-py's replies
 import redis.asyncio
 
 from ocrplus_contract.blobs import BlobStore, job_prefix
+from ocrplus_contract.captions import CaptionRecord, read_captions
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, Location, run_async
@@ -15,6 +16,7 @@ from ocrplus_contract.messages import ErrorObject, PageMarkdown, Result
 from ocrplus_contract.names import TaskId, UserId
 from ocrplus_contract.records import JobRecord, PageRecord
 from ocrplus_contract.states import OPEN_JOB_STATES, JobState, PageState
+from ocrplus_gateway.captions import with_captions
 
 _FIGURES: Final = "](figures/"
 _MOST_LISTED: Final = 1000
@@ -82,12 +84,21 @@ class Jobs:
             raise JobRefused(ErrorCode.NOT_FOUND)
         return PageRecord.unpack(raw)
 
+    async def captions(self, user: UserId, task: TaskId) -> list[CaptionRecord]:
+        """What became of a job's figures so far, in their order."""
+        return read_captions(await self.client.hgetall(self.keys.captions(user, task)))
+
+    async def described(self, user: UserId, task: TaskId) -> list[PageRecord]:
+        """The pages with what was written of their figures, as results show them."""
+        pages, captions = await self.pages(user, task), await self.captions(user, task)
+        return await asyncio.to_thread(with_captions, pages, captions)
+
     async def result(
         self, user: UserId, job: JobRecord, *, figures_at: str | None = None
     ) -> Result:
         """The original `result` object; figure links point at `figures_at` if given."""
         markdown = []
-        for record in await self.pages(user, TaskId(job.task_id)):
+        for record in await self.described(user, TaskId(job.task_id)):
             text = page_text(record)
             if figures_at is not None:
                 text = text.replace(_FIGURES, f"]({figures_at}")

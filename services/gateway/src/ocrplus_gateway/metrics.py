@@ -55,7 +55,8 @@ class GatewayMetrics:
         self._expired = Counter(
             names.LEASES_EXPIRED, "Leases that ran out.", pool, registry=registry
         )
-        self._expired.labels(Pool.OCR)
+        for each in Pool:
+            self._expired.labels(each)
         self._job_seconds = Histogram(
             names.JOB_SECONDS,
             "Seconds from a submission to its end, of users connected to this process.",

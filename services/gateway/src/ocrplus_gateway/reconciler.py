@@ -69,6 +69,7 @@ class Reconciler:
         self._keys = Keys(settings.key_prefix)
         self._ledger = Ledger(settings.key_prefix, settings.result_ttl_seconds)
         self._name = secrets.token_hex(8)
+        self.leading = False
         self._resynced = -_RESYNC_SECONDS  # at once: a restarted server may have lost the lag
 
     async def run(self) -> None:
@@ -82,19 +83,24 @@ class Reconciler:
 
     async def once(self) -> None:
         """One round."""
-        if await self._leads():
-            await self._bring_back()
+        self.leading = await self._leads()
+        if self.leading:
+            for pool in Pool:
+                await self._bring_back(pool)
             await self._give_up()
             if time.monotonic() - self._resynced > _RESYNC_SECONDS:
                 await self._resync()
             if time.monotonic() - self._swept > self._settings.sweep_seconds:
                 self._swept = time.monotonic()
                 await self._sweeper.once()
-        reading = await self.read(Pool.OCR)
-        self._export(reading)
-        if await self._leads() and (count := missing_doorbells(reading)):
-            log.info("ringing doorbells that were missing", extra={"count": count})
-            await self._bell.ring(Pool.OCR, count)
+        for pool in Pool:
+            reading = await self.read(pool)
+            self._export(pool, reading)
+            if await self._leads() and (count := missing_doorbells(reading)):
+                log.info(
+                    "ringing doorbells that were missing", extra={"pool": pool, "count": count}
+                )
+                await self._bell.ring(pool, count)
 
     async def _leads(self) -> bool:
         key, milliseconds = self._keys.reconciler(), int(self._settings.reconcile_seconds * 3000)
@@ -106,10 +112,10 @@ class Reconciler:
         await self._client.pexpire(key, milliseconds)
         return True
 
-    async def _bring_back(self) -> None:
+    async def _bring_back(self, pool: Pool) -> None:
         """Release chunks whose owners stopped beating."""
         idle_ms = self._settings.lease_seconds * 1000
-        work = self._keys.work(Pool.OCR)
+        work = self._keys.work(pool)
         try:
             idle: list[Any] = await self._client.xpending_range(
                 work, GROUP, "-", "+", count=_MOST_AT_ONCE, idle=idle_ms
@@ -118,10 +124,10 @@ class Reconciler:
             return
         for entry in idle:
             permit = Permit(entry["message_id"].decode())
-            call = self._ledger.release(Pool.OCR, permit, "expired", idle_ms=idle_ms)
+            call = self._ledger.release(pool, permit, "expired", idle_ms=idle_ms)
             released = await run_async(self._client, call)
             if released.held:
-                self._metrics.leases_expired(Pool.OCR, 1)
+                self._metrics.leases_expired(pool, 1)
                 log.warning("a lease ran out, its chunk waits again", extra={"permit": permit})
 
     async def _give_up(self) -> None:
@@ -140,9 +146,10 @@ class Reconciler:
 
     async def _resync(self) -> None:
         self._resynced = time.monotonic()
-        drift = await run_async(self._client, self._ledger.resync(Pool.OCR))
-        if drift != (0, 0):
-            log.warning("load counters had drifted", extra={"pages": drift})
+        for pool in Pool:
+            drift = await run_async(self._client, self._ledger.resync(pool))
+            if drift != (0, 0):
+                log.warning("load counters had drifted", extra={"pool": pool, "pages": drift})
 
     async def read(self, pool: Pool) -> QueueReading:
         """The queue as it is now."""
@@ -165,8 +172,7 @@ class Reconciler:
                 oldest = max(0.0, _unix() - int(first[0][0].partition(b"-")[0]) / 1000)
         return QueueReading(group["lag"], group["pending"], pages, rings, oldest)
 
-    def _export(self, reading: QueueReading) -> None:
-        pool = Pool.OCR
+    def _export(self, pool: Pool, reading: QueueReading) -> None:
         waiting = reading.waiting_chunks
         self._metrics.waiting_chunks.labels(pool).set(float("nan") if waiting is None else waiting)
         self._metrics.inflight_chunks.labels(pool).set(reading.inflight_chunks)

@@ -50,10 +50,11 @@ class Reuse:
         Raises:
             Conflict: the task_id stands for other content.
         """
-        source = await self._source(user, fingerprint)
+        source = await self._source(user, facts["content"])
         if source is None:
             return None
-        pages = await Jobs(self.client, self.keys, self.ledger, self.blobs).pages(user, source)
+        jobs = Jobs(self.client, self.keys, self.ledger, self.blobs)
+        pages, captions = await jobs.pages(user, source), await jobs.captions(user, source)
         try:
             await asyncio.to_thread(self._copy_figures, user, source, task, pages)
         except BlobMissing:
@@ -66,15 +67,16 @@ class Reuse:
             facts=facts,
             submitted_body=submitted_body(task, len(pages), 0, 0.0),
             page_bodies=[page.event_body(task) for page in pages],
+            caption_bodies=[caption.event_body(task) for caption in captions],
         )
         admission = await run_async(self.client, call)
         if admission is None:
             return None
         return Admitted(len(pages), admission.duplicate_of)
 
-    async def _source(self, user: UserId, fingerprint: str) -> TaskId | None:
+    async def _source(self, user: UserId, content: str) -> TaskId | None:
         pipe = self.client.pipeline(transaction=False)
-        pipe.get(self.keys.content(user, fingerprint))
+        pipe.get(self.keys.content(user, content))
         pipe.get(self.keys.engine())
         cached, engine = await pipe.execute()
         if cached is None or engine is None:

@@ -74,12 +74,12 @@ def current() -> Child:
     return _current
 
 
-def start(ring: Ring) -> None:
+def start(ring: Ring, ring_captions: Ring) -> None:
     """Bring back a predecessor's chunk, build and warm the engine, begin to beat."""
     global _current
     settings = OcrSettings()
     try:
-        _current = _build(settings, ring)
+        _current = _build(settings, ring, ring_captions)
     except Exception:  # outermost: Celery would swallow it and use a child without an engine
         log.exception("child cannot start, trying again in a new process")
         time.sleep(_RESTART_PAUSE_SECONDS)
@@ -93,7 +93,7 @@ def stop() -> None:
         _current.engine.close()
 
 
-def _build(settings: OcrSettings, ring: Ring) -> Child:
+def _build(settings: OcrSettings, ring: Ring, ring_captions: Ring) -> Child:
     began = time.monotonic()
     client = connect(settings)
     keys = Keys(settings.key_prefix)
@@ -122,6 +122,6 @@ def _build(settings: OcrSettings, ring: Ring) -> Child:
         lease_ms=settings.lease_seconds * 1000,
         engine=engine,
         pulse=pulse,
-        reader=ChunkReader(client, ledger, engine, blobs, pulse, metrics),
+        reader=ChunkReader(client, ledger, engine, blobs, pulse, metrics, ring_captions),
         ring=ring,
     )

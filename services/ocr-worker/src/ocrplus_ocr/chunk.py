@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class ChunkReader:
     blobs: BlobStore
     pulse: Pulse
     metrics: OcrMetrics
+    ring_captions: Callable[[int], None]
 
     def read(self, lease: Lease) -> int:
         """Do the chunk of a lease; return how many doorbells to ring for what waits anew."""
@@ -70,7 +72,7 @@ class ChunkReader:
             self.blobs.put(figure_name(lease.user, lease.task, figure.id), figure.png)
         record = _record(result)
         next_page = result.page + 1 if result.page < lease.last else None
-        run(
+        committed = run(
             self.client,
             self.ledger.commit_page(
                 Pool.OCR,
@@ -80,8 +82,11 @@ class ChunkReader:
                 record=record.pack(),
                 body=record.event_body(lease.task),
                 next_page=next_page,
+                figures=[figure.id for figure in result.figures],
             ),
         )
+        if committed.figures:
+            self.ring_captions(committed.figures)
         self.pulse.page_done(next_page)
         self.metrics.page_done(result)
 

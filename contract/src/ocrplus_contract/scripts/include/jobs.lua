@@ -9,6 +9,14 @@ local function is_open(user, task, turn)
     return (fields[1] == 'queued' or fields[1] == 'running') and (not turn or turn == fields[2])
 end
 
+-- Whether a pool's work is still wanted: pages while the job is open, captions also of one that has
+-- ended well, as long as it is kept.
+local function is_wanted(pool, user, task, turn)
+    local fields = redis.call('HMGET', key('job', user, task), 'state', 'turn')
+    local late = pool == 'caption' and (fields[1] == 'ok' or fields[1] == 'partial')
+    return is_open(user, task, turn) or (late and (not turn or turn == fields[2]))
+end
+
 -- What to answer for a task_id that is taken: nil where it is not.
 local function known_job(user, task, fingerprint)
     local known = redis.call('HMGET', key('job', user, task), 'fingerprint', 'state')
@@ -51,41 +59,85 @@ local function open_job(user, task, fingerprint, pages, fields, deadline_seconds
 end
 
 -- How far a job is; what remains is estimated from the pace since its first page was taken.
-local function emit_progress(user, task)
+local function emit_progress(user, task, stage)
     local fields = redis.call('HMGET', key('job', user, task), 'pages_done', 'pages_total', 'started_at')
     local done, total, left = tonumber(fields[1]), tonumber(fields[2]), 'null'
     if done > 0 then
         left = string.format('%.1f', math.max(0, now() - tonumber(fields[3])) / done * (total - done))
     end
-    emit(user, '{"type":"progress","task_id":"' .. task .. '","stage":"ocr","pages_done":' .. done
+    emit(user, '{"type":"progress","task_id":"' .. task .. '","stage":"' .. stage .. '","pages_done":' .. done
         .. ',"pages_total":' .. total .. ',"estimated_seconds":' .. left .. '}')
+end
+
+-- What a result says of its captions, and who wrote them.
+local function captions_of(user, task)
+    local fields = redis.call('HMGET', key('job', user, task),
+        'captions', 'captions_open', 'captions_missing', 'captioner')
+    if fields[1] ~= 'on' then
+        return 'off', 0, nil
+    end
+    local open = tonumber(fields[2] or 0)
+    local whole = open == 0 and tonumber(fields[3] or 0) == 0
+    return whole and 'complete' or 'partial', open, fields[4]
 end
 
 -- Ends a job exactly once: everybody who may end it checks is_open in the same script.
 local function close_job(user, task, state, error_code)
     local job, at = key('job', user, task), now()
-    local fields = redis.call('HMGET', job, 'created_at', 'pages_total', 'failed_pages', 'content')
+    local fields = redis.call('HMGET', job, 'created_at', 'pages_total', 'failed_pages', 'content', 'late_seconds')
+    local captions, captions_open, captioner = captions_of(user, task)
     redis.call('HSET', job, 'state', state, 'error', error_code,
         'finished_at', stamp(at), 'expires_at', string.format('%.0f', at + TTL))
-    redis.call('ZREM', key('open-jobs'), user .. ':' .. task)
+    local member = user .. ':' .. task
+    redis.call('ZREM', key('open-jobs'), member)
+    redis.call('ZREM', key('caption-deadlines'), member)
+    if captions_open > 0 and (state == 'ok' or state == 'partial') then -- they may still come
+        redis.call('ZADD', key('late-captions'), at + tonumber(fields[5] or 0), member)
+    end
     count_open(user, -1)
     -- What has expired is told apart from what never was.
     redis.call('SET', key('gone', user, task), 1, 'EX', TTL * GONE_TTLS)
     local engine = redis.call('GET', key('engine'))
-    if state == 'ok' and engine and fields[4] and fields[4] ~= '' then
+    if state == 'ok' and captions ~= 'partial' and engine and fields[4] and fields[4] ~= '' then
         redis.call('SET', key('content', user, fields[4]), engine .. ' ' .. task, 'EX', TTL)
     end
     redis.call('EXPIRE', job, TTL)
     redis.call('EXPIRE', job .. ':pages', TTL)
+    redis.call('EXPIRE', job .. ':captions', TTL)
     keep(key('jobs', user), TTL)
     emit(user, '{"type":"result","task_id":"' .. task .. '","status":"' .. state
-        .. '","captions":"off","pages":' .. fields[2] .. ',"failed_pages":[' .. (fields[3] or '')
+        .. '","captions":"' .. captions .. '","captioner":' .. json_or_null(captioner)
+        .. ',"pages":' .. fields[2] .. ',"failed_pages":[' .. (fields[3] or '')
         .. '],"error":' .. json_or_null(error_code)
         .. ',"elapsed_seconds":' .. string.format('%.2f', math.max(0, at - tonumber(fields[1])))
         .. ',"url":"/v1/tasks/' .. task .. '/result","expires_at":' .. string.format('%.0f', at + TTL) .. '}')
 end
 
--- Writes a page once; the last page ends the job. False where the page was there already.
+local function close_read(user, task)
+    local failed = redis.call('HGET', key('job', user, task), 'failed_pages')
+    close_job(user, task, (failed and failed ~= '') and 'partial' or 'ok', '')
+end
+
+local function all_pages_in(user, task)
+    local fields = redis.call('HMGET', key('job', user, task), 'pages_done', 'pages_total')
+    return fields[1] == fields[2]
+end
+
+-- With the last page the job ends, or waits for its captions: no longer than its deadline, and not
+-- at all while the breaker says that nobody writes any.
+local function end_pages(user, task)
+    local fields = redis.call('HMGET', key('job', user, task), 'captions_open', 'caption_seconds')
+    local breaker = redis.call('HGET', key('caption-breaker'), 'state')
+    local seconds = tonumber(fields[2] or 0)
+    if tonumber(fields[1] or 0) == 0 or seconds == 0 or (breaker and breaker ~= 'closed') then
+        close_read(user, task)
+    else
+        redis.call('ZADD', key('caption-deadlines'), now() + seconds, user .. ':' .. task)
+        emit_progress(user, task, 'caption')
+    end
+end
+
+-- Writes a page once; the last page ends the job, or begins its wait for captions. False where the page was there already.
 local function put_page(user, task, page, state, record, body)
     local job = key('job', user, task)
     if redis.call('HSETNX', job .. ':pages', page, record) == 0 then
@@ -100,11 +152,11 @@ local function put_page(user, task, page, state, record, body)
         redis.call('HSET', job, 'failed_pages', (failed and failed ~= '') and (failed .. ',' .. page) or page)
     end
     emit(user, body)
-    local fields = redis.call('HMGET', job, 'pages_total', 'failed_pages')
-    if done == tonumber(fields[1]) then
-        close_job(user, task, (fields[2] and fields[2] ~= '') and 'partial' or 'ok', '')
-    elseif done % math.ceil(tonumber(fields[1]) / PROGRESS_STEPS) == 0 then
-        emit_progress(user, task)
+    local total = tonumber(redis.call('HGET', job, 'pages_total'))
+    if done == total then
+        end_pages(user, task)
+    elseif done % math.ceil(total / PROGRESS_STEPS) == 0 then
+        emit_progress(user, task, 'ocr')
     end
     return true
 end

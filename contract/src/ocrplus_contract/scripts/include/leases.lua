@@ -1,9 +1,21 @@
--- leases: the pages that a taken chunk still owes, while its job is open. Needs keys.
+-- leases: the pages (or figures) that a taken chunk still owes, while its job is open. Needs keys, captions.
 -- How many they are stands in the lease (left): a forgotten job has no pages to count by.
-local function uncommitted(lease)
+local function is_owed(pool, lease, page)
+    if pool == 'caption' then
+        return is_pending(lease.user, lease.task, page)
+    end
+    return redis.call('HEXISTS', key('job', lease.user, lease.task, 'pages'), page) == 0
+end
+
+-- The job's field that counts the deaths with a page, or a figure, in hand.
+local function deaths_field(pool, page)
+    return (pool == 'caption' and 'figure-deaths:' or 'deaths:') .. page
+end
+
+local function uncommitted(pool, lease)
     local pages = {}
     for page = lease.first, lease.last do
-        if redis.call('HEXISTS', key('job', lease.user, lease.task, 'pages'), page) == 0 then
+        if is_owed(pool, lease, page) then
             pages[#pages + 1] = page
         end
     end

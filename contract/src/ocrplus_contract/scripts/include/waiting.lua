@@ -16,11 +16,19 @@ end
 local function count_waiting(pool, user, task, pages)
     redis.call('HINCRBY', key('load', pool), 'waiting', pages)
     local backlog = key('backlog', pool)
-    local page_ms = tonumber(redis.call('HGET', key('job', user, task), 'page_ms') or 0)
+    local page_ms = pool == 'ocr' and tonumber(redis.call('HGET', key('job', user, task), 'page_ms') or 0) or 0
     redis.call('HINCRBY', backlog, 'ms:' .. user, pages * page_ms + 0) -- +0: Lua's -0 is no integer to Redis
     if redis.call('HINCRBY', backlog, 'pages:' .. user, pages) <= 0 then
         redis.call('HDEL', backlog, 'pages:' .. user, 'ms:' .. user)
     end
+end
+
+-- Arrivals by second, from which the operator foresees work.
+local function count_arrival(pool, pages, chunks)
+    local load, second = key('load', pool), 'a:' .. math.floor(now())
+    local p, c, c2 = string.match(redis.call('HGET', load, second) or '0:0:0', '(%d+):(%d+):(%d+)')
+    redis.call('HSET', load, second,
+        (p + pages) .. ':' .. (c + chunks) .. ':' .. (c2 + chunks * chunks))
 end
 
 local function put_waiting(pool, user, name, score)
@@ -55,20 +63,24 @@ local function leave_if_done(pool, user)
     end
 end
 
--- Takes a job's waiting chunks away, and as many permits (permits are alike). How many they were.
+-- Takes a job's waiting chunks away, and as many permits (permits are alike). How many they were,
+-- and the pages (of pool caption: figures) they held.
 local function withdraw(pool, user, task)
-    local chunks, removed, pages = key('waiting', pool, user), 0, 0
+    local chunks, removed, pages = key('waiting', pool, user), 0, {}
     for _, name in ipairs(redis.call('ZRANGE', chunks, 0, -1)) do
         local owner, first, last = parse_chunk(name)
         if owner == task then
             redis.call('ZREM', chunks, name)
-            removed, pages = removed + 1, pages + last - first + 1
+            removed = removed + 1
+            for page = first, last do
+                pages[#pages + 1] = page
+            end
         end
     end
     if removed > 0 then
         leave_if_done(pool, user)
-        count_waiting(pool, user, task, -pages)
+        count_waiting(pool, user, task, -#pages)
         drop_permits(pool, claim_permits(pool, removed))
     end
-    return removed
+    return removed, pages
 end

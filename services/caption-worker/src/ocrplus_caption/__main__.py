@@ -1,0 +1,91 @@
+"""`python -m ocrplus_caption`: one caption worker, configured by the environment alone.
+
+Celery runs in this very process (in a container: process 1), with a pool of threads.
+"""
+
+import ctypes
+import json
+import os
+import sys
+from contextlib import suppress
+from typing import Any  # celery is untyped
+
+import redis
+from pydantic import ValidationError
+
+from ocrplus_contract.server import connect, unfit_because
+from ocrplus_contract.settings import CaptionWorkerSettings
+
+_M_ARENA_MAX = -8
+
+
+def main() -> int:
+    """Run until SIGTERM; 2 when the settings are not usable."""
+    try:
+        settings = CaptionWorkerSettings()
+    except ValidationError as error:
+        print(f"caption-worker: {error}", file=sys.stderr)
+        return 2
+    problem = _unusable(settings) or _server_problem(settings)
+    if problem:
+        print(f"caption-worker: {problem}", file=sys.stderr)
+        return 2
+    with suppress(
+        OSError, AttributeError
+    ):  # glibc keeps an arena a thread, each as large as its worst
+        ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, 2)
+    return _serve(settings)
+
+
+def _unusable(settings: CaptionWorkerSettings) -> str | None:
+    from ocrplus_caption.prompt import UnknownPrompt, load
+
+    if not settings.captions_configured:
+        return "captions are off: set OPENAI_BASE_URL, OPENAI_API_KEY, or both"
+    try:
+        load(settings.caption.prompt)
+    except UnknownPrompt:
+        return f"there is no prompt {settings.caption.prompt}: see OCRPLUS_CAPTION__PROMPT"
+    return None
+
+
+def _server_problem(settings: CaptionWorkerSettings) -> str | None:
+    """Why the server cannot keep the promises; one that does not answer yet is waited for."""
+    with suppress(redis.ConnectionError, redis.TimeoutError):
+        info: Any = connect(settings).info()
+        return unfit_because(info)
+    return None
+
+
+def _serve(settings: CaptionWorkerSettings) -> int:
+    from celery.signals import worker_ready
+    from prometheus_client import start_http_server
+
+    from ocrplus_caption import process
+    from ocrplus_caption.app import app
+
+    @worker_ready.connect
+    def announce(**_: object) -> None:
+        registry = process.metrics().registry
+        server, _thread = start_http_server(settings.metrics_port, settings.host, registry)
+        url = f"http://{settings.host}:{server.server_port}/metrics"
+        print(json.dumps({"ready": "caption-worker", "metrics": url}), flush=True)
+
+    worker = app.Worker(
+        hostname=f"caption@{os.getpid()}",
+        loglevel=settings.log_level.upper(),
+        queues=["caption"],
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    try:
+        worker.start()
+    finally:
+        process.stop()
+    return int(worker.exitcode or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""The Celery app: a pool of threads that wait for one event loop, messages that are only doorbells.
+
+Nothing is read or connected at import. There are more threads than calls in flight, so that the
+next pictures are ready when a call ends.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from celery import Celery
+
+from ocrplus_contract.broker import celery_options
+from ocrplus_contract.names import Pool
+from ocrplus_contract.settings import CaptionWorkerSettings
+
+
+def threads_of(concurrency: int) -> int:
+    """Figures in hand at once: one more in four than calls in flight, two at least."""
+    return concurrency + max(2, concurrency // 4)
+
+
+class _LazyOptions(Mapping[str, Any]):
+    """Celery's options, built from the environment when the first one is asked for."""
+
+    @cached_property
+    def _options(self) -> dict[str, Any]:
+        settings = CaptionWorkerSettings()
+        return {
+            **celery_options(settings),
+            "task_default_queue": str(Pool.CAPTION),
+            "task_acks_late": True,
+            "task_reject_on_worker_lost": True,
+            "worker_prefetch_multiplier": 1,
+            "worker_disable_prefetch": True,  # a message behind a busy thread is invisible work
+            "worker_concurrency": threads_of(settings.caption.concurrency),
+            "worker_pool": "threads",
+            "worker_enable_remote_control": False,  # its reply lists have no TTL
+            "worker_send_task_events": False,
+            "worker_hijack_root_logger": False,
+            "worker_redirect_stdouts": False,
+        }
+
+    def __getitem__(self, name: str) -> Any:
+        return self._options[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._options)
+
+    def __len__(self) -> int:
+        return len(self._options)
+
+
+options = _LazyOptions()
+
+app = Celery("ocrplus-caption", include=["ocrplus_caption.tasks"])
+app.config_from_object("ocrplus_caption.app:options")

@@ -1,0 +1,123 @@
+"""What was said of a user's pictures: the same one is asked about once, also by many at a time.
+
+Nothing is shared between users. A description is kept as long as results are, and so is a
+refusal: a picture the model will not describe is not offered to it 200 times.
+"""
+
+import asyncio
+import base64
+import json
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final  # redis-py's replies
+
+import redis.asyncio
+from pydantic import BaseModel, ConfigDict
+from redis.asyncio.lock import Lock
+from redis.exceptions import LockError, RedisError
+
+from ocrplus_caption.picture import Picture, are_same, look_alike, read_picture
+from ocrplus_contract.blobs import BlobStore, figure_name
+from ocrplus_contract.captions import CaptionReason, CaptionState
+from ocrplus_contract.errors import BlobMissing
+from ocrplus_contract.keys import Keys
+from ocrplus_contract.names import TaskId, UserId
+
+_TURN_SECONDS: Final = 15.0  # of a worker that died with it; a live one renews it
+_MOST_CANDIDATES: Final = 64
+_MOST_COMPARED: Final = 4
+_LOOK_AGAIN_SECONDS: Final = 0.2
+
+
+class Remembered(BaseModel):
+    """What is known of a picture."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: CaptionState
+    caption: str | None = None
+    reason: CaptionReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Descriptions by user, picture and `terms`: model, prompt and language."""
+
+    client: "redis.asyncio.Redis"
+    keys: Keys
+    blobs: BlobStore
+    ttl_seconds: int
+
+    async def recall(self, user: UserId, digest: str, terms: str) -> Remembered | None:
+        """What was said of a picture."""
+        raw: Any = await self.client.get(self.keys.described(user, f"{terms}:{digest}"))
+        return None if raw is None else Remembered.model_validate_json(raw)
+
+    async def remember(self, user: UserId, digest: str, terms: str, said: Remembered) -> None:
+        """Keep what was said."""
+        key = self.keys.described(user, f"{terms}:{digest}")
+        await self.client.set(key, said.model_dump_json(), ex=self.ttl_seconds)
+
+    async def note_look(
+        self, user: UserId, picture: Picture, terms: str, at: tuple[TaskId, str]
+    ) -> None:
+        """Let later pictures find this one by its look; its pixels are the stored figure's."""
+        entry = {
+            "digest": picture.digest,
+            "look": base64.b64encode(picture.thumbnail).decode(),
+            "task": at[0],
+            "figure": at[1],
+        }
+        key = self.keys.alike(user, f"{terms}:{picture.shape}")
+        pipe = self.client.pipeline(transaction=False)
+        pipe.lpush(key, json.dumps(entry))
+        pipe.ltrim(key, 0, _MOST_CANDIDATES - 1)
+        pipe.expire(key, self.ttl_seconds)
+        await pipe.execute()
+
+    async def same_as(self, user: UserId, picture: Picture, terms: str) -> Remembered | None:
+        """What was said of a picture that differs from this one by no more than rendering does."""
+        key = self.keys.alike(user, f"{terms}:{picture.shape}")
+        entries: Any = await self.client.lrange(key, 0, -1)
+        likely = [
+            entry
+            for entry in map(json.loads, entries)
+            if look_alike(base64.b64decode(entry["look"]), picture.thumbnail)
+        ]
+        for entry in likely[:_MOST_COMPARED]:
+            name = figure_name(user, TaskId(entry["task"]), entry["figure"])
+            if await asyncio.to_thread(self._is_same, picture, name):
+                return await self.recall(user, entry["digest"], terms)
+        return None
+
+    def _is_same(self, picture: Picture, name: str) -> bool:
+        try:
+            return are_same(picture, read_picture(self.blobs.get(name)))
+        except BlobMissing:
+            return False
+
+    @asynccontextmanager
+    async def turn(self, user: UserId, digest: str, terms: str) -> AsyncIterator[bool]:
+        """Whether it is ours to ask about a picture; if not, it was waited a little."""
+        name = self.keys.describing(user, f"{terms}:{digest}")
+        lock = Lock(self.client, name, timeout=_TURN_SECONDS, thread_local=False)
+        if not await lock.acquire(blocking=False):
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS * (1 + secrets.randbelow(1000) / 1000))
+            yield False
+            return
+        renewal = asyncio.create_task(_renew(lock))
+        try:
+            yield True
+        finally:
+            renewal.cancel()
+            with suppress(LockError, RedisError):
+                await lock.release()
+
+
+async def _renew(lock: Lock) -> None:
+    while True:
+        await asyncio.sleep(_TURN_SECONDS / 3)
+        with suppress(LockError, RedisError):
+            await lock.reacquire()

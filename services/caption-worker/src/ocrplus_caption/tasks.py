@@ -1,0 +1,43 @@
+"""The one Celery task, and the start and end of the process's loop."""
+
+import logging
+from typing import Any
+
+from celery.signals import setup_logging, worker_init, worker_shutting_down
+
+from ocrplus_caption import process
+from ocrplus_caption.app import app
+from ocrplus_contract import logs
+from ocrplus_contract.names import RING_TASK, Pool
+from ocrplus_contract.settings import CaptionWorkerSettings
+
+
+@app.task(name=RING_TASK[Pool.CAPTION])
+def ring() -> None:
+    """There may be a figure: take one and have it described."""
+    process.current().serve_one()
+
+
+def ring_again(count: int) -> None:
+    """Ring for figures that wait anew."""
+    for _ in range(count):
+        ring.apply_async(queue=str(Pool.CAPTION))
+
+
+@setup_logging.connect
+def _configure_logs(**_: Any) -> None:
+    """Celery sets no logging up where this signal has a receiver."""
+    logs.configure("caption-worker", CaptionWorkerSettings().log_level)
+    # The first two tell of each doorbell; the others would write requests, pictures and all.
+    for chatty in ("celery.worker.strategy", "celery.app.trace", "openai", "httpx2", "httpcore2"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+@worker_init.connect
+def _start(**_: Any) -> None:
+    process.start(ring_again)
+
+
+@worker_shutting_down.connect
+def _drain(**_: Any) -> None:
+    process.current().drain()

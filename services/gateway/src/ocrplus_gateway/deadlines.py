@@ -1,0 +1,71 @@
+"""Results that wait for captions: ended when their time is over, twice a second by who leads.
+
+The deadlines lie in Redis, so whichever gateway leads next goes on with them.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final  # redis-py's replies
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from ocrplus_contract.captions import settle
+from ocrplus_contract.keys import Keys
+from ocrplus_contract.ledger import Ledger, run_async
+from ocrplus_contract.names import TaskId, UserId
+
+log = logging.getLogger(__name__)
+
+_SECONDS: Final = 0.5
+_MOST_AT_ONCE: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionDeadlines:
+    """Looks after waiting results while `leads` says so."""
+
+    client: "redis.asyncio.Redis"
+    keys: Keys
+    ledger: Ledger
+    leads: Callable[[], bool]
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        while True:
+            await asyncio.sleep(_SECONDS)
+            if not self.leads():
+                continue
+            try:
+                await self.once()
+            except (RedisError, OSError):
+                log.warning("caption deadlines could not be read; they are again", exc_info=True)
+
+    async def once(self) -> int:
+        """End what is due; how many jobs were settled."""
+        breaker: Any = await self.client.hget(self.keys.breaker(), "state")
+        nobody_answers = breaker in (b"open", b"half_open")
+        until = "+inf" if nobody_answers else _unix()
+        settled = 0
+        for key, latest in (
+            (self.keys.caption_deadlines(), until),
+            (self.keys.late_captions(), _unix()),
+        ):
+            due: list[Any] = await self.client.zrange(
+                key, "-inf", latest, byscore=True, offset=0, num=_MOST_AT_ONCE
+            )
+            for member in due:
+                user, _, task = member.decode().partition(":")
+                end = await run_async(self.client, settle(self.ledger, UserId(user), TaskId(task)))
+                log.info(
+                    "captions were not waited for any longer", extra={"job_id": task, "end": end}
+                )
+                settled += 1
+        return settled
+
+
+def _unix() -> float:
+    return time.time()
