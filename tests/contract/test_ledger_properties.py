@@ -5,8 +5,23 @@ from dataclasses import dataclass, field
 
 import pytest
 import redis
-from ledger_steps import KEYS, LEDGER, admit, commit, events, finish, release, take
+from ledger_steps import (
+    CAPTIONS_ON,
+    KEYS,
+    LEDGER,
+    admit,
+    caption,
+    commit,
+    events,
+    finish,
+    release,
+    release_figure,
+    settle_job,
+    take,
+    take_figure,
+)
 
+from ocrplus_contract.captions import CaptionState
 from ocrplus_contract.errors import Conflict, ErrorCode, LeaseLost
 from ocrplus_contract.ledger import Lease, run
 from ocrplus_contract.names import GROUP, Pool, TaskId, UserId
@@ -24,28 +39,37 @@ class Model:
     held: dict[str, Lease] = field(default_factory=dict)
     next_page: dict[str, int] = field(default_factory=dict)
     dead: list[Lease] = field(default_factory=list)
+    described: set[str] = field(default_factory=set)
+    figures: dict[str, set[str]] = field(default_factory=dict)
+    held_figures: dict[str, Lease] = field(default_factory=dict)
+    dead_figures: list[Lease] = field(default_factory=list)
 
 
 def check(client: redis.Redis, model: Model) -> None:
     """Lag is readable and equals what waits; the load counters are right."""
-    if not client.exists(KEYS.work(Pool.OCR)):
+    check_pool(client, Pool.OCR, len(model.held))
+    check_pool(client, Pool.CAPTION, len(model.held_figures))
+
+
+def check_pool(client: redis.Redis, pool: Pool, held: int) -> None:
+    if not client.exists(KEYS.work(pool)):
         return
-    group = client.xinfo_groups(KEYS.work(Pool.OCR))[0]
-    users = client.zrange(KEYS.waiting(Pool.OCR), 0, -1)
-    waiting = sum(client.zcard(KEYS.waiting_chunks(Pool.OCR, UserId(u.decode()))) for u in users)
+    group = client.xinfo_groups(KEYS.work(pool))[0]
+    users = client.zrange(KEYS.waiting(pool), 0, -1)
+    waiting = sum(client.zcard(KEYS.waiting_chunks(pool, UserId(u.decode()))) for u in users)
     assert group["lag"] is not None, "lag is NULL"
     assert group["lag"] == waiting
-    assert group["pending"] == client.hlen(KEYS.lease(Pool.OCR)) == len(model.held)
-    assert client.xlen(KEYS.work(Pool.OCR)) <= group["lag"] + _span(client, group) + 1
-    assert run(client, LEDGER.resync(Pool.OCR)) == (0, 0)
+    assert group["pending"] == client.hlen(KEYS.lease(pool)) == held
+    assert client.xlen(KEYS.work(pool)) <= group["lag"] + _span(client, pool, group) + 1
+    assert run(client, LEDGER.resync(pool)) == (0, 0)
 
 
-def _span(client: redis.Redis, group: dict) -> int:
+def _span(client: redis.Redis, pool: Pool, group: dict) -> int:
     """Entries from the oldest pending one to the last delivered: what trimming must keep."""
-    pending = client.xpending(KEYS.work(Pool.OCR), GROUP)
+    pending = client.xpending(KEYS.work(pool), GROUP)
     if not pending["pending"]:
         return 0
-    kept = client.xrange(KEYS.work(Pool.OCR), pending["min"], group["last-delivered-id"])
+    kept = client.xrange(KEYS.work(pool), pending["min"], group["last-delivered-id"])
     return len(kept)
 
 
@@ -56,7 +80,10 @@ def step_admit(client, model: Model, rnd: random.Random) -> None:
         last = page + rnd.randrange(4)
         chunks.append((page, last))
         page = last + 1 + (rnd.random() < 0.2)
-    admission = admit(client, user, task, chunks)
+    with_captions = rnd.random() < 0.5
+    admission = admit(client, user, task, chunks, facts=CAPTIONS_ON if with_captions else None)
+    if with_captions:
+        model.described.add(task)
     assert admission.permits == len(chunks)
     model.jobs[task] = (user, sum(last - first + 1 for first, last in chunks))
 
@@ -92,11 +119,14 @@ def step_commit(client, model: Model, rnd: random.Random) -> None:
         assert finish(client, lease)
         del model.held[lease.permit]
         return
-    assert commit(client, lease, page)
+    figures = [f"p{page}-f{n + 1}" for n in range(rnd.choice([0, 0, 1, 3]))]
+    assert commit(client, lease, page, figures=figures)
+    if lease.task in model.described:
+        model.figures.setdefault(lease.task, set()).update(figures)
     model.next_page[lease.permit] = page + 1
     _note_end(client, model, lease.task)
     if rnd.random() < 0.1:
-        still_open = commit(client, lease, page)
+        still_open = commit(client, lease, page, figures=["double"])
         assert still_open == (lease.task not in model.ended), "a double is harmless"
 
 
@@ -131,6 +161,62 @@ def step_wake(client, model: Model, rnd: random.Random) -> None:
     assert not release(client, lease).held
 
 
+def step_take_figure(client, model: Model, rnd: random.Random) -> None:
+    lease = take_figure(client)
+    if lease is None:
+        return
+    held = {(other.task, other.first) for other in model.held_figures.values()}
+    assert (lease.task, lease.first) not in held, "a figure is held twice"
+    assert _state(client, model, lease.task) not in (JobState.CANCELLED, JobState.FAILED)
+    model.held_figures[lease.permit] = lease
+
+
+def step_caption(client, model: Model, rnd: random.Random) -> None:
+    if not model.held_figures:
+        return
+    lease = model.held_figures.pop(rnd.choice(list(model.held_figures)))
+    cancelled = _state(client, model, lease.task) is JobState.CANCELLED
+    assert caption(client, lease, rnd.choice(list(ENDS))) != cancelled
+    model.dead_figures.append(lease)
+    _note_end(client, model, lease.task)
+
+
+def step_release_figure(client, model: Model, rnd: random.Random) -> None:
+    if not model.held_figures:
+        return
+    lease = model.held_figures.pop(rnd.choice(list(model.held_figures)))
+    assert release_figure(client, lease, rnd.choice(["died", "returned", "expired"])).held
+    model.dead_figures.append(lease)
+    _note_end(client, model, lease.task)
+
+
+def step_wake_figure(client, model: Model, rnd: random.Random) -> None:
+    if not model.dead_figures:
+        return
+    lease = model.dead_figures.pop()
+    with pytest.raises(LeaseLost):
+        caption(client, lease)
+    assert not release_figure(client, lease).held
+
+
+def step_settle(client, model: Model, rnd: random.Random) -> None:
+    waiting = client.zrange(KEYS.caption_deadlines(), 0, -1)
+    late = client.zrange(KEYS.late_captions(), 0, -1)
+    if not waiting + late:
+        return
+    user, _, task = rnd.choice(waiting + late).decode().partition(":")
+    assert settle_job(client, user, task) in ("ended", "given_up")
+    _note_end(client, model, task)
+
+
+def _state(client, model: Model, task: str) -> JobState:
+    user = UserId(model.jobs[task][0])
+    return JobState(client.hget(KEYS.job(user, TaskId(task)), "state").decode())
+
+
+ENDS = (CaptionState.OK, CaptionState.SKIPPED, CaptionState.FAILED)
+
+
 def step_cancel(client, model: Model, rnd: random.Random) -> None:
     if not model.jobs:
         return
@@ -143,8 +229,7 @@ def step_cancel(client, model: Model, rnd: random.Random) -> None:
 
 
 def _note_end(client, model: Model, task: str) -> None:
-    user = UserId(model.jobs[task][0])
-    state = JobState(client.hget(KEYS.job(user, TaskId(task)), "state").decode())
+    state = _state(client, model, task)
     if state not in (JobState.QUEUED, JobState.RUNNING):
         model.ended.add(task)
 
@@ -156,6 +241,11 @@ STEP_KINDS = (
     + [step_release] * 8
     + [step_renew] * 5
     + [step_wake] * 4
+    + [step_take_figure] * 30
+    + [step_caption] * 20
+    + [step_release_figure] * 8
+    + [step_wake_figure] * 4
+    + [step_settle] * 2
     + [step_cancel]
     + [step_again]
 )
@@ -171,16 +261,17 @@ def test_random_interleavings_lose_and_double_nothing(client: redis.Redis, seed:
     for _ in range(20_000):
         step_take(client, model, rnd)
         step_commit(client, model, rnd)
-        if not model.held and take_nothing(client):
+        step_take_figure(client, model, rnd)
+        step_caption(client, model, rnd)
+        if not model.held and not model.held_figures and take_nothing(client):
             break
 
     check(client, model)
-    assert client.xinfo_groups(KEYS.work(Pool.OCR))[0]["lag"] == 0
     assert_every_page_once(client, model)
 
 
 def take_nothing(client: redis.Redis) -> bool:
-    return client.xinfo_groups(KEYS.work(Pool.OCR))[0]["lag"] == 0
+    return all(client.xinfo_groups(KEYS.work(pool))[0]["lag"] == 0 for pool in Pool)
 
 
 def assert_every_page_once(client: redis.Redis, model: Model) -> None:
@@ -192,8 +283,11 @@ def assert_every_page_once(client: redis.Redis, model: Model) -> None:
         seen = [e["page"] for e in mine if e["type"] == "page"]
         assert len(results) == 1, f"{task} has {len(results)} results"
         assert len(seen) == len(set(seen)), f"{task} announced a page twice"
+        captioned = [e["figure"] for e in mine if e["type"] == "caption"]
+        assert len(captioned) == len(set(captioned)), f"{task} ended a figure twice"
         if results[0]["status"] in ("ok", "partial"):
             assert len(seen) == pages, f"{task} lost pages"
+            assert set(captioned) == model.figures.get(task, set()), f"{task} lost figures"
     for history in by_user.values():
         assert [e["seq"] for e in history] == list(range(1, len(history) + 1))
         assert len({e["epoch"] for e in history}) == 1

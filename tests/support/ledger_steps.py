@@ -6,6 +6,13 @@ from typing import Any
 
 import redis
 
+from ocrplus_contract.captions import (
+    CaptionReason,
+    CaptionRecord,
+    CaptionState,
+    commit_caption,
+    settle,
+)
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import (
     NO_LIMITS,
@@ -80,6 +87,37 @@ def release(
     client: redis.Redis, lease: Lease, reason: ReleaseReason = "returned", idle_ms: int = 0
 ) -> Released:
     return run(client, LEDGER.release(Pool.OCR, lease.permit, reason, idle_ms=idle_ms))
+
+
+CAPTIONS_ON = {"captions": "on", "caption_seconds": "30", "late_seconds": "900"}
+"""Facts of a job whose figures are described."""
+
+
+def take_figure(client: redis.Redis, owner: str = "c.0") -> Lease | None:
+    return run(client, LEDGER.take(Pool.CAPTION, owner))
+
+
+def caption(
+    client: redis.Redis,
+    lease: Lease,
+    state: CaptionState = CaptionState.OK,
+    reason: CaptionReason | None = None,
+) -> bool:
+    pending = CaptionRecord.model_validate_json(lease.figure)
+    text = f"figure {pending.figure}" if state is CaptionState.OK else None
+    changes = {"state": state, "reason": reason, "caption": text, "captioner": "m p-1"}
+    record = pending.model_copy(update=changes)
+    return run(client, commit_caption(LEDGER, lease.permit, lease.task, record))
+
+
+def release_figure(
+    client: redis.Redis, lease: Lease, reason: ReleaseReason = "returned", idle_ms: int = 0
+) -> Released:
+    return run(client, LEDGER.release(Pool.CAPTION, lease.permit, reason, idle_ms=idle_ms))
+
+
+def settle_job(client: redis.Redis, user: str, task: str) -> str:
+    return run(client, settle(LEDGER, UserId(user), TaskId(task)))
 
 
 def events(client: redis.Redis, user: str) -> list[dict[str, Any]]:

@@ -1,0 +1,204 @@
+"""What the scripts promise of figures, one promise a test."""
+
+import pytest
+import redis
+from ledger_steps import (
+    CAPTIONS_ON,
+    KEYS,
+    LEDGER,
+    admit,
+    caption,
+    commit,
+    events,
+    milestones,
+    release_figure,
+    settle_job,
+    take,
+    take_figure,
+)
+
+from ocrplus_contract.captions import CaptionReason, CaptionState, read_captions
+from ocrplus_contract.errors import ErrorCode, LeaseLost
+from ocrplus_contract.ledger import run
+from ocrplus_contract.names import Pool, TaskId, UserId
+from ocrplus_contract.states import JobState
+
+USER, TASK = UserId("u"), TaskId("t")
+
+
+def read(client: redis.Redis, *figures_of_pages: list[str], **facts: str) -> None:
+    """Admit a document and read its pages."""
+    last = len(figures_of_pages)
+    admit(client, "u", "t", [(1, last)], facts={**CAPTIONS_ON, **facts})
+    lease = take(client)
+    for page, figures in enumerate(figures_of_pages, 1):
+        commit(client, lease, page, figures=figures)
+
+
+def state(client: redis.Redis) -> str:
+    return client.hget(KEYS.job(USER, TASK), "state").decode()
+
+
+def result(client: redis.Redis) -> dict:
+    (found,) = [e for e in events(client, "u") if e["type"] == "result"]
+    return found
+
+
+def records(client: redis.Redis) -> list:
+    return read_captions(client.hgetall(KEYS.captions(USER, TASK)))
+
+
+def test_without_captions_a_figure_leaves_no_trace(client: redis.Redis) -> None:
+    read(client, ["p1-f1"], captions="off")
+
+    assert state(client) == "ok"
+    assert not client.exists(KEYS.work(Pool.CAPTION), KEYS.captions(USER, TASK))
+    assert result(client)["captions"] == "off"
+
+
+def test_the_page_goes_out_at_once_and_the_result_with_the_last_caption(client) -> None:
+    read(client, ["p1-f1"], ["p2-f1"])
+    assert state(client) == "running"
+    assert [e["type"] for e in milestones(client, "u")] == ["submitted", "page", "page"]
+
+    caption(client, take_figure(client))
+    caption(client, take_figure(client))
+
+    types = [e["type"] for e in milestones(client, "u")][3:]
+    assert types == ["caption", "caption", "result"]
+    assert (result(client)["captions"], result(client)["captioner"]) == ("complete", "m p-1")
+    assert state(client) == "ok"
+
+
+def test_captions_that_come_before_the_last_page_delay_nothing(client: redis.Redis) -> None:
+    admit(client, "u", "t", [(1, 2)], facts=CAPTIONS_ON)
+    lease = take(client)
+    commit(client, lease, 1, figures=["p1-f1"])
+    caption(client, take_figure(client))
+
+    commit(client, lease, 2)
+
+    assert state(client) == "ok"
+    assert result(client)["captions"] == "complete"
+
+
+def test_at_the_deadline_the_result_goes_out_and_late_captions_still_count(client) -> None:
+    read(client, ["p1-f1", "p1-f2"])
+    caption(client, take_figure(client))
+    due = client.zscore(KEYS.caption_deadlines(), "u:t")
+
+    assert settle_job(client, "u", "t") == "ended"
+
+    assert abs(due - client.time()[0] - 30) < 3
+    assert (state(client), result(client)["captions"]) == ("ok", "partial")
+    assert caption(client, take_figure(client))
+    assert [r.state for r in records(client)] == ["ok", "ok"]
+    assert events(client, "u")[-1]["type"] == "caption"
+    assert not client.exists(KEYS.late_captions(), KEYS.caption_deadlines())
+
+
+def test_while_the_breaker_is_open_a_result_does_not_wait(client: redis.Redis) -> None:
+    client.hset(KEYS.breaker(), "state", "open")
+
+    read(client, ["p1-f1"])
+
+    assert (state(client), result(client)["captions"]) == ("ok", "partial")
+
+
+def test_a_deadline_of_zero_does_not_wait(client: redis.Redis) -> None:
+    read(client, ["p1-f1"], caption_seconds="0.0")
+
+    assert state(client) == "ok"
+
+
+def test_what_nobody_begins_is_given_up_with_a_reason(client: redis.Redis) -> None:
+    read(client, ["p1-f1", "p1-f2"])
+    held = take_figure(client)
+    settle_job(client, "u", "t")
+
+    assert settle_job(client, "u", "t") == "given_up"
+
+    assert [r.reason for r in records(client)] == [None, CaptionReason.UNAVAILABLE]
+    assert client.zscore(KEYS.late_captions(), "u:t") is not None, "one is in hand still"
+    assert caption(client, held)
+    assert take_figure(client) is None
+
+
+@pytest.mark.parametrize(
+    ("end", "reason", "whole"),
+    [
+        (CaptionState.SKIPPED, CaptionReason.TOO_SMALL, "complete"),
+        (CaptionState.SKIPPED, CaptionReason.BUDGET_JOB, "partial"),
+        (CaptionState.FAILED, CaptionReason.TIMEOUT, "partial"),
+    ],
+)
+def test_a_result_is_complete_unless_a_description_is_owed(client, end, reason, whole) -> None:
+    read(client, ["p1-f1"])
+
+    caption(client, take_figure(client), end, reason)
+
+    assert (state(client), result(client)["captions"]) == ("ok", whole)
+
+
+def test_a_cancelled_job_drops_its_figures(client: redis.Redis) -> None:
+    read(client, ["p1-f1", "p1-f2", "p1-f3"])
+    held = take_figure(client)
+
+    run(client, LEDGER.cancel(USER, TASK, state=JobState.CANCELLED, code=ErrorCode.CANCELLED))
+
+    assert client.xinfo_groups(KEYS.work(Pool.CAPTION))[0]["lag"] == 0
+    assert not run(client, LEDGER.renew(Pool.CAPTION, held.permit))
+    assert not caption(client, held)
+    assert client.xinfo_groups(KEYS.work(Pool.CAPTION))[0]["pending"] == 0
+    assert run(client, LEDGER.resync(Pool.CAPTION)) == (0, 0)
+
+
+def test_a_forgotten_job_leaves_no_figures(client: redis.Redis) -> None:
+    read(client, ["p1-f1", "p1-f2"])
+    settle_job(client, "u", "t")
+
+    run(client, LEDGER.forget(USER, TASK))
+
+    assert not client.exists(KEYS.captions(USER, TASK), KEYS.late_captions())
+    assert take_figure(client) is None
+
+
+def test_the_third_death_with_a_figure_in_hand_ends_it(client: redis.Redis) -> None:
+    read(client, ["p1-f1"])
+
+    for _ in range(3):
+        release_figure(client, take_figure(client), "died")
+
+    assert records(client)[0].reason is CaptionReason.POISON
+    assert (state(client), result(client)["captions"]) == ("ok", "partial")
+    assert take_figure(client) is None
+
+
+def test_a_fenced_worker_cannot_end_a_figure(client: redis.Redis) -> None:
+    read(client, ["p1-f1"])
+    old = take_figure(client)
+    release_figure(client, old, "died")
+
+    with pytest.raises(LeaseLost):
+        caption(client, old)
+
+    assert caption(client, take_figure(client))
+
+
+def test_figures_are_counted_as_they_come_wait_and_go(client: redis.Redis) -> None:
+    read(client, ["p1-f1", "p1-f2", "p1-f3"])
+    take_figure(client)
+
+    load = client.hgetall(KEYS.load(Pool.CAPTION))
+
+    assert (load[b"waiting"], load[b"inflight"]) == (b"2", b"1")
+    assert [v for k, v in load.items() if k.startswith(b"a:")] == [b"3:3:9"]
+
+
+def test_nothing_of_a_figure_lives_longer_than_its_job(client: redis.Redis) -> None:
+    read(client, ["p1-f1"])
+    assert 0 < client.pttl(KEYS.captions(USER, TASK)) <= client.pttl(KEYS.job(USER, TASK))
+
+    caption(client, take_figure(client))
+
+    assert 0 < client.pttl(KEYS.captions(USER, TASK)) <= 86400 * 1000
