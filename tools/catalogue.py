@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from ocrplus_contract import wire
 from ocrplus_contract.errors import MESSAGES, ErrorCode
 from ocrplus_contract.messages import (
+    CaptionEvent,
     Failed,
     Finished,
     OriginalSubmit,
@@ -251,6 +252,21 @@ V2: Final = (
         },
     ),
     Message(
+        CaptionEvent,
+        SERVER,
+        {
+            **_AT,
+            "seq": 61,
+            "type": "caption",
+            "page": 1,
+            "figure": "p1-f1",
+            "state": "ok",
+            "caption": "A bar chart of sales by quarter; the third is the highest, at 402.",
+            "reason": None,
+            "captioner": "qwen-vl-max describe-1",
+        },
+    ),
+    Message(
         wire.DeliveredResult,
         SERVER,
         {
@@ -258,7 +274,8 @@ V2: Final = (
             "seq": 99,
             "type": "result",
             "status": "partial",
-            "captions": "off",
+            "captions": "complete",
+            "captioner": "qwen-vl-max describe-1",
             "pages": 12,
             "failed_pages": [7],
             "error": None,

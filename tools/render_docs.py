@@ -10,7 +10,13 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from ocrplus_contract.settings import PREFIX, CommonSettings, GatewaySettings, OcrSettings
+from ocrplus_contract.settings import (
+    PREFIX,
+    CaptionWorkerSettings,
+    CommonSettings,
+    GatewaySettings,
+    OcrSettings,
+)
 from ocrplus_gateway.app import build_parts, http_app
 from ocrplus_gateway.metrics import GatewayMetrics
 
@@ -19,6 +25,7 @@ ROOMS: Final = (
     ("Every process", CommonSettings, None),
     ("Gateway", GatewaySettings, CommonSettings),
     ("OCR worker", OcrSettings, CommonSettings),
+    ("Caption worker", CaptionWorkerSettings, CommonSettings),
 )
 _HEAD: Final = """\
 # Configuration
@@ -43,10 +50,14 @@ def configuration() -> str:
             for name, field in settings.model_fields.items()
             if name not in known or field.default != known[name].default
         ]
-        rows = [row for name, field in changed for row in _rows(PREFIX + name.upper(), field)]
+        rows = [row for name, field in changed for row in _rows(_variable(name, field), field)]
         parts.append(f"## {title}\n\n| variable | default | meaning |\n|---|---|---|\n")
         parts.append("\n".join(rows) + "\n\n")
     return "".join(parts).rstrip() + "\n"
+
+
+def _variable(name: str, field: FieldInfo) -> str:
+    return str(field.validation_alias or PREFIX + name.upper())
 
 
 def _rows(variable: str, field: FieldInfo) -> list[str]:

@@ -93,7 +93,8 @@ class Describer:
     async def _picture(self, lease: Lease, figure: FigureRecord) -> Picture | None:
         name = figure_name(lease.user, lease.task, figure.id)
         try:
-            return await self._in_thread(lambda: read_picture(self.blobs.get(name)))
+            picture: Picture = await self._in_thread(lambda: read_picture(self.blobs.get(name)))
+            return picture
         except (BlobMissing, UnreadablePicture):
             log.warning(
                 "a figure cannot be read", extra={"job_id": lease.task, "figure": figure.id}

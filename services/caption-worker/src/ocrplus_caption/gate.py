@@ -66,7 +66,8 @@ class Gate:
         (state, until), pause_ms, (seconds, micros) = reply
         self.metrics.breaker(state.decode() if state else "closed")
         left = float(until) - seconds - micros / 1e6 if until else 0.0
-        return max(left, pause_ms / 1000, 0.0)
+        closed_for: float = max(left, pause_ms / 1000, 0.0)
+        return closed_for
 
     async def enter(self) -> str:
         """Wait for a slot and take it; the call's name.

@@ -67,7 +67,7 @@ def _trimmed(image: Image.Image) -> Image.Image:
     corners = {image.getpixel(at) for at in ((0, 0), (right, 0), (0, bottom), (right, bottom))}
     if len(corners) != 1:
         return image
-    blank = Image.new("RGB", image.size, corners.pop())  # type: ignore[arg-type]  # a pixel is a colour
+    blank = Image.new("RGB", image.size, corners.pop())
     box = ImageChops.difference(image, blank).getbbox()
     return image.crop(box) if box else image
 

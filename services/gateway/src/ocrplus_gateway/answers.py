@@ -3,6 +3,7 @@
 from typing import Any, Final  # Any: OpenAPI is JSON
 
 from ocrplus_contract import wire
+from ocrplus_contract.captions import CaptionReason, CaptionState
 from ocrplus_contract.errors import MESSAGES, RETRYABLE, ErrorCode
 from ocrplus_contract.messages import ErrorObject, Result
 from ocrplus_contract.schemas import definitions
@@ -45,6 +46,18 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "markdown": "## Quarterly report",
         "source": "text_layer",
         "error": None,
+        "figures": [
+            {
+                "id": "p1-f1",
+                "url": "/v1/tasks/report/figures/p1-f1.png",
+                "bbox": [72.0, 96.5, 523.0, 310.0],
+                "kind": "chart",
+                "state": "ok",
+                "caption": "A bar chart of sales by quarter.",
+                "reason": None,
+                "captioner": "qwen-vl-max describe-1",
+            }
+        ],
     },
     "ServerSentEvent": {
         "id": "64f1c2a9-44",
@@ -119,17 +132,41 @@ SCHEMAS: Final = {
             "markdown": _STRING,
             "source": {"enum": [*(str(source) for source in TextSource), None]},
             "error": {"type": ["string", "null"]},
+            "figures": {"type": "array", "items": _ref("Figure")},
+        },
+    ),
+    "Figure": _object(
+        "A figure of a page. `state`, `caption`, `reason` and `captioner` (model and version of the "
+        "prompt) are null where the task has no captions; `reason` says why there is none.",
+        {
+            "id": _STRING,
+            "url": _STRING,
+            "bbox": {"type": "array", "items": {"type": "number"}},
+            "kind": _STRING,
+            "state": {"enum": [*(str(state) for state in CaptionState), None]},
+            "caption": {"type": ["string", "null"]},
+            "reason": {"enum": [*(str(reason) for reason in CaptionReason), None]},
+            "captioner": {"type": ["string", "null"]},
         },
     ),
     "ServerSentEvent": {
         "type": "object",
         "description": "One event of the stream. `data` is a message in JSON: a durable event "
-        "(docs/schemas.json: SubmittedEvent, ProgressEvent, DeliveredPage, DeliveredResult), "
+        "(docs/schemas.json: SubmittedEvent, ProgressEvent, DeliveredPage, CaptionEvent, "
+        "DeliveredResult), "
         "HistoryLost, or after that the task's TaskStatus.",
         "properties": {
             "id": _STRING,
             "event": {
-                "enum": ["submitted", "progress", "page", "result", "history_lost", "status"]
+                "enum": [
+                    "submitted",
+                    "progress",
+                    "page",
+                    "caption",
+                    "result",
+                    "history_lost",
+                    "status",
+                ]
             },
             "data": _STRING,
             "retry": _INTEGER,
