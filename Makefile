@@ -62,7 +62,7 @@ format: $(VENV)/.dev ## format the code
 .PHONY: bench
 bench: $(VENV)/.dev ## every benchmark; writes benchmarks/results
 	$(BIN)/ocrplus models assemble
-	for name in original pages streaming faults delivery wire eta; do $(BENCH)/$$name.py || exit 1; done
+	for name in original pages streaming faults delivery wire eta captions; do $(BENCH)/$$name.py || exit 1; done
 
 .PHONY: quality
 quality: $(VENV)/.dev ## convert and score a corpus set: make quality SET=dir OUT=dir

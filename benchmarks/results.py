@@ -42,6 +42,12 @@ _SUBJECTS = {
     "fairness": "A 1-page job beside another user's 200 pages",
     "faults": "Deaths in the middle of a 40-page document, two workers, lease 10 s",
     "hostile": "Hostile documents of the development set, each held to its limits",
+    "captions_independence": "The last page and the result, captions off against a model that is dead, hangs or takes 60 s",
+    "captions_throughput": "1,000 figures of a megapixel, 2 s a call, 50 at once, one process",
+    "captions_sameness": "A logo on 200 pages; 200 charts of one template",
+    "captions_limits": "A model that takes 60 calls a minute, four worker processes",
+    "captions_deaths": "Caption workers killed at random moments",
+    "captions_cleaner": "Twenty hostile answers in headless Chromium",
     "delivery": "Through nginx and two gateways: 100 MB, 200 cuts and 20 deaths, original clients",
     "fresh_clone": "An empty folder: seconds of each step",
 }

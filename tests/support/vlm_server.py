@@ -19,8 +19,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-_WINDOW_SECONDS = 60.0
-
 
 @dataclass
 class Behaviour:
@@ -30,6 +28,7 @@ class Behaviour:
     mode: str = "ok"
     seconds: float = 0.0
     per_minute: int = 0
+    window_seconds: float = 60.0
     text: str = "A picture of a harbour with {n} bytes."
     only_first: int = 0
     """Of 0: the mode holds for all; else for so many requests, then all is well."""
@@ -96,12 +95,12 @@ class VlmServer:
         stats, now = self.stats, time.monotonic()
         stats.calls += 1
         stats.arrivals.append(now)
-        while self._window and self._window[0] <= now - _WINDOW_SECONDS:
+        while self._window and self._window[0] <= now - self.behaviour.window_seconds:
             self._window.popleft()
         allowed = self.behaviour.per_minute
         if allowed and len(self._window) >= allowed:
             stats.statuses[429] += 1
-            after = self._window[0] + _WINDOW_SECONDS - now
+            after = self._window[0] + self.behaviour.window_seconds - now
             error = {"message": "slow down", "code": "rate_limit_exceeded"}
             _reply(writer, 429, {"error": error}, {"Retry-After": f"{after:.2f}"})
             return
@@ -126,6 +125,7 @@ class VlmServer:
             mode = "ok"
         await asyncio.sleep(behaviour.seconds)
         text = behaviour.text.replace("{n}", str(len(picture)))
+        text = text.replace("{sha}", hashlib.sha256(picture).hexdigest()[:16])
         refusals = {
             "error": (500, {"error": {"message": "broken"}}),
             "refuse": (400, {"error": {"code": "data_inspection_failed", "message": "no"}}),
