@@ -131,7 +131,7 @@ async def _original(deployment: Bench, task: str) -> float:
     client = asyncio.create_task(
         original_client(deployment.gateway.http, USER, task, pdf, DEADLINE + 30)
     )
-    while not deployment.client.exists(f"job:{USER}:{task}"):
+    while not deployment.client.exists(f"job:{USER}:{task}"):  # noqa: ASYNC110  # seen from outside
         await asyncio.sleep(0.05)
     await asyncio.to_thread(deployment.read, _draw(task), 1, PAGE_SECONDS)
     await client
@@ -154,9 +154,8 @@ def throughput() -> None:
         deployment.read(lambda page, number: figure(page * 100 + number), count // 25, 0.0)
         with caption_worker(
             deployment.redis_url, deployment.blobs, deployment.vlm.base_url, **env
-        ) as worker:
-            with largest_memory(worker.process.pid) as worst:
-                found = deployment.wait_for_captions("many", count, 300)
+        ) as worker, largest_memory(worker.process.pid) as worst:
+            found = deployment.wait_for_captions("many", count, 300)
         stats = deployment.vlm.stats()
     elapsed = max(at for at, _ in found) - min(at for at, _ in found) + seconds
     ideal = count / concurrency * seconds

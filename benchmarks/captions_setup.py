@@ -1,4 +1,4 @@
-"""What the caption benchmarks run on: gateway, caption workers, a model of our own, a played OCR."""
+"""What the caption benchmarks run on: gateway, caption workers, a model, a played OCR side."""
 
 import json
 import subprocess

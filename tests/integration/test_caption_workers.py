@@ -118,6 +118,28 @@ def test_a_worker_that_is_told_to_end_gives_back_what_it_has(running) -> None:
     running.forget("term")
 
 
+def test_a_worker_that_is_told_to_drain_ends_what_it_has_and_takes_no_more(running) -> None:
+    running.vlm.control(seconds=1.0)
+    keys, few = Keys(), {"OCRPLUS_CAPTION__CONCURRENCY": "1", "OCRPLUS_POD_NAME": "pod-1"}
+
+    def state() -> bytes:
+        return running.client.hget(keys.worker(Pool.CAPTION, "pod-1.0"), "state")
+
+    with running.worker(**few):
+        running.submit("drain", 6)
+        running.ocr(draw=lambda p, n: pictures.png(pictures.chart(400 + p))).read_all()
+        wait_for(lambda: running.vlm.stats()["calls"] == 1)
+        running.client.sadd(keys.drain(Pool.CAPTION), "pod-1")
+        wait_for(lambda: state() == b"drained")
+        described = len(running.events("drain", "caption"))
+        time.sleep(1.2)
+        assert len(running.events("drain", "caption")) == described < 6
+        assert running.client.hlen(keys.lease(Pool.CAPTION)) == 0
+
+        running.client.srem(keys.drain(Pool.CAPTION), "pod-1")
+        running.captioned("drain", 6)
+
+
 def test_budget_stream_and_silence(running, tmp_path: Path) -> None:
     """One worker for three settings: starting it costs more than all it does here."""
     log = tmp_path / "worker.log"

@@ -13,6 +13,10 @@ from typing import Any  # celery is untyped
 import redis
 from pydantic import ValidationError
 
+from ocrplus_contract.draining import FOLLOW_SECONDS, Doorway, PodOrders
+from ocrplus_contract.keys import Keys
+from ocrplus_contract.names import Pool
+from ocrplus_contract.recovery import pod_name
 from ocrplus_contract.server import connect, unfit_because
 from ocrplus_contract.settings import CaptionWorkerSettings
 
@@ -64,8 +68,15 @@ def _serve(settings: CaptionWorkerSettings) -> int:
     from ocrplus_caption import process
     from ocrplus_caption.app import app
 
+    pod = pod_name(settings.pod_name, os.getpid())
+    keys = Keys(settings.key_prefix)
+    orders = PodOrders(connect(settings), keys, Pool.CAPTION, pod, slots=1)
+    orders.start()
+
     @worker_ready.connect
-    def announce(**_: object) -> None:
+    def announce(sender: Any, **_: object) -> None:
+        doorway = Doorway(orders, sender, Pool.CAPTION)
+        sender.hub.call_repeatedly(FOLLOW_SECONDS / 2, doorway.follow)
         registry = process.metrics().registry
         server, _thread = start_http_server(settings.metrics_port, settings.host, registry)
         url = f"http://{settings.host}:{server.server_port}/metrics"

@@ -25,7 +25,7 @@ from ocrplus_contract.errors import BlobMissing
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import TaskId, UserId
 
-_TURN_SECONDS: Final = 15.0  # of a worker that died with it; a live one renews it
+_TURN_SECONDS: Final = 6.0  # of a worker that died with it; a live one renews it
 _MOST_CANDIDATES: Final = 64
 _MOST_COMPARED: Final = 4
 _LOOK_AGAIN_SECONDS: Final = 0.2

@@ -27,6 +27,7 @@ from ocrplus_caption.prompt import load
 from ocrplus_caption.pulse import Pulse
 from ocrplus_contract.blobs import open_store
 from ocrplus_contract.captions import commit_caption
+from ocrplus_contract.draining import FOLLOW_SECONDS
 from ocrplus_contract.errors import LeaseLost
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Lease, Ledger, ReleaseReason, run_async
@@ -76,16 +77,22 @@ class Process:
         await self.describer.gate.wait_until_open(draining)
         if draining.is_set():
             return 0  # whoever reconciles rings again
-        lease = await run_async(self.client, self.ledger.take(Pool.CAPTION, self.worker_id))
-        if lease is None:
-            return 0
-        with self.pulse.holding(lease) as hold:
-            try:
-                return await self._describe(lease)
-            except asyncio.CancelledError:
-                if hold.lost:
-                    return 0
-                return await self._release(lease, "returned")
+        try:
+            if not await self.pulse.reach():
+                await asyncio.sleep(FOLLOW_SECONDS)  # until this pod listens no more
+                return 1  # for another pod
+            lease = await run_async(self.client, self.ledger.take(Pool.CAPTION, self.worker_id))
+            if lease is None:
+                return 0
+            hold = self.pulse.hold(lease)
+        finally:
+            self.pulse.let_go()
+        try:
+            return await self._describe(lease)
+        except asyncio.CancelledError:
+            return 0 if hold.lost else await self._release(lease, "returned")
+        finally:
+            self.pulse.drop(hold)
 
     async def _describe(self, lease: Lease) -> int:
         fields = {"job_id": lease.task, "figure": figure_of(lease)}

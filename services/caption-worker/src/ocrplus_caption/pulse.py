@@ -1,4 +1,4 @@
-"""The heartbeat of one caption worker: renews the leases of all figures in hand, writes its record.
+"""The heartbeat of one caption worker: renews the leases in hand, writes its record, hears orders.
 
 It beats on the loop that does the work, so a loop that hangs stops beating. A figure whose lease is
 lost, or that nobody wants any more, is broken off at once: its call costs money.
@@ -8,8 +8,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +27,7 @@ from ocrplus_contract.states import WorkerState
 
 log = logging.getLogger(__name__)
 
+_LONGEST_INTERVAL_SECONDS: Final = min(2.0, WORKER_HEARTBEAT_SECONDS)  # orders should be heard soon
 _SMOOTHING: Final = 0.1  # weight of the newest figure in seconds per figure
 
 
@@ -62,29 +63,47 @@ class Pulse:
         self._captioner = captioner
         self._metrics = metrics
         self._concurrency = concurrency
-        self._interval = min(WORKER_HEARTBEAT_SECONDS, lease_seconds / 4)
+        self._interval = min(_LONGEST_INTERVAL_SECONDS, lease_seconds / 4)
         self._held: dict[Permit, Hold] = {}
         self._seconds = 0.0
         self._idle_since = time.time()
         self._started = time.monotonic()
         self._cold_start_seconds = 0.0
+        self._told = False  # to drain
+        self._reaching = 0  # for figures: from "may I" to the answer of the take script
+        self._hurry = asyncio.Event()
         self.draining = asyncio.Event()
 
-    @contextmanager
-    def holding(self, lease: Lease) -> Iterator[Hold]:
-        """Renew a figure's lease while the block runs in the current task."""
+    async def reach(self) -> bool:
+        """Whether a figure may be taken now. If so, nobody hears `drained` before `let_go`."""
+        self._reaching += 1
+        drain = self._keys.drain(Pool.CAPTION)
+        pod = self._worker_id.rpartition(".")[0]
+        self._told = bool(await self._client.sismember(drain, pod))
+        return not self._told
+
+    def let_go(self) -> None:
+        """A figure was taken, and is held, or there was none."""
+        self._reaching -= 1
+        if self._told:
+            self._hurry.set()
+
+    def hold(self, lease: Lease) -> Hold:
+        """Renew a figure's lease from now on, for the current task."""
         task = asyncio.current_task()
         assert task is not None
-        hold = Hold(lease, task, time.monotonic(), time.time())
-        self._held[lease.permit] = hold
-        try:
-            yield hold
-        finally:
-            del self._held[lease.permit]
-            took = (time.monotonic() - hold.began) / self._concurrency
-            self._seconds += (took - self._seconds) * (_SMOOTHING if self._seconds else 1)
-            if not self._held:
-                self._idle_since = time.time()
+        hold = self._held[lease.permit] = Hold(lease, task, time.monotonic(), time.time())
+        return hold
+
+    def drop(self, hold: Hold) -> None:
+        """It is in hand no more."""
+        del self._held[hold.lease.permit]
+        took = (time.monotonic() - hold.began) / self._concurrency
+        self._seconds += (took - self._seconds) * (_SMOOTHING if self._seconds else 1)
+        if not self._held:
+            self._idle_since = time.time()
+            if self._told:
+                self._hurry.set()
 
     async def run(self, on_beat: Callable[[], None]) -> None:
         """Beat until cancelled."""
@@ -98,12 +117,20 @@ class Pulse:
                     "heartbeat failed; the figures in hand are taken again if this goes on",
                     exc_info=True,
                 )
-            await asyncio.sleep(self._interval)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._interval):
+                    await self._hurry.wait()
+            self._hurry.clear()
 
     async def beat(self) -> None:
         """One heartbeat: leases, record, the news that captions are to be had."""
         for hold in list(self._held.values()):
             await self._renew(hold)
+        drain, pod = self._keys.drain(Pool.CAPTION), self._worker_id.rpartition(".")[0]
+        told = bool(await self._client.sismember(drain, pod))
+        if told != self._told:
+            log.info("told to drain" if told else "told to go on", extra={"pod": pod})
+        self._told = told
         record = self.record()
         pipe = self._client.pipeline(transaction=False)
         queue_record(pipe, self._keys, Pool.CAPTION, self._worker_id, record)
@@ -137,8 +164,9 @@ class Pulse:
         """The worker's record: the oldest figure in hand stands for all."""
         oldest = min(self._held.values(), key=lambda hold: hold.began, default=None)
         state = WorkerState.BUSY if oldest else WorkerState.IDLE
-        if self.draining.is_set():
-            state = WorkerState.DRAINING if oldest else WorkerState.DRAINED
+        if self._told or self.draining.is_set():
+            holds = oldest is not None or self._reaching > 0
+            state = WorkerState.DRAINING if holds else WorkerState.DRAINED
         lease = oldest.lease if oldest else None
         return WorkerRecord(
             pod=self._worker_id.rpartition(".")[0],

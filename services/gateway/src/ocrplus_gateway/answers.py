@@ -136,8 +136,8 @@ SCHEMAS: Final = {
         },
     ),
     "Figure": _object(
-        "A figure of a page. `state`, `caption`, `reason` and `captioner` (model and version of the "
-        "prompt) are null where the task has no captions; `reason` says why there is none.",
+        "A figure of a page. `state`, `caption`, `reason` and `captioner` (model and version of "
+        "the prompt) are null where the task has no captions; `reason` says why there is none.",
         {
             "id": _STRING,
             "url": _STRING,
