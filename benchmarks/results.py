@@ -42,7 +42,7 @@ _SUBJECTS = {
     "fairness": "A 1-page job beside another user's 200 pages",
     "faults": "Deaths in the middle of a 40-page document, two workers, lease 10 s",
     "hostile": "Hostile documents of the development set, each held to its limits",
-    "captions_independence": "Last page and result, captions off against a dead, hanging or slow model",
+    "captions_independence": "Last page and result, captions off against a dead or slow model",
     "captions_throughput": "1,000 figures of a megapixel, 2 s a call, 50 at once, one process",
     "captions_sameness": "A logo on 200 pages; 200 charts of one template",
     "captions_limits": "A model that takes 60 calls a minute, four worker processes",
