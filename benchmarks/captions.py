@@ -152,9 +152,12 @@ def throughput() -> None:
         deployment.vlm.control(seconds=seconds)
         deployment.submit("many", 25)
         deployment.read(lambda page, number: figure(page * 100 + number), count // 25, 0.0)
-        with caption_worker(
-            deployment.redis_url, deployment.blobs, deployment.vlm.base_url, **env
-        ) as worker, largest_memory(worker.process.pid) as worst:
+        with (
+            caption_worker(
+                deployment.redis_url, deployment.blobs, deployment.vlm.base_url, **env
+            ) as worker,
+            largest_memory(worker.process.pid) as worst,
+        ):
             found = deployment.wait_for_captions("many", count, 300)
         stats = deployment.vlm.stats()
     elapsed = max(at for at, _ in found) - min(at for at, _ in found) + seconds
@@ -249,12 +252,12 @@ def deaths() -> None:
             task = f"death{number}"
             deployment.submit(task, pages)
             deployment.read(_draw(task), 1, 0.0)
-            start = (deployment.redis_url, deployment.blobs, deployment.vlm.base_url)
-            with caption_worker(*start, OCRPLUS_POD_NAME="mortal", **env) as worker:
+            at, blobs, model = deployment.redis_url, deployment.blobs, deployment.vlm.base_url
+            with caption_worker(at, blobs, model, OCRPLUS_POD_NAME="mortal", **env) as worker:
                 time.sleep(rng.uniform(0.0, 0.9))
                 worker.process.kill()
                 worker.process.wait(10)
-            with caption_worker(*start, OCRPLUS_POD_NAME="mortal", **env):
+            with caption_worker(at, blobs, model, OCRPLUS_POD_NAME="mortal", **env):
                 deployment.wait_for_captions(task, pages, 60)
                 time.sleep(0.3)
             found = [event["figure"] for _, event in deployment.captions(task)]
