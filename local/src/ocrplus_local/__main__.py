@@ -69,6 +69,8 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--text-source", choices=["auto", "ocr", "text_layer"])
     parser.add_argument("--tables", choices=["auto", "html", "markdown"])
     parser.add_argument("--figures", choices=["link", "inline", "none"])
+    parser.add_argument("--captions", choices=["true", "false"], help="describe figures, or not")
+    parser.add_argument("--caption-language", choices=["auto", "zh", "en"])
     parser.add_argument("--password", help="opens encrypted documents; - asks for it")
     parser.add_argument("--url", help="a running service (default: one of its own)")
     parser.add_argument("--user", help="user id at that service (default: the token's, or local)")
@@ -111,7 +113,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _job_options(arguments: argparse.Namespace) -> dict[str, str]:
-    names = ("pages", "text_source", "tables", "figures", "password")
+    names = (
+        "pages",
+        "text_source",
+        "tables",
+        "figures",
+        "captions",
+        "caption_language",
+        "password",
+    )
     given = {name: getattr(arguments, name) for name in names}
     if arguments.password == "-":
         given["password"] = getpass.getpass("Password of the documents: ")
