@@ -153,6 +153,15 @@ def test_a_cancelled_job_drops_its_figures(client: redis.Redis) -> None:
     assert run(client, LEDGER.resync(Pool.CAPTION)) == (0, 0)
 
 
+def test_a_job_that_only_waits_for_captions_is_never_given_up(client: redis.Redis) -> None:
+    read(client, ["p1-f1"])
+
+    run(client, LEDGER.cancel(USER, TASK, state=JobState.FAILED, code=ErrorCode.WORKER_LOST))
+
+    assert (state(client), result(client)["captions"]) == ("ok", "partial")
+    assert caption(client, take_figure(client))
+
+
 def test_a_forgotten_job_leaves_no_figures(client: redis.Redis) -> None:
     read(client, ["p1-f1", "p1-f2"])
     settle_job(client, "u", "t")

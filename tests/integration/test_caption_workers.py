@@ -70,16 +70,16 @@ def test_a_wrong_key_opens_the_breaker_at_once(running) -> None:
 
 
 def test_patience_that_is_asked_for_is_had_by_all_processes(running) -> None:
-    running.vlm.control(per_minute=10, window_seconds=2.0, seconds=0.05)
+    running.vlm.control(per_minute=8, window_seconds=1.5, seconds=0.05)
     none = {"OCRPLUS_CAPTION__REQUESTS_PER_MINUTE": "0", "OCRPLUS_CAPTION__CONCURRENCY": "4"}
     with running.worker(**none), running.worker(**none):
-        running.submit("patience", 30)
+        running.submit("patience", 20)
         running.ocr(draw=lambda p, n: pictures.png(pictures.chart(p, (300, 870)))).read_all()
-        captions = running.captioned("patience", 30, seconds=40)
+        captions = running.captioned("patience", 20, seconds=40)
 
     stats = running.vlm.stats()
     assert {c["state"] for c in captions} == {"ok"}
-    assert stats["answered"] == 30
+    assert stats["answered"] == 20
     assert 0 < stats["statuses"]["429"] <= 40
 
 
@@ -119,25 +119,25 @@ def test_a_worker_that_is_told_to_end_gives_back_what_it_has(running) -> None:
 
 
 def test_a_worker_that_is_told_to_drain_ends_what_it_has_and_takes_no_more(running) -> None:
-    running.vlm.control(seconds=1.0)
+    running.vlm.control(seconds=0.4)
     keys, few = Keys(), {"OCRPLUS_CAPTION__CONCURRENCY": "1", "OCRPLUS_POD_NAME": "pod-1"}
 
     def state() -> bytes:
         return running.client.hget(keys.worker(Pool.CAPTION, "pod-1.0"), "state")
 
     with running.worker(**few):
-        running.submit("drain", 6)
+        running.submit("drain", 5)
         running.ocr(draw=lambda p, n: pictures.png(pictures.chart(400 + p))).read_all()
         wait_for(lambda: running.vlm.stats()["calls"] == 1)
         running.client.sadd(keys.drain(Pool.CAPTION), "pod-1")
         wait_for(lambda: state() == b"drained")
         described = len(running.events("drain", "caption"))
-        time.sleep(1.2)
-        assert len(running.events("drain", "caption")) == described < 6
+        time.sleep(0.8)
+        assert len(running.events("drain", "caption")) == described < 5
         assert running.client.hlen(keys.lease(Pool.CAPTION)) == 0
 
         running.client.srem(keys.drain(Pool.CAPTION), "pod-1")
-        running.captioned("drain", 6)
+        running.captioned("drain", 5)
 
 
 def test_budget_stream_and_silence(running, tmp_path: Path) -> None:

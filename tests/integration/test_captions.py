@@ -40,7 +40,8 @@ def worker(deployment: Running) -> Iterator[Any]:
     """A caption worker that the quick tests share."""
     with deployment.worker(
         OCRPLUS_LEASE_SECONDS="2",
-        OCRPLUS_CAPTION__READ_SECONDS="1",
+        OCRPLUS_CAPTION__READ_SECONDS="0.7",
+        OCRPLUS_CAPTION__RETRY_SECONDS="0.05",
         OCRPLUS_CAPTION__ATTEMPTS="2",
         OCRPLUS_CAPTION__BREAKER_FAILURES="50",
     ) as process:
@@ -203,7 +204,7 @@ def test_at_the_deadline_results_go_out_and_the_late_caption_follows(running, wo
 
 
 def test_a_cancelled_job_s_call_is_broken_off(running, worker) -> None:
-    running.vlm.control(seconds=0.9)
+    running.vlm.control(seconds=0.6)
     running.submit("gone", 1)
     running.ocr(draw=lambda p, n: pictures.png(pictures.chart(502))).read_all()
     wait_for(lambda: running.vlm.stats()["calls"] == 1)

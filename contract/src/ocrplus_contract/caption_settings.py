@@ -63,6 +63,12 @@ class CaptionSettings(BaseModel):
     attempts: int = Field(
         default=3, ge=1, le=10, description="Calls for a figure, at most, when they fail."
     )
+    retry_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="Pause before the second call for a figure; doubled by each further one, half "
+        "to one and a half of it at random.",
+    )
     max_pixels: int = Field(
         default=1_310_720, ge=4096, description="Larger pictures are sent scaled down to this."
     )

@@ -38,6 +38,7 @@ SCRIPT_NAMES: Final = (
     "caption_slot",
     "caption_answer",
     "spend",
+    "turn",
 )
 
 

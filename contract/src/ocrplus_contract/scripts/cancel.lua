@@ -13,6 +13,10 @@ end
 if not is_open(user, task) then
     return {'closed', was}
 end
+if state == 'failed' and all_pages_in(user, task) then -- only captions are missing
+    close_read(user, task)
+    return {'closed', redis.call('HGET', key('job', user, task), 'state')}
+end
 local removed = withdraw(pool, user, task)
 withdraw('caption', user, task)
 close_job(user, task, state, ARGV[7])

@@ -28,7 +28,7 @@ if verdict == 'ok' or verdict == 'limited' then
 end
 if verdict == 'unknown' then
     if state == 'half_open' then -- the next one tries
-        redis.call('HSET', breaker, 'until', string.format('%.3f', at))
+        redis.call('HSET', breaker, 'until', '0')
     end
     return state
 end

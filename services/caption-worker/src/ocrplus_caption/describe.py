@@ -30,7 +30,6 @@ from ocrplus_contract.records import FigureRecord, PageRecord
 
 log = logging.getLogger(__name__)
 
-_FIRST_PAUSE_SECONDS: Final = 1.0
 _SPENT: Final = {"job": CaptionReason.BUDGET_JOB, "user": CaptionReason.BUDGET_USER}
 
 
@@ -122,7 +121,7 @@ class Describer:
             if known is not None:
                 self.metrics.saved()
                 return known
-            async with self.memory.turn(lease.user, picture.digest, terms) as mine:
+            async with self.memory.turn(lease.user, picture.digest, terms, lease.permit) as mine:
                 if not mine or await self.memory.recall(lease.user, picture.digest, terms):
                     continue
                 said = await self.memory.same_as(lease.user, picture, terms)
@@ -161,7 +160,7 @@ class Describer:
         reason = CaptionReason.MODEL_FAILED
         for attempt in range(self.settings.attempts):
             if attempt:
-                pause = _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
+                pause = self.settings.retry_seconds * 2 ** (attempt - 1)
                 await asyncio.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
             try:
                 answer = await self._call(question)

@@ -15,17 +15,16 @@ from typing import Any, Final  # redis-py's replies
 
 import redis.asyncio
 from pydantic import BaseModel, ConfigDict
-from redis.asyncio.lock import Lock
-from redis.exceptions import LockError, RedisError
+from redis.exceptions import RedisError
 
 from ocrplus_caption.picture import Picture, are_same, look_alike, read_picture
 from ocrplus_contract.blobs import BlobStore, figure_name
 from ocrplus_contract.captions import CaptionReason, CaptionState
 from ocrplus_contract.errors import BlobMissing
 from ocrplus_contract.keys import Keys
-from ocrplus_contract.names import TaskId, UserId
+from ocrplus_contract.ledger import Call, Ledger, run_async
+from ocrplus_contract.names import Permit, TaskId, UserId
 
-_TURN_SECONDS: Final = 6.0  # of a worker that died with it; a live one renews it
 _MOST_CANDIDATES: Final = 64
 _MOST_COMPARED: Final = 4
 _LOOK_AGAIN_SECONDS: Final = 0.2
@@ -46,9 +45,13 @@ class Memory:
     """Descriptions by user, picture and `terms`: model, prompt and language."""
 
     client: "redis.asyncio.Redis"
-    keys: Keys
+    ledger: Ledger
     blobs: BlobStore
-    ttl_seconds: int
+
+    @property
+    def keys(self) -> Keys:
+        """Names of Redis keys."""
+        return Keys(self.ledger.prefix)
 
     async def recall(self, user: UserId, digest: str, terms: str) -> Remembered | None:
         """What was said of a picture."""
@@ -58,7 +61,7 @@ class Memory:
     async def remember(self, user: UserId, digest: str, terms: str, said: Remembered) -> None:
         """Keep what was said."""
         key = self.keys.described(user, f"{terms}:{digest}")
-        await self.client.set(key, said.model_dump_json(), ex=self.ttl_seconds)
+        await self.client.set(key, said.model_dump_json(), ex=self.ledger.ttl_seconds)
 
     async def note_look(
         self, user: UserId, picture: Picture, terms: str, at: tuple[TaskId, str]
@@ -74,7 +77,7 @@ class Memory:
         pipe = self.client.pipeline(transaction=False)
         pipe.lpush(key, json.dumps(entry))
         pipe.ltrim(key, 0, _MOST_CANDIDATES - 1)
-        pipe.expire(key, self.ttl_seconds)
+        pipe.expire(key, self.ledger.ttl_seconds)
         await pipe.execute()
 
     async def same_as(self, user: UserId, picture: Picture, terms: str) -> Remembered | None:
@@ -99,25 +102,20 @@ class Memory:
             return False
 
     @asynccontextmanager
-    async def turn(self, user: UserId, digest: str, terms: str) -> AsyncIterator[bool]:
+    async def turn(
+        self, user: UserId, digest: str, terms: str, permit: Permit
+    ) -> AsyncIterator[bool]:
         """Whether it is ours to ask about a picture; if not, it was waited a little."""
-        name = self.keys.describing(user, f"{terms}:{digest}")
-        lock = Lock(self.client, name, timeout=_TURN_SECONDS, thread_local=False)
-        if not await lock.acquire(blocking=False):
+
+        def call(verb: str) -> Call[bool]:
+            return self.ledger.call("turn", bool, user, f"{terms}:{digest}", permit, verb)
+
+        if not await run_async(self.client, call("take")):
             await asyncio.sleep(_LOOK_AGAIN_SECONDS * (1 + secrets.randbelow(1000) / 1000))
             yield False
             return
-        renewal = asyncio.create_task(_renew(lock))
         try:
             yield True
         finally:
-            renewal.cancel()
-            with suppress(LockError, RedisError):
-                await lock.release()
-
-
-async def _renew(lock: Lock) -> None:
-    while True:
-        await asyncio.sleep(_TURN_SECONDS / 3)
-        with suppress(LockError, RedisError):
-            await lock.reacquire()
+            with suppress(RedisError):  # it ends with our lease
+                await run_async(self.client, call("leave"))

@@ -182,7 +182,7 @@ async def _build(ring: Ring, loop: asyncio.AbstractEventLoop) -> Process:
         client=client,
         ledger=ledger,
         blobs=blobs,
-        memory=Memory(client, keys, blobs, settings.result_ttl_seconds),
+        memory=Memory(client, ledger, blobs),
         gate=Gate(client, ledger, settings, endpoint_of(settings), calls, metrics),
         captioner=Captioner(settings),
         prompt=load(settings.caption.prompt),

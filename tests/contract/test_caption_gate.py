@@ -1,0 +1,123 @@
+"""What rations calls to a model: limit, patience, breaker, budgets, turns."""
+
+import redis
+from ledger_steps import CAPTIONS_ON, KEYS, LEDGER, admit, commit, release_figure, take, take_figure
+
+from ocrplus_contract.ledger import run
+
+ENDPOINT = "e"
+
+
+def slot(client: redis.Redis, call: str, limit: int = 0) -> tuple[str, int]:
+    def parse(reply) -> tuple[str, int]:
+        return reply[0].decode(), reply[1]
+
+    return run(client, LEDGER.call("caption_slot", parse, ENDPOINT, call, limit, 400_000, 300_000))
+
+
+def answer(client: redis.Redis, call: str, verdict: str, pause_ms: int = 0) -> str:
+    args = (ENDPOINT, call, verdict, pause_ms, 3, 40)
+    return run(client, LEDGER.call("caption_answer", bytes.decode, *args))
+
+
+def wait(client: redis.Redis, milliseconds: int) -> None:
+    client.blpop("nothing", timeout=milliseconds / 1000)
+
+
+def test_no_more_slots_are_granted_than_the_limit(client: redis.Redis) -> None:
+    granted = [slot(client, f"c{n}", limit=5)[0] for n in range(8)]
+
+    assert granted == ["go"] * 5 + ["wait"] * 3
+
+
+def test_a_slot_is_free_60_seconds_after_its_answer(client: redis.Redis) -> None:
+    slot(client, "c", limit=1)
+    in_flight = client.zscore(KEYS.slots(ENDPOINT), "c") - client.time()[0]
+    answer(client, "c", "ok")
+
+    answered = client.zscore(KEYS.slots(ENDPOINT), "c") - client.time()[0]
+    verdict, ms = slot(client, "d", limit=1)
+
+    assert 395 < in_flight < 402
+    assert 58 < answered < 61.1
+    assert verdict == "wait" and 58_000 < ms <= 60_000
+
+
+def test_asked_for_patience_holds_for_all(client: redis.Redis) -> None:
+    answer(client, "c", "limited", pause_ms=80)
+    answer(client, "d", "limited", pause_ms=10)
+
+    verdict, ms = slot(client, "e")
+
+    assert verdict == "closed" and 10 < ms <= 80, "the longest patience counts"
+    wait(client, 100)
+    assert slot(client, "e")[0] == "go"
+
+
+def test_failures_in_a_row_open_the_breaker_and_one_call_tries(client: redis.Redis) -> None:
+    assert [answer(client, "c", "failed") for _ in range(3)] == ["closed", "closed", "open"]
+    assert slot(client, "d")[0] == "closed"
+    wait(client, 60)
+
+    assert [slot(client, name)[0] for name in ("probe", "second")] == ["go", "closed"]
+    assert client.hget(KEYS.breaker(), "state") == b"half_open"
+    assert answer(client, "probe", "ok") == "closed"
+    assert slot(client, "second")[0] == "go"
+
+
+def test_a_failed_try_doubles_the_wait(client: redis.Redis) -> None:
+    answer(client, "c", "fatal")
+    wait(client, 60)
+    slot(client, "probe")
+
+    assert answer(client, "probe", "failed") == "open"
+    verdict, ms = slot(client, "d")
+    assert verdict == "closed" and 40 < ms <= 81  # in milliseconds, rounded up
+
+
+def test_an_answer_between_failures_keeps_the_breaker_closed(client: redis.Redis) -> None:
+    for verdict in ("failed", "failed", "ok", "failed", "failed"):
+        state = answer(client, "c", verdict)
+
+    assert state == "closed"
+
+
+def test_a_try_that_was_broken_off_leaves_it_to_the_next(client: redis.Redis) -> None:
+    answer(client, "c", "fatal")
+    wait(client, 60)
+    slot(client, "probe")
+    answer(client, "probe", "unknown")
+
+    assert slot(client, "next")[0] == "go"
+
+
+def spend(client: redis.Redis, job: int, day: int) -> str:
+    args = ("u", "t", "20260101", job, day)
+    return run(client, LEDGER.call("spend", bytes.decode, *args))
+
+
+def test_budgets_are_never_exceeded(client: redis.Redis) -> None:
+    admit(client, "u", "t", [(1, 1)], facts=CAPTIONS_ON)
+
+    assert [spend(client, 2, 0) for _ in range(3)] == ["granted", "granted", "job"]
+    assert [spend(client, 0, 3) for _ in range(2)] == ["granted", "user"]
+
+
+def test_a_forgotten_job_spends_nothing(client: redis.Redis) -> None:
+    assert spend(client, 0, 0) == "closed"
+    assert not client.keys("job:*")
+
+
+def test_a_turn_is_one_s_until_it_leaves_or_its_lease_ends(client: redis.Redis) -> None:
+    admit(client, "u", "t", [(1, 1)], facts=CAPTIONS_ON)
+    commit(client, take(client), 1, figures=["a", "b"])
+    first, second = take_figure(client), take_figure(client)
+
+    def turn(permit: str, verb: str) -> bool:
+        return run(client, LEDGER.call("turn", bool, "u", "picture", permit, verb))
+
+    assert [turn(first.permit, "take"), turn(second.permit, "take")] == [True, False]
+    assert not turn(second.permit, "leave"), "it is another's"
+    release_figure(client, first, "died")
+    assert turn(second.permit, "take"), "nobody waits for the dead"
+    assert turn(second.permit, "leave")
