@@ -17,7 +17,7 @@ import redis.asyncio
 from pydantic import BaseModel, ConfigDict
 from redis.exceptions import RedisError
 
-from ocrplus_caption.picture import Picture, are_same, look_alike, read_picture
+from ocrplus_caption.picture import Picture, UnreadablePicture, are_same, look_alike
 from ocrplus_contract.blobs import BlobStore, figure_name
 from ocrplus_contract.captions import CaptionReason, CaptionState
 from ocrplus_contract.errors import BlobMissing
@@ -25,8 +25,8 @@ from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Call, Ledger, run_async
 from ocrplus_contract.names import Permit, TaskId, UserId
 
-_MOST_CANDIDATES: Final = 64
-_MOST_COMPARED: Final = 4
+_MOST_CANDIDATES: Final = 16
+_MOST_COMPARED: Final = 2
 _LOOK_AGAIN_SECONDS: Final = 0.2
 
 
@@ -69,7 +69,7 @@ class Memory:
         """Let later pictures find this one by its look; its pixels are the stored figure's."""
         entry = {
             "digest": picture.digest,
-            "look": base64.b64encode(picture.thumbnail).decode(),
+            "look": base64.b64encode(picture.look).decode(),
             "task": at[0],
             "figure": at[1],
         }
@@ -87,7 +87,7 @@ class Memory:
         likely = [
             entry
             for entry in map(json.loads, entries)
-            if look_alike(base64.b64decode(entry["look"]), picture.thumbnail)
+            if look_alike(base64.b64decode(entry["look"]), picture.look)
         ]
         for entry in likely[:_MOST_COMPARED]:
             name = figure_name(user, TaskId(entry["task"]), entry["figure"])
@@ -97,8 +97,8 @@ class Memory:
 
     def _is_same(self, picture: Picture, name: str) -> bool:
         try:
-            return are_same(picture, read_picture(self.blobs.get(name)))
-        except BlobMissing:
+            return are_same(picture.png, self.blobs.get(name))
+        except (BlobMissing, UnreadablePicture):
             return False
 
     @asynccontextmanager

@@ -7,15 +7,16 @@ wherever the layout model drew its box around it.
 
 import hashlib
 import io
+import zlib
 from dataclasses import dataclass
 from typing import Final
 
 from PIL import Image, ImageChops, ImageStat
 
 _MOST_PIXELS: Final = 60_000_000
-_THUMBNAIL: Final = (32, 32)
-_THUMBNAIL_NOISE: Final = 4
+_LOOK: Final = (128, 128)
 _PIXEL_NOISE: Final = 8  # of 255, in the worst pixel: what rendering at another place changes
+_LOOK_NOISE: Final = _PIXEL_NOISE + 1  # no mean of pixels differs by more, but for rounding
 _MEAN_NOISE: Final = 0.3
 _PNG_UNTIL_BYTES: Final = 256 * 1024
 _JPEG_QUALITY: Final = 90
@@ -27,38 +28,41 @@ class UnreadablePicture(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A figure, decoded: `digest` names its trimmed pixels, `thumbnail` is its look from afar."""
+    """A figure, without its pixels, which would fill the memory while its call is out.
+
+    `digest` names what is left of them without a margin, `shape` its size, `look` is it from afar.
+    """
 
     png: bytes
-    image: Image.Image
-    trimmed: Image.Image
+    size: tuple[int, int]
     digest: str
-    thumbnail: bytes
-
-    @property
-    def shape(self) -> str:
-        """Size of what was not trimmed: only pictures of the same one can be the same."""
-        return f"{self.trimmed.width}x{self.trimmed.height}"
+    shape: str
+    look: bytes
 
 
 def read_picture(png: bytes) -> Picture:
-    """Decode a figure.
+    """Decode a figure once and remember what is needed of it.
 
     Raises:
         UnreadablePicture: it is no PNG, damaged, or too large.
     """
+    image = _decoded(png)
+    trimmed = _trimmed(image)
+    shape = f"{trimmed.width}x{trimmed.height}"
+    digest = hashlib.sha256(f"{shape}:".encode())
+    digest.update(trimmed.tobytes())
+    look = trimmed.convert("L").resize(_LOOK, Image.Resampling.BOX).tobytes()
+    return Picture(png, image.size, digest.hexdigest()[:40], shape, zlib.compress(look, 1))
+
+
+def _decoded(png: bytes) -> Image.Image:
     try:
         with Image.open(io.BytesIO(png), formats=["PNG"]) as opened:
             if opened.width * opened.height > _MOST_PIXELS:
                 raise UnreadablePicture
-            image = opened.convert("RGB")
+            return opened.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UnreadablePicture from error
-    trimmed = _trimmed(image)
-    digest = hashlib.sha256(f"{trimmed.width}x{trimmed.height}:".encode())
-    digest.update(trimmed.tobytes())
-    thumbnail = trimmed.convert("L").resize(_THUMBNAIL, Image.Resampling.BOX).tobytes()
-    return Picture(png, image, trimmed, digest.hexdigest()[:40], thumbnail)
 
 
 def _trimmed(image: Image.Image) -> Image.Image:
@@ -69,40 +73,46 @@ def _trimmed(image: Image.Image) -> Image.Image:
         return image
     blank = Image.new("RGB", image.size, corners.pop())
     box = ImageChops.difference(image, blank).getbbox()
-    return image.crop(box) if box else image
+    return image.crop(box) if box and box != (0, 0, *image.size) else image
 
 
 def look_alike(a: bytes, b: bytes) -> bool:
-    """Whether two thumbnails are worth a comparison of pixels."""
-    return len(a) == len(b) and all(
-        abs(x - y) <= _THUMBNAIL_NOISE for x, y in zip(a, b, strict=True)
-    )
+    """Whether two looks are worth a comparison of pixels: what is the same always is."""
+    first, second = (Image.frombytes("L", _LOOK, zlib.decompress(look)) for look in (a, b))
+    (_, worst) = ImageChops.difference(first, second).getextrema()
+    return bool(worst <= _LOOK_NOISE)
 
 
-def are_same(a: Picture, b: Picture) -> bool:
-    """Whether two pictures are one, but for what rendering at another place changes."""
-    if a.trimmed.size != b.trimmed.size:
+def are_same(a: bytes, b: bytes) -> bool:
+    """Whether two PNGs are one picture, but for what rendering at another place changes.
+
+    Raises:
+        UnreadablePicture: one is none.
+    """
+    first, second = _trimmed(_decoded(a)), _trimmed(_decoded(b))
+    if first.size != second.size:
         return False
-    difference = ImageChops.difference(a.trimmed, b.trimmed)
+    difference = ImageChops.difference(first, second)
     worst = max(high for _, high in difference.getextrema())  # type: ignore[misc]  # RGB has three
     return worst <= _PIXEL_NOISE and max(ImageStat.Stat(difference).mean) <= _MEAN_NOISE
 
 
 def oblong(picture: Picture) -> float:
     """How much longer than wide, or wider than long."""
-    width, height = picture.image.size
+    width, height = picture.size
     return max(width / height, height / width)
 
 
 def encoded(picture: Picture, max_pixels: int) -> tuple[str, bytes]:
     """Media type and bytes for the model: scaled down, a large PNG as JPEG."""
-    image = picture.image
-    pixels = image.width * image.height
+    width, height = picture.size
+    pixels = width * height
     if pixels <= max_pixels and len(picture.png) <= _PNG_UNTIL_BYTES:
         return "image/png", picture.png
+    image = _decoded(picture.png)
     if pixels > max_pixels:
         scale = (max_pixels / pixels) ** 0.5
-        size = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
+        size = (max(1, int(width * scale)), max(1, int(height * scale)))
         image = image.resize(size, Image.Resampling.LANCZOS)
     out = io.BytesIO()
     image.save(out, "JPEG", quality=_JPEG_QUALITY, subsampling=0)

@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,6 +57,7 @@ class Process:
     pulse: Pulse
     ring: Ring
     loop: asyncio.AbstractEventLoop
+    beating: "Future[None] | None" = None
 
     def serve_one(self) -> None:
         """Take the next figure, if there is one, and have it described; called by any thread."""
@@ -151,7 +152,9 @@ def start(ring: Ring) -> None:
     _thread = threading.Thread(target=loop.run_forever, name="captions", daemon=True)
     _thread.start()
     _current = asyncio.run_coroutine_threadsafe(_build(ring, loop), loop).result()
-    asyncio.run_coroutine_threadsafe(_current.pulse.run(_current.look_for_expired), loop)
+    _current.beating = asyncio.run_coroutine_threadsafe(
+        _current.pulse.run(_current.look_for_expired), loop
+    )
     process = _current
     ring(release_predecessor(process.blocking, process.ledger, Pool.CAPTION, process.worker_id))
 
@@ -160,6 +163,8 @@ def stop() -> None:
     """Leave in order."""
     if _current is not None and _thread is not None:
         process = _current
+        if process.beating is not None:
+            process.beating.cancel()
         asyncio.run_coroutine_threadsafe(process.pulse.forget(), process.loop).result(10)
         asyncio.run_coroutine_threadsafe(process.describer.captioner.close(), process.loop).result(
             10
