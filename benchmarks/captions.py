@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 import pictures
+import psutil
 import results
 from caption_process import caption_worker
 from captions_setup import USER, Bench, bench, figure, largest_memory
@@ -159,7 +160,8 @@ def throughput() -> None:
             largest_memory(worker.process.pid) as worst,
         ):
             found = deployment.wait_for_captions("many", count, 300)
-        stats = deployment.vlm.stats()
+            stats = deployment.vlm.stats()
+            cpu = sum(psutil.Process(worker.process.pid).cpu_times()[:2])
     elapsed = max(at for at, _ in found) - min(at for at, _ in found) + seconds
     ideal = count / concurrency * seconds
     results.write(
@@ -171,6 +173,7 @@ def throughput() -> None:
             "most_calls_at_once": stats["most_at_once"],
             "seconds": round(elapsed, 1),
             "share_of_the_limit": round(ideal / elapsed, 3),
+            "worker_cpu_seconds": round(cpu, 1),
             "worker_mib_at_worst": round(worst[0]),
         },
     )

@@ -16,8 +16,8 @@ from ocrplus_contract.settings import CaptionWorkerSettings
 
 
 def threads_of(concurrency: int) -> int:
-    """Figures in hand at once: one more in four than calls in flight, two at least."""
-    return concurrency + max(2, concurrency // 4)
+    """Figures in hand at once: half as many again as calls in flight, two more at least."""
+    return concurrency + max(2, concurrency // 2)
 
 
 class _LazyOptions(Mapping[str, Any]):

@@ -137,9 +137,8 @@ class Describer:
                     system, text = ask(self.prompt, context)
                     said = await self._ask(Question(system, text, media_type, data))
                 if said.reason in (None, CaptionReason.REFUSED, CaptionReason.REJECTED):
-                    await self.memory.remember(lease.user, picture.digest, terms, said)
-                if said.caption is not None:
-                    await self.memory.note_look(lease.user, picture, terms, (lease.task, figure.id))
+                    at = lease.user, lease.task, figure.id
+                    await self.memory.remember(at, picture, terms, said)
                 return said
 
     async def _spend(self, lease: Lease) -> CaptionReason | None:

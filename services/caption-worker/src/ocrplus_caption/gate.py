@@ -6,7 +6,9 @@ server that counts arrivals or ends over a minute.
 
 import asyncio
 import hashlib
+import math
 import secrets
+import time
 from dataclasses import dataclass
 from typing import Any, Final, Literal  # redis-py's replies
 
@@ -22,6 +24,7 @@ Verdict = Literal["ok", "limited", "failed", "fatal", "unknown"]
 _MOST_WAIT_SECONDS: Final = 5.0
 _LEAST_WAIT_SECONDS: Final = 0.05
 _MARGIN_SECONDS: Final = 10.0
+_OPEN_HOLDS_SECONDS: Final = 0.25  # a figure that meets a closed gate later goes back
 
 
 class NotNow(Exception):
@@ -35,7 +38,7 @@ def endpoint_of(settings: CaptionWorkerSettings) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Gate:
     """The way to the model."""
 
@@ -45,6 +48,7 @@ class Gate:
     endpoint: str
     calls: asyncio.Semaphore
     metrics: CaptionMetrics
+    _seen_open: float = -math.inf
 
     async def wait_until_open(self, draining: asyncio.Event) -> None:
         """Wait while nobody may call; returns early when this process is to end."""
@@ -57,6 +61,8 @@ class Gate:
                 continue
 
     async def _closed_for(self) -> float:
+        if time.monotonic() - self._seen_open < _OPEN_HOLDS_SECONDS:
+            return 0.0
         keys = Keys(self.ledger.prefix)
         pipe = self.client.pipeline(transaction=False)
         pipe.hmget(keys.breaker(), ["state", "until"])
@@ -67,6 +73,8 @@ class Gate:
         self.metrics.breaker(state.decode() if state else "closed")
         left = float(until) - seconds - micros / 1e6 if until else 0.0
         closed_for: float = max(left, pause_ms / 1000, 0.0)
+        if closed_for == 0:
+            self._seen_open = time.monotonic()
         return closed_for
 
     async def enter(self) -> str:
@@ -95,6 +103,7 @@ class Gate:
             if verdict == "go":
                 return call
             if verdict == "closed":
+                self._seen_open = -math.inf
                 raise NotNow
             wait = min(max(ms / 1000, _LEAST_WAIT_SECONDS), _MOST_WAIT_SECONDS)
             await asyncio.sleep(wait + secrets.randbelow(1000) / 2000)
@@ -116,6 +125,8 @@ class Gate:
             ),
         )
         self.metrics.breaker(state)
+        if verdict != "ok":
+            self._seen_open = -math.inf
 
 
 def _slot(reply: Any) -> tuple[str, int]:

@@ -58,23 +58,23 @@ class Memory:
         raw: Any = await self.client.get(self.keys.described(user, f"{terms}:{digest}"))
         return None if raw is None else Remembered.model_validate_json(raw)
 
-    async def remember(self, user: UserId, digest: str, terms: str, said: Remembered) -> None:
-        """Keep what was said."""
-        key = self.keys.described(user, f"{terms}:{digest}")
-        await self.client.set(key, said.model_dump_json(), ex=self.ledger.ttl_seconds)
-
-    async def note_look(
-        self, user: UserId, picture: Picture, terms: str, at: tuple[TaskId, str]
+    async def remember(
+        self, at: tuple[UserId, TaskId, str], picture: Picture, terms: str, said: Remembered
     ) -> None:
-        """Let later pictures find this one by its look; its pixels are the stored figure's."""
+        """Keep what was said, and let later pictures find it by its look: its pixels are those of
+        the stored figure, `at` user, task and id.
+        """
+        user, task, figure = at
         entry = {
             "digest": picture.digest,
             "look": base64.b64encode(picture.look).decode(),
-            "task": at[0],
-            "figure": at[1],
+            "task": task,
+            "figure": figure,
         }
         key = self.keys.alike(user, f"{terms}:{picture.shape}")
         pipe = self.client.pipeline(transaction=False)
+        described = self.keys.described(user, f"{terms}:{picture.digest}")
+        pipe.set(described, said.model_dump_json(), ex=self.ledger.ttl_seconds)
         pipe.lpush(key, json.dumps(entry))
         pipe.ltrim(key, 0, _MOST_CANDIDATES - 1)
         pipe.expire(key, self.ledger.ttl_seconds)
