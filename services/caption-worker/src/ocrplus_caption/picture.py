@@ -9,7 +9,7 @@ import hashlib
 import io
 import zlib
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from PIL import Image, ImageChops, ImageStat
 
@@ -79,8 +79,8 @@ def _trimmed(image: Image.Image) -> Image.Image:
 def look_alike(a: bytes, b: bytes) -> bool:
     """Whether two looks are worth a comparison of pixels: what is the same always is."""
     first, second = (Image.frombytes("L", _LOOK, zlib.decompress(look)) for look in (a, b))
-    (_, worst) = ImageChops.difference(first, second).getextrema()
-    return bool(worst <= _LOOK_NOISE)
+    extremes: Any = ImageChops.difference(first, second).getextrema()  # of one band: a pair
+    return bool(extremes[1] <= _LOOK_NOISE)
 
 
 def are_same(a: bytes, b: bytes) -> bool:
