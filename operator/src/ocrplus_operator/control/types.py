@@ -36,11 +36,15 @@ class WorkerPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A live worker record of `worker:{pool}:*`; times are unix seconds, 0 where not so."""
+    """A live worker record of `worker:{pool}:*`; times are unix seconds, 0 where not so.
+
+    `chunk_pages` is the number of pages of the chunk in hand, 0 where not known.
+    """
 
     id: str
     pod: str
     phase: WorkerPhase
+    chunk_pages: int = 0
     pages_left: int = 0
     page_started_at: float = 0.0
     chunk_started_at: float = 0.0
@@ -87,7 +91,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod that the target's selector selects and that has not ended."""
+    """A pod that the target's selector selects and that has not ended.
+
+    `unready_since`: when a pod that was ready ceased to be, 0 if it never was or is.
+    """
 
     name: str
     created_at: float
@@ -96,6 +103,7 @@ class Pod:
     ready: bool = True
     terminating: bool = False
     deletion_cost: int = 0
+    unready_since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,10 @@ class Snapshot:
 # ------------------------------------------------------------------ what is remembered
 
 
+Progress = tuple[str, float, int, float]
+"""A busy worker as last seen: id, chunk's start, pages left, start of the page in hand."""
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What one decision leaves to the next. All of it may be lost.
@@ -145,15 +157,17 @@ class Memory:
     worker's record, the next step in the pod's deletion cost, the order in `spec.replicas`.
     From status (`resumed`): seconds per page and cold start, since when readings are unknown.
     Begun anew, each on the side of holding: the window of needs (nothing is drained until one
-    window has passed), the silence before zero, the share that went in this window, the time a
-    drain has taken, the back-off of provisioning.
+    window of readings has passed), the silence before zero, the share that went in this window,
+    the time a drain has taken, the back-off of provisioning.
     """
 
+    desired: int | None = None
     since: float | None = None
     last_at: float | None = None
     needs: tuple[tuple[float, float], ...] = ()
     quiet_since: float | None = None
     seconds_per_page: float | None = None
+    progress: tuple[Progress, ...] = ()
     cold_start_seconds: float | None = None
     unknown_since: float | None = None
     removals: tuple[tuple[float, int], ...] = ()
@@ -229,7 +243,7 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Pods by what they do, for status; they add up to the pods that are not terminating."""
+    """Pods that are not terminating, by what they do, for status; the rest of them is idle."""
 
     pods: int = 0
     ready: int = 0
@@ -281,9 +295,10 @@ class Decision:
     `cheapen`: set `DRAINED_DELETION_COST` on these pods.
     `scale_to`: patch the scale subresource to this; None leaves it alone.
     A step that fails is simply not done: the next decision sees so and asks for it again.
+    `desired` is None only while the cluster has never been read.
     """
 
-    desired: int
+    desired: int | None
     reason: Reason
     message: str
     inputs: Inputs = field(default_factory=Inputs)
