@@ -18,6 +18,7 @@ EPOCH: Final = 1_767_571_200.0  # a Monday, 00:00 UTC: second 0 of a trace
 _HEARTBEAT_SECONDS: Final = 5.0
 _ARRIVALS_SECONDS: Final = 600.0
 _LEAST_SPAN_SECONDS: Final = 120.0
+_MINUTES: Final = 10
 
 
 class Operator:
@@ -33,6 +34,8 @@ class Operator:
         self._window: deque[tuple[float, int, int]] = deque()
         self._pages = self._chunks = self._squares = 0
         self._last_at = 0.0
+        self._minute = 0
+        self._by_minute = [0] * _MINUTES
 
     def tick(self, cluster: Cluster) -> None:
         snapshot = self.snapshot(cluster)
@@ -83,17 +86,24 @@ class Operator:
             cluster.scale(decision.scale_to)
 
     def _arrivals(self, cluster: Cluster) -> t.Arrivals:
+        minute = int(cluster.now // 60)
+        while self._minute < minute:
+            self._minute += 1
+            self._by_minute[self._minute % _MINUTES] = 0
         while cluster.arrivals:
             at, pages, chunks = cluster.arrivals.popleft()
             self._window.append((at, pages, chunks))
             self._count(pages, chunks, 1)
             self._last_at = at
+            self._by_minute[int(at // 60) % _MINUTES] += pages
         while self._window and self._window[0][0] < cluster.now - _ARRIVALS_SECONDS:
             _, pages, chunks = self._window.popleft()
             self._count(pages, chunks, -1)
         span = min(_ARRIVALS_SECONDS, max(_LEAST_SPAN_SECONDS, cluster.now))
         last_at = EPOCH + self._last_at if self._last_at else 0.0
-        return t.Arrivals(self._pages, self._chunks, self._squares, span, last_at)
+        return t.Arrivals(
+            self._pages, self._chunks, self._squares, span, last_at, tuple(self._by_minute)
+        )
 
     def _count(self, pages: int, chunks: int, sign: int) -> None:
         self._pages += sign * pages

@@ -8,6 +8,9 @@ from ocrplus_operator.control.fleet import STUCK, Fleet, Timing, seconds_left
 from ocrplus_operator.control.types import Arrivals, Reading
 
 _MOST_CHUNKS_AT_ONCE: Final = 4.0
+_MOST_OF_A_MINUTE: Final = 3.0
+_LEAST_MINUTES: Final = 5
+_LEAST_PAGES: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +33,26 @@ class Measures:
         )
 
 
+def lasting_pages(arrivals: Arrivals) -> float:
+    """Pages of the span without what came at once: that is known work, and no sign of more.
+
+    A minute counts at most `_MOST_OF_A_MINUTE` times the mean of the others: a burst would else
+    keep workers for ten minutes after it is done.
+    """
+    minutes = arrivals.pages_by_minute
+    if len(minutes) < _LEAST_MINUTES:
+        return float(arrivals.pages)
+    largest = max(minutes)
+    others = (sum(minutes) - largest) / (len(minutes) - 1)
+    return arrivals.pages - max(0.0, largest - max(_MOST_OF_A_MINUTE * others, _LEAST_PAGES))
+
+
 def rate_workers(arrivals: Arrivals, seconds_per_page: float, headroom: float) -> float:
     """Square-root staffing: the offered load and room for its swings."""
-    if not arrivals.pages or arrivals.span_seconds <= 0:
+    pages = lasting_pages(arrivals)
+    if pages <= 0 or arrivals.span_seconds <= 0:
         return 0.0
-    load = arrivals.pages / arrivals.span_seconds * seconds_per_page
+    load = pages / arrivals.span_seconds * seconds_per_page
     swing = min(arrivals.chunks_squared / max(1, arrivals.chunks), _MOST_CHUNKS_AT_ONCE)
     return load + headroom * math.sqrt(load * swing)
 

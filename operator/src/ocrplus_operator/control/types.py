@@ -60,13 +60,17 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """Sums of `a:{second}` over the last `span_seconds` (600; less while the record is younger)."""
+    """Sums of `a:{second}` over the last `span_seconds` (600; less while the record is younger).
+
+    `pages_by_minute`: the pages of each of those minutes, in any order; empty where not known.
+    """
 
     pages: int = 0
     chunks: int = 0
     chunks_squared: int = 0
     span_seconds: float = 600.0
     last_at: float = 0.0
+    pages_by_minute: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
