@@ -24,17 +24,19 @@ class Steps:
     scale_to: int | None = None
     notices: tuple[Notice, ...] = ()
     leaving: frozenset[str] = frozenset()
-    removed: int = 0
     blocked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What the drain has to reach, how fast it may go there, and what forbids it."""
+    """What the drain has to reach, how fast it may go there, and what forbids it.
+
+    `max_percent`: the share of replicas that may drain at one time; one always may.
+    """
 
     now: float
     desired: int
-    allowance: int
+    max_percent: int
     timeout_seconds: float
     rollout: bool
 
@@ -68,7 +70,7 @@ def may_go(view: PodView, memory: Memory, orders: Orders) -> bool:
 
 def undo(fleet: Fleet) -> Steps:
     """Give every pod back that is not yet leaving."""
-    return Steps(unmark=tuple(v.name for v in _undoable(fleet)), forget=fleet.gone_marks)
+    return Steps(unmark=tuple(v.name for v in undoable(fleet)), forget=fleet.gone_marks)
 
 
 def plan(fleet: Fleet, memory: Memory, orders: Orders) -> Steps:
@@ -92,13 +94,10 @@ def remembered(memory: Memory, fleet: Fleet, steps: Steps, now: float) -> Memory
         (v.name, known.get(v.name, now)) for v in fleet.draining if v.name not in steps.unmark
     ]
     marked += [(name, now) for name in steps.mark]
-    removals = memory.removals
-    if steps.removed:
-        removals = (*removals, (now, steps.removed))
     leaving = memory.leaving | steps.leaving
     if steps.scale_to is not None and not steps.leaving:
         leaving = frozenset()  # a new order: who goes because of the last one cannot be told
-    return replace(memory, marked=tuple(marked), removals=removals, leaving=leaving)
+    return replace(memory, marked=tuple(marked), leaving=leaving)
 
 
 def check_leaving(fleet: Fleet, memory: Memory) -> tuple[Memory, tuple[Notice, ...]]:
@@ -113,7 +112,7 @@ def check_leaving(fleet: Fleet, memory: Memory) -> tuple[Memory, tuple[Notice, .
     return memory, ()
 
 
-def _undoable(fleet: Fleet) -> list[PodView]:
+def undoable(fleet: Fleet) -> list[PodView]:
     """Draining pods that the target's spec has not given up, the soonest useful first."""
     views = [v for v in fleet.draining if not (fleet.leaving and v.cheap)]
     return sorted(views, key=worth, reverse=True)
@@ -123,7 +122,7 @@ def _late(fleet: Fleet, memory: Memory, orders: Orders) -> list[PodView]:
     since = dict(memory.marked)
     return [
         view
-        for view in _undoable(fleet)
+        for view in undoable(fleet)
         if orders.now - since.get(view.name, orders.now) >= orders.timeout_seconds
         and not may_go(view, memory, orders)
     ]
@@ -131,7 +130,7 @@ def _late(fleet: Fleet, memory: Memory, orders: Orders) -> list[PodView]:
 
 def _grow(fleet: Fleet, count: int, *, order: bool = True) -> Steps:
     """Take back what drains before anything new is ordered: it is warm."""
-    back = _undoable(fleet)[:count]
+    back = undoable(fleet)[:count]
     rest = count - len(back)
     return Steps(
         unmark=tuple(view.name for view in back),
@@ -142,13 +141,12 @@ def _grow(fleet: Fleet, count: int, *, order: bool = True) -> Steps:
 
 def _shrink(fleet: Fleet, memory: Memory, orders: Orders) -> Steps:
     blocked = _blocked_by(fleet, orders)
-    excess = min(fleet.present - orders.desired, orders.allowance)
+    excess = min(fleet.present - orders.desired, _allowance(fleet, orders.max_percent))
     if excess > 0 and fleet.ordered:
         cut = 0 if blocked else min(excess, fleet.ordered)
         return Steps(
             forget=fleet.gone_marks,
             scale_to=fleet.replicas - cut if cut else None,
-            removed=cut,
             blocked_by=blocked,
         )
     may = [view for view in fleet.draining if may_go(view, memory, orders)]
@@ -166,9 +164,13 @@ def _shrink(fleet: Fleet, memory: Memory, orders: Orders) -> Steps:
         forget=fleet.gone_marks,
         mark=mark,
         cheapen=() if orders.rollout else tuple(v.name for v in may if not v.cheap),
-        removed=len(mark),
         blocked_by=blocked if excess > 0 or may else "",
     )
+
+
+def _allowance(fleet: Fleet, max_percent: int) -> int:
+    draining = len(fleet.draining)
+    return max(max(1, (fleet.present + draining) * max_percent // 100) - draining, 0)
 
 
 def _choice(fleet: Fleet, count: int) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ they say nothing, by its age: it warms, is late, or is stuck.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ocrplus_operator.control.types import (
     DRAINED_DELETION_COST,
@@ -34,11 +34,11 @@ class Timing:
     seconds_per_page: float
 
 
-@dataclass(frozen=True, slots=True)
-class PodView:
-    """One pod that is not terminating, with its workers.
+class PodView(NamedTuple):
+    """One pod that is not terminating, with its workers (a tuple: a thousand are made each look).
 
-    `warm` workers take or do work, `cold` ones are still to come, each in `warm_in_seconds`.
+    `warm` workers take or do work, `cold` ones are still to come, each in `warm_in_seconds`;
+    `left_seconds` is the rest of what `busy` ones have in hand.
     `confirmed`: every worker of it has a record and says `drained`. `silent`: no records at all.
     """
 
@@ -82,14 +82,8 @@ class Fleet:
     present: int
     gone_marks: tuple[str, ...]
     workers_per_replica: int
-
-    @property
-    def draining(self) -> list[PodView]:
-        return [view for view in self.pods if view.marked]
-
-    @property
-    def useful(self) -> list[PodView]:
-        return [view for view in self.pods if not view.marked]
+    draining: tuple[PodView, ...]
+    useful: tuple[PodView, ...]
 
 
 def picture(cluster: Cluster, reading: Reading, timing: Timing, per_replica: int) -> Fleet:
@@ -102,7 +96,7 @@ def picture(cluster: Cluster, reading: Reading, timing: Timing, per_replica: int
         if not pod.terminating
     )
     count = len(views)
-    draining = sum(view.marked for view in views)
+    draining = tuple(view for view in views if view.marked)
     leaving = 0 if cluster.rollout else max(0, count - cluster.replicas)
     names = {pod.name for pod in cluster.pods}
     return Fleet(
@@ -110,9 +104,11 @@ def picture(cluster: Cluster, reading: Reading, timing: Timing, per_replica: int
         replicas=cluster.replicas,
         ordered=max(0, cluster.replicas - count),
         leaving=leaving,
-        present=max(0, cluster.replicas - max(0, draining - leaving)),
+        present=max(0, cluster.replicas - max(0, len(draining) - leaving)),
         gone_marks=tuple(sorted(marks - names)),
         workers_per_replica=per_replica,
+        draining=draining,
+        useful=tuple(view for view in views if not view.marked) if draining else views,
     )
 
 
@@ -139,7 +135,7 @@ def _view(
         idle_since = max(idle_since, worker.idle_since)
         if worker.holds_work:
             busy += 1
-            left = max(left, seconds_left(worker, timing))
+            left += seconds_left(worker, timing)
     cold = max(0, per_replica - warm)
     return PodView(
         pod=pod,

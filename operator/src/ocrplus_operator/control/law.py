@@ -17,6 +17,7 @@ from ocrplus_operator.control.drain import (
     plan,
     remembered,
     undo,
+    undoable,
 )
 from ocrplus_operator.control.fleet import Fleet, Timing, counts, picture, stuck
 from ocrplus_operator.control.measures import Measures, measure
@@ -42,7 +43,7 @@ from ocrplus_operator.control.types import (
     Unknown,
     WorkerPhase,
 )
-from ocrplus_operator.control.window import allowance, with_need, within
+from ocrplus_operator.control.window import with_need
 
 _LONGEST_BACKOFF: Final = 8  # provisioning timeouts
 _EVERYTHING: Final = 1_000_000
@@ -232,7 +233,8 @@ def _by_law(look: _Look, memory: Memory) -> tuple[Target, str, Memory]:
     since = look.now if memory.since is None else memory.since
     quiet = _quiet_since(look, memory)
     memory = replace(memory, needs=needs, since=since, quiet_since=quiet)
-    wanted, reason = up(look.measures, reading, fleet, aim)
+    back = sum(1 for view in undoable(fleet) if view.warm)
+    wanted, reason = up(look.measures, reading, fleet, aim, back=back)
     if wanted > fleet.present:
         return bounded(wanted, reason, fleet, look.bounds), "", memory
     if quiet is not None and look.now - quiet >= look.spec.scale_to_zero.after_seconds:
@@ -273,15 +275,11 @@ def _steps(look: _Look, memory: Memory, target: Target, acts: bool) -> Steps:
     down = look.spec.scale_down
     if look.snapshot.pause.scale_down and target.desired == look.fleet.present:
         return undo(look.fleet)
-    if look.spec.mode is Mode.MANUAL or target.reason is Reason.IDLE:
-        allowed = _EVERYTHING
-    else:
-        gone = within(memory.removals, look.now, window_seconds=down.window_seconds)
-        allowed = allowance(gone, look.fleet.present, max_percent=down.max_percent)
+    at_once = look.spec.mode is Mode.MANUAL or target.reason is Reason.IDLE
     orders = Orders(
         now=look.now,
         desired=target.desired,
-        allowance=allowed,
+        max_percent=100 if at_once else down.max_percent,
         timeout_seconds=down.drain_timeout_seconds,
         rollout=look.cluster.rollout,
     )
@@ -289,11 +287,9 @@ def _steps(look: _Look, memory: Memory, target: Target, acts: bool) -> Steps:
 
 
 def _after(look: _Look, memory: Memory, target: Target, steps: Steps) -> Memory:
-    window = look.spec.scale_down.window_seconds
     memory = replace(
         memory,
         desired=target.desired,
-        removals=within(memory.removals, look.now, window_seconds=window),
         doorbells_missing_since=_doorbells_missing_since(look, memory),
     )
     if look.known:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from ocrplus_operator.control.fleet import STUCK, Fleet, Timing, seconds_left
+from ocrplus_operator.control.fleet import STUCK, Fleet, Timing
 from ocrplus_operator.control.types import Arrivals, Reading
 
 _MOST_CHUNKS_AT_ONCE: Final = 4.0
@@ -65,16 +65,10 @@ def measure(reading: Reading, fleet: Fleet, *, timing: Timing, headroom: float) 
     warm_in: list[float] = []
     for view in fleet.useful:
         ready += view.warm
+        work += view.left_seconds
         if view.cold and view.warm_in_seconds < STUCK:
             warm_in += [view.warm_in_seconds] * view.cold
     warm_in += [timing.cold_start_seconds] * (fleet.ordered * fleet.workers_per_replica)
-    in_flight = 0
-    draining = {view.name for view in fleet.draining}
-    for worker in reading.workers:
-        if worker.holds_work:
-            in_flight += 1
-            if worker.pod not in draining:
-                work += seconds_left(worker, timing)
     arrivals = reading.arrivals
     return Measures(
         seconds_per_page=s,
@@ -82,7 +76,7 @@ def measure(reading: Reading, fleet: Fleet, *, timing: Timing, headroom: float) 
         work_seconds=work,
         pages_per_second=arrivals.pages / arrivals.span_seconds if arrivals.span_seconds else 0.0,
         rate_workers=rate_workers(arrivals, s, headroom),
-        in_flight=in_flight,
+        in_flight=sum(1 for worker in reading.workers if worker.holds_work),
         ready_workers=ready,
         warm_in=tuple(warm_in),
     )

@@ -45,7 +45,7 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class ScaleDown:
-    """How slowly: the window's largest need holds; at most this share goes in one window."""
+    """How slowly: the window's largest need holds; at most this share drains at one time."""
 
     window_seconds: float = 60.0
     max_percent: int = 50

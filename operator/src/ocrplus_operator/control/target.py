@@ -41,28 +41,45 @@ def replicas_of(workers: float, per_replica: int) -> int:
     return math.ceil(workers / per_replica)
 
 
-def up(measures: Measures, reading: Reading, fleet: Fleet, aim: Objective) -> tuple[int, Reason]:
-    """Replicas that known work asks for now, never fewer than are present."""
-    k = fleet.workers_per_replica
-    present = fleet.present
-    work = measures.work_seconds
-    cold = measures.cold_start_seconds
+def up(
+    measures: Measures, reading: Reading, fleet: Fleet, aim: Objective, *, back: int
+) -> tuple[int, Reason]:
+    """Replicas that known work asks for now, never fewer than are present.
+
+    `back`: draining replicas that are warm and can be taken back. They cost no cold start, so that
+    they come before any order, and a new worker must find work that they leave.
+    """
+    k, present = fleet.workers_per_replica, fleet.present
     wanted, reason = present, Reason.HOLD
-    if present == 0:
-        if work > 0 or reading.expired_leases or reading.waiting_chunks:
-            workers = max(1, math.ceil(work / max(aim.min_useful_seconds, 1.0)))
-            wanted, reason = replicas_of(workers, k), Reason.FROM_ZERO
-    elif work > measures.capacity(aim.target_drain_seconds):
-        horizon = max(aim.target_drain_seconds, cold + aim.min_useful_seconds)
-        short = work - measures.capacity(horizon)
-        if short > 0:
-            more = math.ceil(short / max(horizon - cold, 1.0))
-            wanted, reason = present + replicas_of(more, k), Reason.BACKLOG
+    if present == 0 and (measures.work_seconds or reading.expired_leases or reading.waiting_chunks):
+        wanted, reason = _from_zero(measures, fleet, aim, back), Reason.FROM_ZERO
+    elif present and measures.work_seconds > measures.capacity(aim.target_drain_seconds):
+        more = _for_backlog(measures, fleet, aim, back)
+        wanted, reason = present + more, Reason.BACKLOG if more else Reason.HOLD
     if reading.waiting_chunks:
         by_rate = replicas_of(math.floor(measures.rate_workers + 0.5), k)
         if by_rate > wanted:
             wanted, reason = by_rate, Reason.RATE
     return wanted, reason
+
+
+def _from_zero(measures: Measures, fleet: Fleet, aim: Objective, back: int) -> int:
+    if back:
+        return max(1, _for_backlog(measures, fleet, aim, back))
+    workers = math.ceil(measures.work_seconds / max(aim.min_useful_seconds, 1.0))
+    return replicas_of(max(1, workers), fleet.workers_per_replica)
+
+
+def _for_backlog(measures: Measures, fleet: Fleet, aim: Objective, back: int) -> int:
+    """Replicas more: those taken back until the drain target holds, then new ones."""
+    k, work, cold = fleet.workers_per_replica, measures.work_seconds, measures.cold_start_seconds
+    target = max(aim.target_drain_seconds, 1.0)
+    again = min(back, replicas_of((work - measures.capacity(target)) / target, k))
+    horizon = max(target, cold + aim.min_useful_seconds)
+    short = work - measures.capacity(horizon) - again * k * horizon
+    if again == back and short > 0:
+        return again + replicas_of(math.ceil(short / max(horizon - cold, 1.0)), k)
+    return again
 
 
 def need_workers(measures: Measures, aim: Objective) -> float:

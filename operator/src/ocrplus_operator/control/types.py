@@ -161,8 +161,8 @@ class Memory:
     worker's record, the next step in the pod's deletion cost, the order in `spec.replicas`.
     From status (`resumed`): seconds per page and cold start, since when readings are unknown.
     Begun anew, each on the side of holding: the window of needs (nothing is drained until one
-    window of readings has passed), the silence before zero, the share that went in this window,
-    the time a drain has taken, the back-off of provisioning.
+    window of readings has passed), the silence before zero, the time a drain has taken, the
+    back-off of provisioning.
     """
 
     desired: int | None = None
@@ -174,7 +174,6 @@ class Memory:
     progress: tuple[Progress, ...] = ()
     cold_start_seconds: float | None = None
     unknown_since: float | None = None
-    removals: tuple[tuple[float, int], ...] = ()
     marked: tuple[tuple[str, float], ...] = ()
     leaving: frozenset[str] = frozenset()
     retry_at: float | None = None

@@ -1,0 +1,67 @@
+from dataclasses import replace
+
+import pytest
+from pools import NOW, WATCHED, busy, idle
+
+from ocrplus_operator.control.learning import cold_start_seconds, progress, seconds_per_page
+from ocrplus_operator.control.spec import Startup
+from ocrplus_operator.control.types import Memory, Worker
+
+
+def worker_at(pages_left: int, began: float, *, chunk: float = 0.0) -> Worker:
+    return replace(
+        busy("a", pages=pages_left), chunk_started_at=NOW + chunk, page_started_at=NOW + began
+    )
+
+
+def after(first: Worker, second: Worker) -> float:
+    memory = replace(WATCHED, progress=progress((first,)))
+    found = seconds_per_page(memory, (second,))
+    assert found is not None
+    return found
+
+
+def test_nothing_is_known_before_the_first_report() -> None:
+    assert seconds_per_page(Memory(), (idle("a"),)) is None
+    assert seconds_per_page(Memory(), (replace(busy("a"), seconds_per_page=0.7),)) == 0.7
+
+
+def test_pages_between_two_looks_move_the_mean_by_their_number() -> None:
+    found = after(worker_at(16, 0), worker_at(6, 30))  # ten pages of three seconds
+
+    assert found == pytest.approx(1.0 + 0.002 * 10 * (3.0 - 1.0))
+
+
+def test_the_rest_of_a_chunk_counts_when_its_worker_is_idle_again() -> None:
+    rested = replace(idle("a"), idle_since=NOW + 8)
+
+    assert after(worker_at(4, 0), rested) == pytest.approx(1.0 + 0.002 * 4 * (2.0 - 1.0))
+
+
+def test_a_new_chunk_ends_the_last_one_and_counts_its_own_pages() -> None:
+    found = after(worker_at(4, 0), worker_at(14, 16, chunk=8))
+
+    last = 1.0 + 0.002 * 4 * (2.0 - 1.0)
+    assert found == pytest.approx(last + 0.002 * 2 * (4.0 - last))
+
+
+def test_the_same_look_twice_teaches_nothing() -> None:
+    assert after(worker_at(4, 0), worker_at(4, 0)) == 1.0
+
+
+def test_a_broken_clock_moves_nothing_far() -> None:
+    assert after(worker_at(4, 0), worker_at(3, 1e9)) <= 1.0 + 0.002 * 30
+    assert after(worker_at(4, 0), worker_at(3, -1e9)) == 1.0
+
+
+def test_three_quarters_of_the_workers_were_warm_within_the_cold_start() -> None:
+    workers = [replace(idle("a"), cold_start_seconds=s) for s in (10.0, 20.0, 30.0, 500.0)]
+
+    assert cold_start_seconds(None, workers, Startup()) == 30.0
+
+
+def test_the_cold_start_is_remembered_at_zero_and_not_learned_where_told_so() -> None:
+    assert cold_start_seconds(42.0, (), Startup()) == 42.0
+    assert cold_start_seconds(None, (), Startup(cold_start_seconds=75)) == 75.0
+    known = replace(idle("a"), cold_start_seconds=10.0)
+    assert cold_start_seconds(42.0, (known,), Startup(learn=False)) == 60.0
