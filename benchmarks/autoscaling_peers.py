@@ -8,8 +8,7 @@ import math
 from collections import deque
 from typing import Final
 
-from autoscaling_cluster import COLD_START_SECONDS, QUOTA, Cluster, Pod, Setting, figures
-from autoscaling_queue import Chunk
+from autoscaling_cluster import COLD_START_SECONDS, QUOTA, Cluster, Setting, figures
 from autoscaling_traces import Trace
 
 _HPA_SYNC: Final = 15
@@ -161,7 +160,9 @@ class RayServe:
             self._agreed = 0
 
 
-class _Always:
+class Always:
+    """All workers, always."""
+
     period = 60.0
     name = "oracle"
 
@@ -189,7 +190,7 @@ class _Eager(Cluster):
 def oracle(trace: Trace, seed: int) -> dict[str, float]:
     """Who knows the future: the latency of all workers always on, each paid only while it works,
     through gaps shorter than a cold start, and for one warm-up before each stretch of work."""
-    cluster = _Eager(trace, _Always(), seed, Setting(cold_start=0.0))
+    cluster = _Eager(trace, Always(), seed, Setting(cold_start=0.0))
     cluster.spans = {}
     cluster.run()
     seconds, stretches = 0.0, 0
@@ -204,6 +205,3 @@ def oracle(trace: Trace, seed: int) -> dict[str, float]:
     result["gpu_hours"] = seconds / 3600
     result["pod_starts"], result["scale_events"] = stretches, 2 * stretches
     return result
-
-
-__all__ = ["Chunk", "Keda", "Kpa", "Pod", "RayServe", "oracle"]

@@ -3,9 +3,15 @@ from dataclasses import replace
 import pytest
 from pools import NOW, WATCHED, busy, idle
 
-from ocrplus_operator.control.learning import cold_start_seconds, progress, seconds_per_page
-from ocrplus_operator.control.spec import Startup
-from ocrplus_operator.control.types import Memory, Worker
+from ocrplus_operator.control.learning import (
+    cold_start_seconds,
+    gaps,
+    progress,
+    seconds_per_page,
+    silence_seconds,
+)
+from ocrplus_operator.control.spec import ScaleToZero, Startup
+from ocrplus_operator.control.types import Gaps, Memory, Worker
 
 
 def worker_at(pages_left: int, began: float, *, chunk: float = 0.0) -> Worker:
@@ -65,3 +71,32 @@ def test_the_cold_start_is_remembered_at_zero_and_not_learned_where_told_so() ->
     assert cold_start_seconds(None, (), Startup(cold_start_seconds=75)) == 75.0
     known = replace(idle("a"), cold_start_seconds=10.0)
     assert cold_start_seconds(42.0, (known,), Startup(learn=False)) == 60.0
+
+
+def arrivals_every(seconds: float, count: int = 20) -> Gaps:
+    known = Gaps()
+    for i in range(count):
+        known = gaps(known, NOW + i * seconds)
+    return known
+
+
+def test_the_gaps_between_arrivals_are_learned_from_the_last_of_each_look() -> None:
+    known = arrivals_every(240)
+
+    assert (known.mean_seconds, known.count) == (pytest.approx(240), 19)
+    assert gaps(known, known.last_at) == known
+
+
+@pytest.mark.parametrize(
+    ("gap", "silence"),
+    [(5, 300), (60, 300), (240, 1200), (100, 500), (450, 1200), (460, 300), (3600, 300)],
+)
+def test_gaps_worth_waiting_for_are_waited_out(gap: float, silence: float) -> None:
+    assert silence_seconds(arrivals_every(gap), ScaleToZero()) == pytest.approx(silence)
+
+
+def test_the_plain_silence_stands_where_little_is_known_or_nothing_is_to_be_learned() -> None:
+    few = arrivals_every(240, count=5)
+
+    assert silence_seconds(few, ScaleToZero()) == 300
+    assert silence_seconds(arrivals_every(240), ScaleToZero(adaptive=False)) == 300

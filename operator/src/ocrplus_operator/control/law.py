@@ -139,6 +139,7 @@ def _look(
         seconds_per_page=learned,
         progress=learning.progress(reading.workers),
         cold_start_seconds=cold,
+        gaps=learning.gaps(memory.gaps, reading.arrivals.last_at),
     )
     wide = Bounds(0, _EVERYTHING, _EVERYTHING, "")
     return _Look(snapshot, cluster, reading, known, fleet, measures, wide, spec), memory
@@ -237,7 +238,8 @@ def _by_law(look: _Look, memory: Memory) -> tuple[Target, str, Memory]:
     wanted, reason = up(look.measures, reading, fleet, aim, back=back)
     if wanted > fleet.present:
         return bounded(wanted, reason, fleet, look.bounds), "", memory
-    if quiet is not None and look.now - quiet >= look.spec.scale_to_zero.after_seconds:
+    silence = learning.silence_seconds(memory.gaps, look.spec.scale_to_zero)
+    if quiet is not None and look.now - quiet >= silence:
         target = bounded(min(fleet.present, look.bounds.floor), Reason.IDLE, fleet, look.bounds)
         return _unchanged_holds(target, fleet), f"nothing came for {look.now - quiet:.0f} s", memory
     if look.now - since < window:

@@ -1,4 +1,4 @@
-"""What the workers' own records teach: seconds per page and the cold start.
+"""What records teach: seconds per page, the cold start, the gaps between arrivals.
 
 Seconds per page is folded in page by page, from what each worker did between two looks. A mean
 over time would let slow documents count twice, a mean over reports would let fast ones.
@@ -8,14 +8,19 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from ocrplus_operator.control.spec import Startup
-from ocrplus_operator.control.types import Memory, Progress, Worker, WorkerPhase
+from ocrplus_operator.control.spec import ScaleToZero, Startup
+from ocrplus_operator.control.types import Gaps, Memory, Progress, Worker, WorkerPhase
 
 PRIOR_SECONDS_PER_PAGE: Final = 0.6
 _WEIGHT_OF_A_PAGE: Final = 0.002  # one page of 500: documents differ threefold, engines do not
 _SECONDS_PER_PAGE: Final = (0.02, 30.0)  # a mean outside is a broken clock, not a page
 _COLD_START: Final = (1.0, 3600.0)
 _COLD_QUANTILE: Final = 0.75
+_WEIGHT_OF_A_GAP: Final = 0.1
+_LEAST_GAPS: Final = 10
+_WORTH_WAITING: Final = 1.5  # mean gaps longer than this many silences are not waited out
+_GAPS_WAITED: Final = 5.0  # of memoryless arrivals, 1 in 150 comes later than five mean gaps
+_LONGEST_SILENCE: Final = 4.0
 
 
 def progress(workers: Iterable[Worker]) -> tuple[Progress, ...]:
@@ -69,3 +74,29 @@ def cold_start_seconds(known: float | None, workers: Iterable[Worker], spec: Sta
     if not reports:
         return known if known is not None else spec.cold_start_seconds
     return min(max(reports[math.ceil(_COLD_QUANTILE * len(reports)) - 1], low), high)
+
+
+def gaps(known: Gaps, last_at: float) -> Gaps:
+    """Fold in the gap that an arrival since the last look has ended."""
+    if last_at <= known.last_at:
+        return known
+    if not known.last_at:
+        return Gaps(last_at=last_at)
+    gap = last_at - known.last_at
+    weight = max(_WEIGHT_OF_A_GAP, 1 / (known.count + 1))
+    mean = known.mean_seconds + weight * (gap - known.mean_seconds)
+    return Gaps(mean, known.count + 1, last_at)
+
+
+def silence_seconds(known: Gaps, spec: ScaleToZero) -> float:
+    """How long nothing must come before the pool sleeps.
+
+    Where work comes again within the plain silence, or a little later, sleeping saves little and
+    every document after it waits for a cold start: then five mean gaps are waited out.
+    """
+    plain = spec.after_seconds
+    if not spec.adaptive or known.count < _LEAST_GAPS:
+        return plain
+    if known.mean_seconds > _WORTH_WAITING * plain:
+        return plain
+    return min(max(plain, _GAPS_WAITED * known.mean_seconds), _LONGEST_SILENCE * plain)

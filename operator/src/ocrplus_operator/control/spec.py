@@ -54,10 +54,15 @@ class ScaleDown:
 
 @dataclass(frozen=True, slots=True)
 class ScaleToZero:
-    """Whether and after how long a silence the pool falls to its minimum."""
+    """Whether and after how long a silence the pool falls to its minimum.
+
+    `adaptive`: longer, up to four times, where work has been coming in gaps that a cold start
+    after each silence would not be worth.
+    """
 
     enabled: bool = True
     after_seconds: float = 300.0
+    adaptive: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,15 @@ Progress = tuple[str, float, int, float]
 
 
 @dataclass(frozen=True, slots=True)
+class Gaps:
+    """Seconds between arrivals, as a slow mean of so many; when the last one was."""
+
+    mean_seconds: float = 0.0
+    count: int = 0
+    last_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What one decision leaves to the next. All of it may be lost.
 
@@ -161,8 +170,8 @@ class Memory:
     worker's record, the next step in the pod's deletion cost, the order in `spec.replicas`.
     From status (`resumed`): seconds per page and cold start, since when readings are unknown.
     Begun anew, each on the side of holding: the window of needs (nothing is drained until one
-    window of readings has passed), the silence before zero, the time a drain has taken, the
-    back-off of provisioning.
+    window of readings has passed), the silence before zero, the gaps between arrivals, the time a
+    drain has taken, the back-off of provisioning.
     """
 
     desired: int | None = None
@@ -170,6 +179,7 @@ class Memory:
     last_at: float | None = None
     needs: tuple[tuple[float, float], ...] = ()
     quiet_since: float | None = None
+    gaps: Gaps = field(default_factory=Gaps)
     seconds_per_page: float | None = None
     progress: tuple[Progress, ...] = ()
     cold_start_seconds: float | None = None
