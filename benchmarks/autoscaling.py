@@ -24,12 +24,15 @@ from autoscaling_operator import Operator
 from autoscaling_peers import Keda, Kpa, RayServe, oracle
 from autoscaling_traces import NAMES, Trace, draw
 
-from ocrplus_operator.control.spec import Objective, PoolSpec, ScaleToZero, TargetRef
+from ocrplus_operator.control.spec import Objective, PoolSpec, ScaleDown, ScaleToZero, TargetRef
 
 BASELINE: Final = "keda"
 SPEC: Final = PoolSpec(TargetRef("ocr-worker"))
 LEAN: Final = replace(
-    SPEC, objective=Objective(headroom=0.5), scale_to_zero=ScaleToZero(after_seconds=120)
+    SPEC,
+    objective=Objective(headroom=0.5),
+    scale_down=ScaleDown(window_seconds=45),
+    scale_to_zero=ScaleToZero(after_seconds=120),
 )
 _CELERY: Final = Setting(grace=30, visibility=3600, sweep=100)
 GOALS: Final[dict[str, dict[str, float]]] = {
@@ -76,31 +79,56 @@ def run(trace: Trace, name: str, seed: int) -> dict[str, float]:
     return figures(trace, cluster)
 
 
-def _task(task: tuple[str, int, tuple[str, ...]]) -> tuple[str, dict[str, dict[str, float]]]:
-    name, seed, arms = task
-    trace = draw(name, seed)
-    return name, {each: run(trace, each, seed) for each in arms}
+_Task = tuple[str, int, str]
+
+
+def _task(task: _Task) -> tuple[_Task, dict[str, float]]:
+    name, seed, each = task
+    return task, run(draw(name, seed), each, seed)
+
+
+class Runs:
+    """Figures of each trace, seed and arm; kept in a file, so that a long run can go on later."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.figures: dict[_Task, dict[str, float]] = {}
+        if path and path.exists():
+            for line in path.read_text().splitlines():
+                name, seed, each, found = json.loads(line)
+                self.figures[name, seed, each] = found
+
+    def add(self, task: _Task, found: dict[str, float]) -> None:
+        self.figures[task] = found
+        if self._path:
+            with self._path.open("a") as lines:
+                lines.write(json.dumps([*task, found]) + "\n")
+
+    def complete(self, tasks: Iterable[_Task], jobs: int) -> None:
+        """Run what is missing."""
+        missing = [task for task in tasks if task not in self.figures]
+        if jobs == 1:
+            for task in missing:
+                self.add(*_task(task))
+            return
+        with ProcessPoolExecutor(jobs) as pool:
+            for task, found in pool.map(_task, missing):
+                self.add(task, found)
 
 
 def measured(
-    seeds: Iterable[int], arms: tuple[str, ...], traces: tuple[str, ...], jobs: int
+    seeds: range, arms: tuple[str, ...], traces: tuple[str, ...], runs: Runs, *, jobs: int
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Means over the seeds: trace → arm → figure."""
-    tasks = [(name, seed, arms) for seed in seeds for name in traces]
-    found: dict[str, list[dict[str, dict[str, float]]]] = {name: [] for name in traces}
-    with ProcessPoolExecutor(jobs) as pool:
-        for name, by_arm in pool.map(_task, tasks):
-            found[name].append(by_arm)
+    runs.complete(((n, s, a) for s in seeds for n in traces for a in arms), jobs)
     return {
-        name: {
-            each: {
-                figure: sum(run[each][figure] for run in runs) / len(runs)
-                for figure in runs[0][each]
-            }
-            for each in arms
-        }
-        for name, runs in found.items()
+        name: {each: _mean([runs.figures[name, s, each] for s in seeds]) for each in arms}
+        for name in traces
     }
+
+
+def _mean(found: list[dict[str, float]]) -> dict[str, float]:
+    return {figure: sum(f[figure] for f in found) / len(found) for figure in found[0]}
 
 
 def shares(
@@ -149,13 +177,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=_seeds, default=range(100, 120), metavar="A-B")
     parser.add_argument("--json", type=Path, help="also write everything here")
+    parser.add_argument("--runs", type=Path, help="keep each run here and do not repeat it")
     parser.add_argument("--arms", default=",".join((*ARMS, "oracle")))
     parser.add_argument("--traces", default=",".join(NAMES))
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     asked = parser.parse_args()
     arms = tuple(asked.arms.split(","))
     arms = arms if BASELINE in arms else (BASELINE, *arms)
-    by_trace = measured(asked.seeds, arms, tuple(asked.traces.split(",")), asked.jobs)
+    traces = tuple(asked.traces.split(","))
+    by_trace = measured(asked.seeds, arms, traces, Runs(asked.runs), jobs=asked.jobs)
     table = shares(by_trace, arms)
     _printed(table)
     not_met = missed(table)

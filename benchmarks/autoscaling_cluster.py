@@ -9,6 +9,7 @@ deletion cost, then by luck.
 
 import heapq
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -132,7 +133,7 @@ class Cluster:
         if len(staying) > self.replicas:
             starting = sorted((p for p in staying if p.phase == "starting"), key=_youngest)
             ready = [p for p in staying if p.phase != "starting"]
-            self._rng.shuffle(ready)  # type: ignore[arg-type]  # a list will do
+            self._rng.shuffle(ready)
             order = sorted(starting, key=_cost) + sorted(ready, key=_cost)
             for pod in order[: len(staying) - self.replicas]:
                 self._end(pod)
@@ -172,7 +173,7 @@ class Cluster:
 
     def run(self) -> None:
         """To the end of the trace and of all work."""
-        handlers = {
+        handlers: dict[str, Callable[[Any], None]] = {  # Any: as above
             "arrive": self._arrive, "tick": self._tick, "warm": self._warm, "done": self._done,
             "kill": self._kill, "again": self._again, "told": self._told,
         }  # fmt: skip

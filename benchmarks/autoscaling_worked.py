@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""The worked trace of docs/autoscaling.md: two documents into a sleeping pool, decision by decision.
+"""The worked trace of docs/autoscaling.md: two documents into a sleeping pool, step by step.
 
 `python benchmarks/autoscaling_worked.py` prints the table; a test holds the page to it.
 """

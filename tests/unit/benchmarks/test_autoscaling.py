@@ -2,7 +2,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from autoscaling import BASELINE, LEAN, SPEC, measured, missed, run, shares
+from autoscaling import BASELINE, LEAN, SPEC, Runs, measured, missed, run, shares
 from autoscaling_cluster import Cluster, Setting, figures
 from autoscaling_operator import Operator
 from autoscaling_queue import Chunk, Fair, Fifo
@@ -70,9 +70,10 @@ def test_profiles_differ_from_the_default_only_where_they_say() -> None:
 
 
 def test_shares_are_of_the_baseline_and_misses_are_told() -> None:
-    by_trace = measured([0], (BASELINE, "ocrplus"), ("bigdoc",), 1)
+    arms = (BASELINE, "ocrplus")
+    by_trace = measured(range(1), arms, ("bigdoc",), Runs(None), jobs=1)
 
-    table = shares(by_trace, (BASELINE, "ocrplus"))
+    table = shares(by_trace, arms)
 
     assert table[BASELINE]["p95"] == pytest.approx(1)
     assert table["ocrplus"]["p95"] == pytest.approx(
@@ -80,6 +81,15 @@ def test_shares_are_of_the_baseline_and_misses_are_told() -> None:
     )
     worse = {"ocrplus": {**table["ocrplus"], "p95": 0.7}}
     assert any(line.startswith("ocrplus: p95 0.700 > 0.6") for line in missed(worse))
+
+
+def test_a_run_that_was_kept_is_not_repeated(tmp_path: Path) -> None:
+    kept = Runs(tmp_path / "runs")
+    kept.add(("bigdoc", 0, BASELINE), {"p95": 5.0})
+
+    again = measured(range(1), (BASELINE,), ("bigdoc",), Runs(tmp_path / "runs"), jobs=1)
+
+    assert again == {"bigdoc": {BASELINE: {"p95": 5.0}}}
 
 
 # ------------------------------------------------------------------ orders of taking

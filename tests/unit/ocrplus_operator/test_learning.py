@@ -89,14 +89,14 @@ def test_the_gaps_between_arrivals_are_learned_from_the_last_of_each_look() -> N
 
 @pytest.mark.parametrize(
     ("gap", "silence"),
-    [(5, 300), (60, 300), (240, 1200), (100, 500), (450, 1200), (460, 300), (3600, 300)],
+    [(5, 300), (50, 300), (240, 1440), (100, 600), (450, 1800), (460, 300), (3600, 300)],
 )
 def test_gaps_worth_waiting_for_are_waited_out(gap: float, silence: float) -> None:
     assert silence_seconds(arrivals_every(gap), ScaleToZero()) == pytest.approx(silence)
 
 
 def test_the_plain_silence_stands_where_little_is_known_or_nothing_is_to_be_learned() -> None:
-    few = arrivals_every(240, count=5)
+    few = arrivals_every(240, count=4)
 
     assert silence_seconds(few, ScaleToZero()) == 300
     assert silence_seconds(arrivals_every(240), ScaleToZero(adaptive=False)) == 300

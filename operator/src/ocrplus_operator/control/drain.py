@@ -89,6 +89,8 @@ def plan(fleet: Fleet, memory: Memory, orders: Orders) -> Steps:
 
 def remembered(memory: Memory, fleet: Fleet, steps: Steps, now: float) -> Memory:
     """Since when each pod has been marked, and who is expected to go."""
+    if not (memory.marked or fleet.draining or steps.mark or memory.leaving):
+        return memory
     known = dict(memory.marked)
     marked = [
         (v.name, known.get(v.name, now)) for v in fleet.draining if v.name not in steps.unmark

@@ -46,7 +46,6 @@ from ocrplus_operator.control.types import (
 from ocrplus_operator.control.window import with_need
 
 _LONGEST_BACKOFF: Final = 8  # provisioning timeouts
-_EVERYTHING: Final = 1_000_000
 _NOTHING_READ: Final = Reading()
 
 
@@ -60,7 +59,6 @@ class _Look:
     known: bool
     fleet: Fleet
     measures: Measures
-    bounds: Bounds
     spec: PoolSpec
 
     @property
@@ -75,8 +73,8 @@ def decide(snapshot: Snapshot, memory: Memory, spec: PoolSpec) -> tuple[Decision
     look, memory = _look(snapshot, snapshot.cluster, memory, spec)
     memory, told = check_leaving(look.fleet, memory)
     memory, told_of_places = _provisioning(look, memory)
-    look = replace(look, bounds=_bounds(look, memory))
-    target, acts, why, memory = _decided(look, memory)
+    bounds = _bounds(look, memory)
+    target, acts, why, memory = _decided(look, memory, bounds)
     steps = _steps(look, memory, target, acts)
     memory = _after(look, memory, target, steps)
     view = View(
@@ -84,7 +82,7 @@ def decide(snapshot: Snapshot, memory: Memory, spec: PoolSpec) -> tuple[Decision
         memory,
         spec,
         look.measures if look.known else None,
-        look.bounds,
+        bounds,
         target,
         steps.blocked_by,
     )
@@ -92,7 +90,7 @@ def decide(snapshot: Snapshot, memory: Memory, spec: PoolSpec) -> tuple[Decision
         desired=target.desired,
         reason=target.reason,
         message=_message(look, target, why),
-        inputs=_inputs(look, memory),
+        inputs=_inputs(look, memory, bounds),
         counts=counts(look.fleet),
         unmark=steps.unmark,
         forget=steps.forget,
@@ -141,8 +139,7 @@ def _look(
         cold_start_seconds=cold,
         gaps=learning.gaps(memory.gaps, reading.arrivals.last_at),
     )
-    wide = Bounds(0, _EVERYTHING, _EVERYTHING, "")
-    return _Look(snapshot, cluster, reading, known, fleet, measures, wide, spec), memory
+    return _Look(snapshot, cluster, reading, known, fleet, measures, spec), memory
 
 
 # ------------------------------------------------------------------ bounds
@@ -152,7 +149,9 @@ def _provisioning(look: _Look, memory: Memory) -> tuple[Memory, tuple[Notice, ..
     """Start, prolong or end the back-off of a pool whose pods find no place."""
     late = stuck(look.fleet)
     if not late:
-        return replace(memory, retry_at=None, backoff_seconds=0.0), ()
+        if memory.retry_at is not None:
+            memory = replace(memory, retry_at=None, backoff_seconds=0.0)
+        return memory, ()
     timeout = look.spec.startup.provisioning_timeout_seconds
     if memory.retry_at is None:
         told = f"{', '.join(v.name for v in late[:3])} not warm after {timeout:.0f} s: adding stops"
@@ -184,7 +183,7 @@ def _bounds(look: _Look, memory: Memory) -> Bounds:
 # ------------------------------------------------------------------ the decision
 
 
-def _decided(look: _Look, memory: Memory) -> tuple[Target, bool, str, Memory]:
+def _decided(look: _Look, memory: Memory, bounds: Bounds) -> tuple[Target, bool, str, Memory]:
     """The target, whether it may be acted on, why, and what is remembered."""
     present = look.fleet.present
     if look.cluster.conflict:
@@ -194,24 +193,25 @@ def _decided(look: _Look, memory: Memory) -> tuple[Target, bool, str, Memory]:
         return Target(present, Reason.PAUSED, present), False, "paused by annotation", memory
     acts = look.spec.mode is not Mode.DRY_RUN
     if look.spec.mode is Mode.MANUAL:
-        return _manual(look), acts, "spec.replicas of the pool", memory
+        return _manual(look, bounds), acts, "spec.replicas of the pool", memory
     if not look.known:
-        return _unknown(look, memory, acts)
-    memory = replace(memory, unknown_since=None)
-    target, why, memory = _by_law(look, memory)
+        return _unknown(look, memory, bounds, acts=acts)
+    target, why, memory = _by_law(look, memory, bounds)
     if look.snapshot.pause.scale_down and target.desired < present:
         target = Target(present, Reason.PAUSED, target.unbounded)
         why = "scaling down is paused by annotation"
     return target, acts, why, memory
 
 
-def _manual(look: _Look) -> Target:
+def _manual(look: _Look, bounds: Bounds) -> Target:
     wanted = look.spec.replicas if look.spec.replicas is not None else look.fleet.present
-    bounds = replace(look.bounds, floor=0, most_now=look.bounds.ceiling)
-    return bounded(max(0, wanted), Reason.MANUAL, look.fleet, bounds)
+    free = replace(bounds, floor=0, most_now=bounds.ceiling)
+    return bounded(max(0, wanted), Reason.MANUAL, look.fleet, free)
 
 
-def _unknown(look: _Look, memory: Memory, acts: bool) -> tuple[Target, bool, str, Memory]:
+def _unknown(
+    look: _Look, memory: Memory, bounds: Bounds, *, acts: bool
+) -> tuple[Target, bool, str, Memory]:
     """Hold; after `hold_seconds` rise to the fallback. Never fall, never to zero."""
     since = look.now if memory.unknown_since is None else memory.unknown_since
     memory = replace(memory, unknown_since=since, since=None, quiet_since=None, needs=())
@@ -220,12 +220,12 @@ def _unknown(look: _Look, memory: Memory, acts: bool) -> tuple[Target, bool, str
     told = f"{why.reason}: {why.message}" if isinstance(why, Unknown) else ""
     fallback = missing.fallback_replicas
     if fallback is not None and fallback > present and look.now - since >= missing.hold_seconds:
-        target = bounded(fallback, Reason.FALLBACK, look.fleet, look.bounds)
+        target = bounded(fallback, Reason.FALLBACK, look.fleet, bounds)
         return target, acts, f"nothing known for {look.now - since:.0f} s ({told})", memory
     return Target(present, Reason.HOLD, present), False, f"work is unknown ({told})", memory
 
 
-def _by_law(look: _Look, memory: Memory) -> tuple[Target, str, Memory]:
+def _by_law(look: _Look, memory: Memory, bounds: Bounds) -> tuple[Target, str, Memory]:
     aim, fleet, reading = look.spec.objective, look.fleet, look.reading
     window = look.spec.scale_down.window_seconds
     needs = with_need(
@@ -233,19 +233,19 @@ def _by_law(look: _Look, memory: Memory) -> tuple[Target, str, Memory]:
     )
     since = look.now if memory.since is None else memory.since
     quiet = _quiet_since(look, memory)
-    memory = replace(memory, needs=needs, since=since, quiet_since=quiet)
+    memory = replace(memory, needs=needs, since=since, quiet_since=quiet, unknown_since=None)
     back = sum(1 for view in undoable(fleet) if view.warm)
     wanted, reason = up(look.measures, reading, fleet, aim, back=back)
     if wanted > fleet.present:
-        return bounded(wanted, reason, fleet, look.bounds), "", memory
+        return bounded(wanted, reason, fleet, bounds), "", memory
     silence = learning.silence_seconds(memory.gaps, look.spec.scale_to_zero)
     if quiet is not None and look.now - quiet >= silence:
-        target = bounded(min(fleet.present, look.bounds.floor), Reason.IDLE, fleet, look.bounds)
+        target = bounded(min(fleet.present, bounds.floor), Reason.IDLE, fleet, bounds)
         return _unchanged_holds(target, fleet), f"nothing came for {look.now - quiet:.0f} s", memory
     if look.now - since < window:
-        target = bounded(fleet.present, Reason.HOLD, fleet, look.bounds)
+        target = bounded(fleet.present, Reason.HOLD, fleet, bounds)
         return target, f"has watched for less than {window:.0f} s", memory
-    target = bounded(down(fleet, hold_workers(needs[0][1])), Reason.DRAIN, fleet, look.bounds)
+    target = bounded(down(fleet, hold_workers(needs[0][1])), Reason.DRAIN, fleet, bounds)
     return _unchanged_holds(target, fleet), "", memory
 
 
@@ -333,7 +333,7 @@ def _message(look: _Look, target: Target, why: str) -> str:
     )
 
 
-def _inputs(look: _Look, memory: Memory) -> Inputs:
+def _inputs(look: _Look, memory: Memory, bounds: Bounds) -> Inputs:
     m, reading = look.measures, look.reading
     return Inputs(
         waiting_chunks=reading.waiting_chunks,
@@ -350,6 +350,6 @@ def _inputs(look: _Look, memory: Memory) -> Inputs:
         hold_workers=hold_workers(memory.needs[0][1]) if memory.needs else 0,
         ready_workers=m.ready_workers,
         starting_workers=len(m.warm_in),
-        floor_replicas=look.bounds.floor,
-        ceiling_replicas=look.bounds.ceiling,
+        floor_replicas=bounds.floor,
+        ceiling_replicas=bounds.ceiling,
     )

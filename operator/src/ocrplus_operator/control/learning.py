@@ -17,10 +17,10 @@ _SECONDS_PER_PAGE: Final = (0.02, 30.0)  # a mean outside is a broken clock, not
 _COLD_START: Final = (1.0, 3600.0)
 _COLD_QUANTILE: Final = 0.75
 _WEIGHT_OF_A_GAP: Final = 0.1
-_LEAST_GAPS: Final = 10
+_LEAST_GAPS: Final = 4
 _WORTH_WAITING: Final = 1.5  # mean gaps longer than this many silences are not waited out
-_GAPS_WAITED: Final = 5.0  # of memoryless arrivals, 1 in 150 comes later than five mean gaps
-_LONGEST_SILENCE: Final = 4.0
+_GAPS_WAITED: Final = 6.0  # of memoryless arrivals, 1 in 400 comes later than six mean gaps
+_LONGEST_SILENCE: Final = 6.0
 
 
 def progress(workers: Iterable[Worker]) -> tuple[Progress, ...]:
@@ -92,7 +92,7 @@ def silence_seconds(known: Gaps, spec: ScaleToZero) -> float:
     """How long nothing must come before the pool sleeps.
 
     Where work comes again within the plain silence, or a little later, sleeping saves little and
-    every document after it waits for a cold start: then five mean gaps are waited out.
+    every document after it waits for a cold start: then six mean gaps are waited out.
     """
     plain = spec.after_seconds
     if not spec.adaptive or known.count < _LEAST_GAPS:

@@ -56,7 +56,7 @@ class ScaleDown:
 class ScaleToZero:
     """Whether and after how long a silence the pool falls to its minimum.
 
-    `adaptive`: longer, up to four times, where work has been coming in gaps that a cold start
+    `adaptive`: longer, up to six times, where work has been coming in gaps that a cold start
     after each silence would not be worth.
     """
 
