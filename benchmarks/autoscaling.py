@@ -30,8 +30,8 @@ BASELINE: Final = "keda"
 SPEC: Final = PoolSpec(TargetRef("ocr-worker"))
 LEAN: Final = replace(
     SPEC,
-    objective=Objective(headroom=0.5),
-    scale_down=ScaleDown(window_seconds=45),
+    objective=Objective(headroom=0.5, min_useful_seconds=30),
+    scale_down=ScaleDown(window_seconds=30),
     scale_to_zero=ScaleToZero(after_seconds=120),
 )
 _CELERY: Final = Setting(grace=30, visibility=3600, sweep=100)

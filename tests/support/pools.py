@@ -34,7 +34,11 @@ from ocrplus_operator.control.types import (
 )
 
 NOW = 1_767_571_200.0  # a Monday, 00:00 UTC
-SPEC = PoolSpec(TargetRef("ocr-worker"))
+SPEC = PoolSpec(
+    TargetRef("ocr-worker"),
+    objective=Objective(min_useful_seconds=30),
+    scale_down=ScaleDown(window_seconds=60),
+)
 WATCHED = Memory(since=NOW - 3600, last_at=NOW - 3, seconds_per_page=1.0, cold_start_seconds=60.0)
 """An operator that has watched for an hour and knows that a page takes a second."""
 

@@ -41,7 +41,7 @@ def test_a_thousand_scale_downs_interrupt_no_chunk() -> None:
 
     live_through(pool, random.Random(7), removals=1000)
 
-    assert pool.done > 5000
+    assert pool.done > 4000
     assert [r for r in pool.removals if r.with_chunk] == []
     assert [r for r in pool.removals if r.started and not r.confirmed] == []
     assert sum(r.confirmed for r in pool.removals) >= 900

@@ -126,6 +126,15 @@ def test_who_works_is_not_drained_while_nothing_asks_for_fewer() -> None:
     assert (decision.desired, decision.mark) == (3, ())
 
 
+def test_nobody_is_drained_while_known_work_exceeds_what_is_there() -> None:
+    pods = tuple(starting(n, age=30) for n in "abcdefg")
+    memory = replace(WATCHED, needs=((NOW - 3, 4.5),))
+
+    decision = answer(look(pods, pages=90), memory)
+
+    assert (decision.desired, decision.mark) == (7, ())
+
+
 def test_silence_takes_the_pool_to_zero() -> None:
     memory = replace(WATCHED, quiet_since=NOW - 300)
 

@@ -245,7 +245,8 @@ def _by_law(look: _Look, memory: Memory, bounds: Bounds) -> tuple[Target, str, M
     if look.now - since < window:
         target = bounded(fleet.present, Reason.HOLD, fleet, bounds)
         return target, f"has watched for less than {window:.0f} s", memory
-    target = bounded(down(fleet, hold_workers(needs[0][1])), Reason.DRAIN, fleet, bounds)
+    enough = down(fleet, look.measures, hold_workers(needs[0][1]), aim)
+    target = bounded(enough, Reason.DRAIN, fleet, bounds)
     return _unchanged_holds(target, fleet), "", memory
 
 

@@ -40,14 +40,14 @@ class Objective:
 
     target_drain_seconds: float = 20.0
     headroom: float = 1.0
-    min_useful_seconds: float = 30.0
+    min_useful_seconds: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class ScaleDown:
     """How slowly: the window's largest need holds; at most this share drains at one time."""
 
-    window_seconds: float = 60.0
+    window_seconds: float = 45.0
     max_percent: int = 50
     drain_timeout_seconds: float = 300.0
 

@@ -92,10 +92,16 @@ def hold_workers(largest_need: float) -> int:
     return math.ceil(largest_need - 0.5)
 
 
-def down(fleet: Fleet, hold: int) -> int:
-    """Replicas to fall to while something may still come: one stays, and so does who works."""
+def down(fleet: Fleet, measures: Measures, hold: int, aim: Objective) -> int:
+    """Replicas to fall to while something may still come: one stays, and so does who works.
+
+    Those who stay do the known work within the target: starting ones were ordered for it.
+    """
+    k, target = fleet.workers_per_replica, max(aim.target_drain_seconds, 1.0)
+    spare = measures.capacity(target) - measures.work_seconds
+    enough = fleet.present - max(0, math.floor(spare / (target * k)))
     busy = sum(1 for view in fleet.useful if view.busy)
-    return min(fleet.present, max(1, replicas_of(hold, fleet.workers_per_replica), busy))
+    return min(fleet.present, max(1, replicas_of(hold, k), busy, enough))
 
 
 def bounded(wanted: int, reason: Reason, fleet: Fleet, bounds: Bounds) -> Target:
