@@ -17,14 +17,11 @@ from typing import Final
 import redis
 
 from ocrplus_contract.errors import LeaseLost
+from ocrplus_contract.heartbeat import queue_forgetting, queue_record
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Lease, Ledger, run
 from ocrplus_contract.names import Pool
-from ocrplus_contract.records import (
-    WORKER_HEARTBEAT_SECONDS,
-    WORKER_RECORD_TTL_SECONDS,
-    WorkerRecord,
-)
+from ocrplus_contract.records import WORKER_HEARTBEAT_SECONDS, WorkerRecord
 from ocrplus_contract.states import WorkerState
 
 log = logging.getLogger(__name__)
@@ -87,8 +84,9 @@ class Pulse:
     def stop(self) -> None:
         """Stop beating and forget the record: this worker ended in order."""
         self._stop.set()
-        self._client.delete(self._keys.worker(Pool.OCR, self._worker_id))
-        self._client.zrem(self._keys.workers(Pool.OCR), self._worker_id)
+        pipe = self._client.pipeline(transaction=False)
+        queue_forgetting(pipe, self._keys, Pool.OCR, self._worker_id)
+        pipe.execute()
 
     def warm(self, cold_start_seconds: float, engine: str) -> None:
         """The engine of this version is ready."""
@@ -175,10 +173,8 @@ class Pulse:
         self._write(record)
 
     def _write(self, record: WorkerRecord) -> None:
-        key = self._keys.worker(Pool.OCR, self._worker_id)
         pipe = self._client.pipeline(transaction=False)
-        pipe.hset(key, mapping=record.to_hash())
-        pipe.expire(key, WORKER_RECORD_TTL_SECONDS)
+        queue_record(pipe, self._keys, Pool.OCR, self._worker_id, record)
         if self._engine:
             pipe.set(self._keys.engine(), self._engine, ex=self._ledger.ttl_seconds)
         pipe.zadd(self._keys.workers(Pool.OCR), {self._worker_id: _unix()})
