@@ -1,11 +1,10 @@
-"""`python -m ocrplus_operator`: run the operator; `… explain NAME`: why a pool has so many replicas.
+"""`python -m ocrplus_operator` runs the operator; `… explain NAME`: why so many replicas.
 
 Configured by the environment alone; see docs/configuration.md.
 """
 
 import argparse
 import asyncio
-import contextlib
 import json
 import sys
 
@@ -85,8 +84,7 @@ async def _run(settings: OperatorSettings, namespace: str) -> None:
             await pools.close()
             for task in tasks:
                 task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(*tasks)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await runner.cleanup()
 
 

@@ -1,4 +1,4 @@
-"""Reading what the other processes wrote: workers' records and the load, by their documented schema.
+"""Reading what the other processes wrote: workers' records and the load, by their schema.
 
 The schema stands in docs/operator.md; the workers' side is held to it by a test of its own. What
 does not keep to it makes the whole reading unknown: a guess could let a busy pod go.
