@@ -47,10 +47,11 @@ def status_of(before: Object, outcome: Outcome) -> Object:
     status = {
         **before,
         "observedGeneration": outcome.generation,
-        "desiredReplicas": decision.desired,
         "lastDecision": before.get("lastDecision", {}),
         "recentDecisions": list(before.get("recentDecisions", ())),
     }
+    if decision.desired is not None:
+        status["desiredReplicas"] = decision.desired
     if outcome.replicas is not None:
         status |= {
             "replicas": counts.pods,
@@ -102,7 +103,6 @@ def decision_entry(outcome: Outcome) -> Object:
     decision = outcome.decision
     entry: Object = {
         "time": timestamp(outcome.at),
-        "to": decision.desired,
         "reason": str(decision.reason),
         "message": decision.message,
         "inputs": {
@@ -111,6 +111,8 @@ def decision_entry(outcome: Outcome) -> Object:
     }
     if outcome.replicas is not None:
         entry["from"] = outcome.replicas
+    if decision.desired is not None:
+        entry["to"] = decision.desired
     return entry
 
 

@@ -22,16 +22,24 @@ _RETRY_SECONDS: Final = 1.0
 def pod_of(body: Object) -> Pod:
     """Read a pod's JSON."""
     meta, status = body["metadata"], body.get("status", {})
-    conditions = {c["type"]: c["status"] for c in status.get("conditions", ())}
+    readiness = _condition(status, "Ready")
     return Pod(
         name=meta["name"],
         created_at=unix(meta["creationTimestamp"]),
         scheduled=bool(body["spec"].get("nodeName")),
         running=status.get("phase") == "Running",
-        ready=conditions.get("Ready") == "True",
+        ready=readiness.get("status") == "True",
         terminating="deletionTimestamp" in meta,
         deletion_cost=_cost(meta.get("annotations") or {}),
+        unready_since=unix(readiness["lastTransitionTime"])
+        if readiness.get("status") == "False" and readiness.get("lastTransitionTime")
+        else 0.0,
     )
+
+
+def _condition(status: Object, kind: str) -> Object:
+    found: Object = next((c for c in status.get("conditions", ()) if c["type"] == kind), {})
+    return found
 
 
 def unix(timestamp: str) -> float:

@@ -1,0 +1,297 @@
+"""A cluster for the operator's tests: the small API server, or the real control plane.
+
+The same bodies run on both. `KUBE_ROOT` and `KUBE_TOOLS` say where the real one's programs and
+scripts are (`make e2e-operator` sets them).
+"""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import kube_api
+import yaml
+from kube_controllers import Controllers
+
+Object = dict[str, Any]
+ROOT = Path(__file__).parents[2]
+MERGE = {"Content-Type": "application/merge-patch+json"}
+
+
+def until(what: Callable[[], Any], seconds: float = 20, why: str = "") -> Any:
+    """Poll until something is true; its value."""
+    deadline = time.monotonic() + seconds
+    while not (value := what()):
+        assert time.monotonic() < deadline, f"did not come to pass in {seconds} s: {why}"
+        time.sleep(0.05)
+    return value
+
+
+@dataclass
+class Cluster:
+    """One namespace of a cluster."""
+
+    kind: str
+    http: httpx.Client
+    kubeconfig: Path
+    namespace: str
+    api: kube_api.KubeApi | None = None
+
+    def request(self, method: str, path: str, body: Any = None, **params: str) -> Object:
+        headers = MERGE if method == "PATCH" else {"Content-Type": "application/json"}
+        content = None if body is None else json.dumps(body)
+        answer = self.http.request(method, path, content=content, headers=headers, params=params)
+        if answer.status_code >= 400:
+            raise httpx.HTTPStatusError(
+                f"{answer.status_code} {answer.text[:500]}", request=answer.request, response=answer
+            )
+        found: Object = answer.json()
+        return found
+
+    def path(self, plural: str, name: str = "", *, sub: str = "") -> str:
+        group = {
+            "deployments": "/apis/apps/v1",
+            "horizontalpodautoscalers": "/apis/autoscaling/v2",
+            "leases": "/apis/coordination.k8s.io/v1",
+            "workerpools": "/apis/ocrplus.io/v1alpha1",
+        }.get(plural, "/api/v1")
+        parts = [group, "namespaces", self.namespace, plural, name, sub]
+        return "/".join(part for part in parts if part)
+
+    def get(self, plural: str, name: str) -> Object:
+        return self.request("GET", self.path(plural, name))
+
+    def list(self, plural: str, **params: str) -> list[Object]:
+        items: list[Object] = self.request("GET", self.path(plural), **params)["items"]
+        return items
+
+    def create(self, plural: str, body: Object) -> Object:
+        return self.request("POST", self.path(plural), body)
+
+    def patch(self, plural: str, name: str, body: Object, *, sub: str = "") -> Object:
+        return self.request("PATCH", self.path(plural, name, sub=sub), body)
+
+    def delete(self, plural: str, name: str) -> None:
+        self.request("DELETE", self.path(plural, name))
+
+    # ------------------------------------------------------------------ the pool's parts
+
+    def secret(self, url: str, name: str = "redis") -> None:
+        data = {"url": base64.b64encode(url.encode()).decode()}
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
+        self.create("secrets", body)
+
+    def deployment(self, name: str = "worker", *, replicas: int = 0, **options: Any) -> Object:
+        """A target; `annotations` (delays of the fake kubelet), `gpus`, `grace`."""
+        container: Object = {"name": "worker", "image": "none"}
+        if options.get("gpus"):
+            container["resources"] = {"limits": {"nvidia.com/gpu": str(options["gpus"])}}
+        return self.create(
+            "deployments",
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"name": name},
+                "spec": {
+                    "replicas": replicas,
+                    "selector": {"matchLabels": {"app": name}},
+                    "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+                    "template": {
+                        "metadata": {
+                            "labels": {"app": name},
+                            "annotations": options.get("annotations", {}),
+                        },
+                        "spec": {
+                            "terminationGracePeriodSeconds": options.get("grace", 60),
+                            "containers": [container],
+                        },
+                    },
+                },
+            },
+        )
+
+    def pool(self, name: str = "pool", *, target: str = "worker", **spec: Any) -> Object:
+        """A WorkerPool with short times; `spec` is laid over them."""
+        short: Object = {
+            "targetRef": {"name": target},
+            "source": {"redis": {"secretRef": {"name": "redis"}}, "leaseSeconds": 4},
+            "scaleDown": {"windowSeconds": 1, "maxPercent": 100, "drainTimeoutSeconds": 30},
+            "scaleToZero": {"afterSeconds": 2},
+            "startup": {"coldStartSeconds": 1, "learn": False},
+            "objective": {"targetDrainSeconds": 2, "minUsefulSeconds": 1},
+        }
+        body = {
+            "apiVersion": "ocrplus.io/v1alpha1",
+            "kind": "WorkerPool",
+            "metadata": {"name": name},
+            "spec": kube_api.merged(short, spec),
+        }
+        return self.create("workerpools", body)
+
+    def replicas(self, name: str = "worker") -> int:
+        return int(self.get("deployments", name)["spec"]["replicas"])
+
+    def condition(self, kind: str, pool: str = "pool") -> Object:
+        status = self.get("workerpools", pool).get("status") or {}
+        found: Object = next((c for c in status.get("conditions", ()) if c["type"] == kind), {})
+        return found
+
+    def pods(self, name: str = "worker") -> "list[Object]":
+        return self.list("pods", labelSelector=f"app={name}")
+
+
+@contextmanager
+def fake(gpus: int = 1000) -> Iterator[Cluster]:
+    """The small API server with its controllers."""
+    with kube_api.serving() as api, tempfile.TemporaryDirectory() as folder:
+        moving = asyncio.run_coroutine_threadsafe(Controllers(api, gpus).run(), api.loop)
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {"server": api.url}}],
+            "users": [{"name": "test", "user": {}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        }
+        kubeconfig = Path(folder) / "kubeconfig"
+        kubeconfig.write_text(yaml.safe_dump(config))
+        with httpx.Client(base_url=api.url, timeout=10) as http:
+            yield Cluster("fake", http, kubeconfig, "test", api)
+        moving.cancel()
+        with contextlib.suppress(BaseException):
+            moving.result(5)
+
+
+def why_no_real_one() -> str:
+    """Why there is no real control plane here; empty where one runs."""
+    root = os.environ.get("KUBE_ROOT", "")
+    if not root:
+        return "KUBE_ROOT is not set: `make e2e-operator` starts a real control plane"
+    if not (Path(root) / "kubeconfig").exists():
+        return f"no control plane in {root}: build it with the shared tools' build.sh"
+    return ""
+
+
+@contextmanager
+def real() -> Iterator[Cluster]:
+    """A fresh namespace of the control plane that runs in KUBE_ROOT, with the CRD."""
+    kubeconfig = Path(os.environ["KUBE_ROOT"]) / "kubeconfig"
+    config = yaml.safe_load(kubeconfig.read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    server = cluster["server"]
+    assert "127.0.0.1" in server, "tests touch a throw-away cluster on this machine only"
+    with httpx.Client(base_url=server, verify=_tls(cluster, user), timeout=30) as http:
+        namespace = f"op-{uuid.uuid4().hex[:8]}"
+        found = Cluster("real", http, kubeconfig, namespace)
+        _apply_crd(found)
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        found.request("POST", "/api/v1/namespaces", body)
+        until(lambda: found.request("GET", found.path("serviceaccounts"))["items"], 20)
+        try:
+            yield found
+        finally:
+            found.request("DELETE", f"/api/v1/namespaces/{namespace}")
+
+
+def _apply_crd(cluster: Cluster) -> None:
+    body = yaml.safe_load(kube_api.CRD.read_text())
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    name = body["metadata"]["name"]
+    try:
+        old = cluster.request("GET", f"{path}/{name}")
+        body["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
+        cluster.request("PUT", f"{path}/{name}", body)
+    except httpx.HTTPStatusError:
+        cluster.request("POST", path, body)
+
+    def established() -> bool:
+        status = cluster.request("GET", f"{path}/{name}").get("status", {})
+        return any(
+            c["type"] == "Established" and c["status"] == "True"
+            for c in status.get("conditions", ())
+        )
+
+    until(established, 20)
+
+
+def _tls(cluster: Object, user: Object) -> ssl.SSLContext:
+    def pem(name: str, of: Object) -> str:
+        return base64.b64decode(of[name]).decode()
+
+    context = ssl.create_default_context(cadata=pem("certificate-authority-data", cluster))
+    with tempfile.TemporaryDirectory() as folder:
+        certificate, key = Path(folder) / "crt", Path(folder) / "key"
+        certificate.write_text(pem("client-certificate-data", user))
+        key.write_text(pem("client-key-data", user))
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+@dataclass
+class Operator:
+    """A running `python -m ocrplus_operator`."""
+
+    process: "subprocess.Popen[str]"
+    http: str
+
+    def metrics(self) -> str:
+        return httpx.get(f"{self.http}/metrics", timeout=5).text
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+
+@contextmanager
+def operator(cluster: Cluster, **env: str) -> Iterator[Operator]:
+    """Run the operator against a cluster, with short times."""
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("OCRPLUS_")},
+        "KUBECONFIG": str(cluster.kubeconfig),
+        "OCRPLUS_METRICS_PORT": "0",
+        "OCRPLUS_LOG_LEVEL": "info",
+        "OCRPLUS_OPERATOR__NAMESPACE": cluster.namespace,
+        "OCRPLUS_OPERATOR__TICK_SECONDS": "0.3",
+        "OCRPLUS_OPERATOR__STATUS_SECONDS": "0.3",
+        "OCRPLUS_OPERATOR__LEASE_SECONDS": "3",
+        "OCRPLUS_OPERATOR__IDENTITY": f"test-{uuid.uuid4().hex[:6]}",
+        **env,
+    }
+    log = tempfile.NamedTemporaryFile("w+", prefix="operator-", suffix=".log")  # noqa: SIM115
+    with (
+        log,
+        subprocess.Popen(
+            [sys.executable, "-m", "ocrplus_operator"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            assert line, f"the operator did not start: {Path(log.name).read_text()[-2000:]}"
+            yield Operator(process, json.loads(line)["metrics"].removesuffix("/metrics"))
+        except BaseException:
+            print(Path(log.name).read_text()[-6000:])
+            raise
+        finally:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
