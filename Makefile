@@ -74,6 +74,10 @@ faults: $(VENV)/.dev ## kill and stop workers in the middle of documents
 	$(BIN)/ocrplus models assemble
 	$(BENCH)/faults.py
 
+.PHONY: e2e-operator
+e2e-operator: $(VENV)/.dev ## the operator's tests on a real control plane, where one can be had
+	KUBE_E2E_SCALE_DOWNS=50 KUBE_E2E_GONE_SECONDS=120 $(BIN)/python tools/e2e_operator.py $(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)')
+
 .PHONY: test-hostile
 test-hostile: $(VENV)/.dev ## broken, huge and malicious PDFs through the real services
 	$(BIN)/ocrplus models assemble

@@ -266,6 +266,7 @@ def operator(cluster: Cluster, **env: str) -> Iterator[Operator]:
         "OCRPLUS_OPERATOR__NAMESPACE": cluster.namespace,
         "OCRPLUS_OPERATOR__TICK_SECONDS": "0.3",
         "OCRPLUS_OPERATOR__STATUS_SECONDS": "0.3",
+        "OCRPLUS_OPERATOR__SURVEY_SECONDS": "1",
         "OCRPLUS_OPERATOR__LEASE_SECONDS": "3",
         "OCRPLUS_OPERATOR__IDENTITY": f"test-{uuid.uuid4().hex[:6]}",
         **env,
@@ -287,7 +288,7 @@ def operator(cluster: Cluster, **env: str) -> Iterator[Operator]:
             assert line, f"the operator did not start: {Path(log.name).read_text()[-2000:]}"
             yield Operator(process, json.loads(line)["metrics"].removesuffix("/metrics"))
         except BaseException:
-            print(Path(log.name).read_text()[-6000:])
+            sys.stderr.write(Path(log.name).read_text()[-6000:])  # pytest shows it
             raise
         finally:
             process.terminate()

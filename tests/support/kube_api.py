@@ -184,6 +184,7 @@ class KubeApi:
         self.bookmark_seconds = 1.0
         self.loop = asyncio.new_event_loop()
         self.port = 0
+        self.stopping = asyncio.Event()
         version = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]
         self._schema = version["schema"]["openAPIV3Schema"]
 
@@ -341,7 +342,7 @@ class KubeApi:
         self.store.listeners.add(listener)
         until = self.loop.time() + float(request.query.get("timeoutSeconds") or 300)
         try:
-            while self.loop.time() < until:
+            while self.loop.time() < until and not self.stopping.is_set():
                 for version, kind, of, obj in self.store.log:
                     if version <= since or of != plural:
                         continue
@@ -433,10 +434,15 @@ def serving() -> Iterator[KubeApi]:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         api.port = runner.addresses[0][1]
-        api.stopping = asyncio.Event()  # type: ignore[attr-defined]
         started.set()
-        await api.stopping.wait()  # type: ignore[attr-defined]
+        await api.stopping.wait()
+        for listener in list(api.store.listeners):
+            listener.set()  # watches look up and see that it is over
         await runner.cleanup()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     thread = threading.Thread(target=lambda: api.loop.run_until_complete(main()), daemon=True)
     thread.start()
@@ -444,6 +450,6 @@ def serving() -> Iterator[KubeApi]:
     try:
         yield api
     finally:
-        api.loop.call_soon_threadsafe(api.stopping.set)  # type: ignore[attr-defined]
+        api.loop.call_soon_threadsafe(api.stopping.set)
         thread.join(10)
         api.loop.close()

@@ -1,4 +1,4 @@
-"""What makes Deployments, pods and nodes of the small API server move: controllers, scheduler, kubelet.
+"""What moves Deployments and pods of the small API server: controllers, scheduler, kubelet.
 
 The ReplicaSet's ranking of victims is the real one as far as the operator relies on it. Delays come
 from the annotations that the real control plane's fake kubelet reads too (`fakekubelet/…`).

@@ -1,7 +1,7 @@
 """Workers for pods in which nothing runs: the real heartbeat and the real ledger, played pages.
 
-Each pod that is Running gets a worker in a thread that does what a real one does: warms, asks, takes
-chunks, commits pages, drains. When a pod is told to go it is written down what its worker had said.
+Each pod that is Running gets a worker in a thread that does what a real one does: warms, asks,
+takes chunks, commits pages, drains. When a pod is told to go it is written down what its worker had said.
 """
 
 import contextlib
@@ -105,6 +105,7 @@ class Fleet:
     went: dict[str, str] = field(default_factory=dict)
     workers: dict[str, PlayedWorker] = field(default_factory=dict)
     interrupted: int = 0
+    _rolled: set[str] = field(default_factory=set)
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> "Fleet":
@@ -120,6 +121,10 @@ class Fleet:
         for worker in self.workers.values():
             worker.thread.join(5)
 
+    def lowered(self) -> dict[str, str]:
+        """What the pods said that went by an order to have fewer, not by a rollout."""
+        return {pod: said for pod, said in self.went.items() if pod not in self._rolled}
+
     def _follow(self) -> None:
         while not self._stop.wait(0.05):
             try:
@@ -132,11 +137,13 @@ class Fleet:
             terminating = "deletionTimestamp" in pod["metadata"]
             if terminating and name not in self.went:
                 self._goes(name)
-            if not terminating and pod["status"].get("phase") == "Running":
-                if name not in self.workers:
-                    self.workers[name] = PlayedWorker(
-                        redis.Redis.from_url(self.url), name, self.warm_seconds, self.page_seconds
-                    )
+                if (pod["metadata"].get("annotations") or {}).get("round") != self._round():
+                    self._rolled.add(name)
+            running = not terminating and pod["status"].get("phase") == "Running"
+            if running and name not in self.workers:
+                self.workers[name] = PlayedWorker(
+                    redis.Redis.from_url(self.url), name, self.warm_seconds, self.page_seconds
+                )
         for name in [n for n in self.workers if n not in pods]:
             if name not in self.went:
                 self._goes(name)
@@ -145,6 +152,11 @@ class Fleet:
                 worker.kill()
                 worker.thread.join(5)
             self.interrupted += worker.interrupted
+
+    def _round(self) -> str | None:
+        template = self.cluster.get("deployments", self.target)["spec"]["template"]
+        found: str | None = (template["metadata"].get("annotations") or {}).get("round")
+        return found
 
     def _goes(self, name: str) -> None:
         worker = self.workers.get(name)

@@ -1,4 +1,4 @@
-"""A wire between a client and a Redis server that can be cut, slowed, or made to answer otherwise."""
+"""A wire between a client and a Redis server: cut, silent, or answering what it is told to."""
 
 import asyncio
 import contextlib
@@ -74,8 +74,11 @@ def wire(upstream: int) -> Iterator[Wire]:
         started.set()
         await made.stopping.wait()
         server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
         made._cut()
-        await asyncio.sleep(0.05)
 
     thread = threading.Thread(target=lambda: made.loop.run_until_complete(main()), daemon=True)
     thread.start()
@@ -85,3 +88,4 @@ def wire(upstream: int) -> Iterator[Wire]:
     finally:
         made.loop.call_soon_threadsafe(made.stopping.set)
         thread.join(10)
+        made.loop.close()

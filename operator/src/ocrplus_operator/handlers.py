@@ -35,4 +35,8 @@ def registry(pools: Pools) -> kopf.OperatorRegistry:
         else:
             pools.changed(dict(body))
 
+    @kopf.on.cleanup(registry=handlers)
+    async def leave(**_: Any) -> None:
+        await pools.close()  # kopf would wait five seconds for tasks that it does not know
+
     return handlers

@@ -44,7 +44,7 @@ class PoolLoop:
         self._settings = settings
         self._metrics = metrics
         self._body = body
-        self._view = ClusterView(kube)
+        self._view = ClusterView(kube, settings.operator.survey_seconds)
         self._actor = Actor(kube)
         self._work: WorkSource | None = None
         self._memory: Memory | None = None
@@ -211,10 +211,13 @@ class Pools:
         self._metrics = metrics
         self._loops: dict[str, tuple[PoolLoop, asyncio.Task[None]]] = {}
         self.leads = asyncio.Event()
+        self._closed = False
 
     def changed(self, body: Object) -> None:
         """A pool was created or changed."""
         uid = body["metadata"]["uid"]
+        if self._closed:
+            return
         if uid in self._loops:
             self._loops[uid][0].changed(body)
             return
@@ -229,7 +232,8 @@ class Pools:
             await _ended(found[1])
 
     async def close(self) -> None:
-        """Stop all loops."""
+        """Stop all loops; nothing acts any more."""
+        self._closed = True
         for uid in list(self._loops):
             await self.gone(uid)
 

@@ -33,6 +33,12 @@ class LoopSettings(BaseModel):
     tick_seconds: float = Field(
         default=3.0, gt=0, le=60, description="How often each pool is looked at."
     )
+    survey_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        le=300,
+        description="How often what changes seldom is read: other scalers, quotas, the Secret.",
+    )
     status_seconds: float = Field(
         default=10.0, ge=0, description="Status is written on change, at most this often."
     )

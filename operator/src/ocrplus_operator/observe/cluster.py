@@ -1,7 +1,7 @@
 """The target in the cluster: its replicas, pods, rollout, quota, and who else scales it.
 
 The Deployment is read in every tick, since an order may only rest on replicas that are current;
-what changes seldom (other scalers, quotas, the Secret) is read every ten seconds.
+what changes seldom (other scalers, quotas, the Secret) is read by and by.
 """
 
 import asyncio
@@ -18,7 +18,6 @@ from ocrplus_operator.observe.pods import PodWatch, pod_of, templates
 from ocrplus_operator.observe.quota import quota_replicas
 from ocrplus_operator.resource import Resource
 
-_SLOWLY_SECONDS: Final = 10.0
 _DEFAULT_GRACE_SECONDS: Final = 30
 
 
@@ -73,8 +72,9 @@ def _expression(key: str, operator: str, values: list[str]) -> str:
 class ClusterView:
     """What one pool's target looks like."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Kube, survey_seconds: float) -> None:
         self._kube = kube
+        self._survey_seconds = survey_seconds
         self._watch: PodWatch | None = None
         self._read_at = float("-inf")
         self._conflict = ""
@@ -94,8 +94,8 @@ class ClusterView:
         try:
             target = await self._deployment(resource)
             watch = await self._pods(resource.namespace, target.selector)
-            if time.monotonic() - self._read_at > _SLOWLY_SECONDS:
-                await self._read_slowly(resource, target, watch.bodies)
+            if time.monotonic() - self._read_at > self._survey_seconds:
+                await self._survey(resource, target, watch.bodies)
         except Unreadable as error:
             return Unknown(error.reason, error.message)
         except Forbidden as error:
@@ -129,9 +129,7 @@ class ClusterView:
             raise Unreadable("PodsUnknown", "the pods could not be listed yet")
         return self._watch
 
-    async def _read_slowly(
-        self, resource: Resource, target: Target, pods: tuple[Object, ...]
-    ) -> None:
+    async def _survey(self, resource: Resource, target: Target, pods: tuple[Object, ...]) -> None:
         namespace = resource.namespace
         self.redis_url, self._conflict, quotas = await asyncio.gather(
             self._url(resource),
