@@ -201,9 +201,44 @@ def real() -> Iterator[Cluster]:
         found.request("POST", "/api/v1/namespaces", body)
         until(lambda: found.request("GET", found.path("serviceaccounts"))["items"], 20)
         try:
-            yield found
+            with tempfile.TemporaryDirectory() as folder:
+                found.kubeconfig = _least_rights(found, config, Path(folder))
+                yield found
         finally:
             found.request("DELETE", f"/api/v1/namespaces/{namespace}")
+
+
+# The manifests' names → those of the tests.
+_NAMES = {"ocrplus-ocr-worker": "worker", "ocrplus-caption-worker": "captions"}
+_NAMES["ocrplus-redis"] = "redis"
+
+
+def _least_rights(cluster: Cluster, config: Object, folder: Path) -> Path:
+    """A kubeconfig of the operator's ServiceAccount: it has the rights of the manifests only."""
+    text = (ROOT / "operator" / "manifests" / "rbac.yaml").read_text()
+    for name, here in _NAMES.items():
+        text = text.replace(name, here)
+    rights = "/apis/rbac.authorization.k8s.io/v1"
+    for body in yaml.safe_load_all(text):
+        plural = body["kind"].lower() + "s"
+        group = rights if "rbac" in body["apiVersion"] else "/api/v1"
+        if body["kind"] == "RoleBinding":
+            body["subjects"][0]["namespace"] = cluster.namespace
+        cluster.request("POST", f"{group}/namespaces/{cluster.namespace}/{plural}", body)
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    path = cluster.path("serviceaccounts", "ocrplus-operator", sub="token")
+    token = cluster.request("POST", path, request)["status"]["token"]
+    user = {"name": "operator", "user": {"token": token}}
+    context = {"cluster": config["clusters"][0]["name"], "user": "operator"}
+    mine = {
+        **config,
+        "users": [user],
+        "contexts": [{"name": "operator", "context": context}],
+        "current-context": "operator",
+    }
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(mine))
+    return kubeconfig
 
 
 def _apply_crd(cluster: Cluster) -> None:

@@ -1,7 +1,7 @@
 """Workers for pods in which nothing runs: the real heartbeat and the real ledger, played pages.
 
 Each pod that is Running gets a worker in a thread that does what a real one does: warms, asks,
-takes chunks, commits pages, drains. When a pod is told to go it is written down what its worker had said.
+takes chunks, commits pages, drains. When a pod is told to go, what its worker had said is kept.
 """
 
 import contextlib

@@ -28,7 +28,7 @@ def registry(pools: Pools) -> kopf.OperatorRegistry:
         settings.watching.server_timeout = 240
         settings.watching.client_timeout = 270
 
-    @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)  # type: ignore[arg-type]  # **_
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
     async def pool_seen(type: str | None, body: kopf.Body, **_: Any) -> None:
         if type == "DELETED":
             await pools.gone(body["metadata"]["uid"])

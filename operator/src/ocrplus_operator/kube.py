@@ -10,7 +10,7 @@ import json
 import logging
 import ssl
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -82,7 +82,7 @@ class Kube:
         *,
         body: Object | None = None,
         content: str = "application/json",
-        **params: str,
+        params: Mapping[str, str] | None = None,
     ) -> Object:
         """One request; what the server answered.
 
@@ -95,7 +95,7 @@ class Kube:
                 method,
                 self._server + path,
                 data=None if body is None else json.dumps(body),
-                params=params,
+                params=params or {},
                 headers=self._authorised({"Content-Type": content, "Accept": "application/json"}),
             ) as response:
                 text = await response.text()
@@ -108,7 +108,7 @@ class Kube:
 
     async def get(self, path: str, **params: str) -> Object:
         """One object, or a list."""
-        return await self.request("GET", path, **params)
+        return await self.request("GET", path, params=params)
 
     async def create(self, path: str, body: Object) -> Object:
         """A new object."""
@@ -125,7 +125,7 @@ class Kube:
             path,
             body=body,
             content="application/merge-patch+json",
-            fieldManager=FIELD_MANAGER,
+            params={"fieldManager": FIELD_MANAGER},
         )
 
     async def watch(self, path: str, version: str, **params: str) -> AsyncIterator[Object]:
