@@ -64,12 +64,13 @@ async def test_the_operator_reads_what_a_worker_writes(
 
     worker = found.workers[0]
     assert (worker.id, worker.pod, worker.phase) == ("pod-1.0", "pod-1", WorkerPhase.BUSY)
-    assert (worker.pages_left, worker.cold_start_seconds) == (2, 4.5)
+    assert (worker.chunk_pages, worker.pages_left, worker.cold_start_seconds) == (3, 2, 4.5)
     assert abs(time.time() - worker.page_started_at) < 5
     assert worker.seconds_per_page > 0
     assert (found.waiting_chunks, found.waiting_pages) == (1, 6)
     assert (found.arrivals.pages, found.arrivals.chunks, found.arrivals.chunks_squared) == (9, 2, 4)
     assert abs(time.time() - found.arrivals.last_at) < 5
+    assert sum(found.arrivals.pages_by_minute) == 9
     assert found.oldest_wait_seconds < 5 and found.expired_leases == 0
 
 
@@ -105,7 +106,7 @@ async def test_a_worker_that_stopped_beating_is_none(
     assert (await known(any_server)).workers == ()
 
 
-@pytest.mark.parametrize("field", sorted(set(FIELDS) - {"pid", "chunk", "page"}))
+@pytest.mark.parametrize("field", sorted(set(FIELDS) - {"pid", "page"}))
 async def test_a_record_without_a_field_that_decides_is_unreadable(
     valkey: redis_server.Server, field: str
 ) -> None:

@@ -4,6 +4,7 @@ The schema stands in docs/operator.md; the workers' side is held to it by a test
 does not keep to it makes the whole reading unknown: a guess could let a busy pod go.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final  # Any: replies of Redis are nested lists of bytes and ints
 
@@ -46,6 +47,7 @@ def _age(first: bytes, now: float) -> float:
 
 def _arrivals(fields: Mapping[str, str], now: float, local_now: float) -> Arrivals:
     pages = chunks = squared = 0
+    by_minute: Counter[int] = Counter()
     oldest, newest = now, 0.0
     for name, value in fields.items():
         if not name.startswith("a:"):
@@ -56,12 +58,15 @@ def _arrivals(fields: Mapping[str, str], now: float, local_now: float) -> Arriva
         if len(parts) != 3:
             raise Unreadable("RecordUnreadable", f"load: {name} is {value!r}")
         if second > now - WINDOW_SECONDS:
-            pages += int(_number(parts[0], "load arrivals"))
+            admitted = int(_number(parts[0], "load arrivals"))
+            pages += admitted
+            by_minute[int((now - second) // 60)] += admitted
             chunks += int(_number(parts[1], "load arrivals"))
             squared += int(_number(parts[2], "load arrivals"))
     span = min(float(WINDOW_SECONDS), max(_LEAST_SPAN_SECONDS, now - oldest))
     last = newest + local_now - now if newest else 0.0
-    return Arrivals(pages, chunks, squared, span, last)
+    minutes = tuple(by_minute[minute] for minute in range(WINDOW_SECONDS // 60))
+    return Arrivals(pages, chunks, squared, span, last, minutes)
 
 
 def _workers(flat: Sequence[Any], ahead: float) -> tuple[Worker, ...]:
@@ -85,6 +90,7 @@ def _worker(worker_id: str, fields: Mapping[str, str], ahead: float) -> Worker:
             pod=fields["pod"],
             phase=WorkerPhase(fields["state"]),
             pages_left=int(fields["pages_left"]),
+            chunk_pages=_pages_of(fields["chunk"]),
             page_started_at=_moved(fields["page_started_at"], ahead),
             chunk_started_at=_moved(fields["chunk_started_at"], ahead),
             seconds_per_page=float(fields["seconds_per_page"]),
@@ -93,6 +99,14 @@ def _worker(worker_id: str, fields: Mapping[str, str], ahead: float) -> Worker:
         )
     except (KeyError, ValueError) as error:
         raise Unreadable("RecordUnreadable", f"worker {worker_id}: {error!r}") from error
+
+
+def _pages_of(chunk: str) -> int:
+    """Pages of `{task}/{first}-{last}`; 0 of none."""
+    if not chunk:
+        return 0
+    first, _, last = chunk.rpartition("/")[2].partition("-")
+    return int(last) - int(first) + 1
 
 
 def _moved(text: str, ahead: float) -> float:
