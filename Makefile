@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCH := PYTHONPATH=benchmarks:tests/support $(BIN)/python benchmarks
+BENCH := PYTHONPATH=benchmarks:tests/support:tools $(BIN)/python benchmarks
 PDF ?= examples/samples/report_en.pdf
 OUT ?= out
 PORT ?= 8080

@@ -43,6 +43,7 @@ _SUBJECTS = {
     "faults": "Deaths in the middle of a 40-page document, two workers, lease 10 s",
     "hostile": "Hostile documents of the development set, each held to its limits",
     "delivery": "Through nginx and two gateways: 100 MB, 200 cuts and 20 deaths, original clients",
+    "burst": "The same burst on a real control plane, at zero replicas: the operator and real KEDA",
     "fresh_clone": "An empty folder: seconds of each step",
 }
 _HEAD = """\

@@ -16,12 +16,15 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 TESTS: Final = ("tests/integration/test_operator.py", "tests/integration/test_operator_drain.py")
+TOOLS: Final = ROOT.parent / "shared" / "tools" / "kube"
+KUBE: Final = Path.home() / ".cache" / "ocrplus-kube"
 NODES: Final = ("--node", "gpu-a:nvidia.com/gpu=64", "--node", "gpu-b:nvidia.com/gpu=64")
 
 
-def missing(tools: Path, root: Path) -> str:
-    """What is missing of a control plane; empty when all is there."""
-    for path in (tools / "up.sh", tools / "fakekubelet.py", root / "bin" / "kube-apiserver"):
+def missing(tools: Path, root: Path, *programs: str) -> str:
+    """What is missing of a control plane and more programs; empty when all is there."""
+    needed = [root / "bin" / name for name in ("kube-apiserver", "etcd", "kubectl", *programs)]
+    for path in (tools / "up.sh", tools / "fakekubelet.py", *needed):
         if not path.exists():
             return f"{path.name} is missing"
     return ""
@@ -44,8 +47,8 @@ def control_plane(tools: Path, root: Path) -> Iterator[dict[str, str]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tools", type=Path, default=ROOT.parent / "shared" / "tools" / "kube")
-    parser.add_argument("--root", type=Path, default=Path.home() / ".cache" / "ocrplus-kube")
+    parser.add_argument("--tools", type=Path, default=TOOLS)
+    parser.add_argument("--root", type=Path, default=KUBE)
     parser.add_argument("pytest", nargs="*", help="what to run instead of all of them")
     arguments = parser.parse_args()
     if why := missing(arguments.tools, arguments.root):

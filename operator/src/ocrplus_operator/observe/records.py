@@ -4,6 +4,7 @@ The schema stands in docs/operator.md; the workers' side is held to it by a test
 does not keep to it makes the whole reading unknown: a guess could let a busy pod go.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final  # Any: replies of Redis are nested lists of bytes and ints
@@ -65,7 +66,7 @@ def _arrivals(fields: Mapping[str, str], now: float, local_now: float) -> Arriva
             squared += int(_number(parts[2], "load arrivals"))
     span = min(float(WINDOW_SECONDS), max(_LEAST_SPAN_SECONDS, now - oldest))
     last = newest + local_now - now if newest else 0.0
-    minutes = tuple(by_minute[minute] for minute in range(WINDOW_SECONDS // 60))
+    minutes = tuple(by_minute[minute] for minute in range(math.ceil(span / 60)))
     return Arrivals(pages, chunks, squared, span, last, minutes)
 
 
