@@ -232,7 +232,7 @@ def test_a_server_that_is_gone_for_long_changes_nothing_and_is_taken_up_again(
             until(lambda: cluster.condition("MetricsAvailable").get("status") == "True")
             wire.set("cut")
             until(lambda: is_unknown(cluster, "Unreachable"))
-            gone = float(os.environ.get("KUBE_E2E_GONE_SECONDS", "3"))
+            gone = float(os.environ.get("KUBE_E2E_GONE_SECONDS", "2"))
             until_then = time.monotonic() + gone
             while time.monotonic() < until_then:
                 assert cluster.replicas() == 2
@@ -261,7 +261,7 @@ def test_another_scaler_of_the_target_stops_the_operator_until_it_is_gone(
     with operator(cluster):
         until(lambda: cluster.condition("Conflict").get("status") == "True")
         work(store, "t", chunks=12)
-        time.sleep(1.5)
+        time.sleep(0.8)
         assert cluster.replicas() in (0, 1)  # a real HPA may do something, the operator does not
         assert "HorizontalPodAutoscaler/rival" in str(cluster.condition("Conflict"))
         cluster.delete("horizontalpodautoscalers", "rival")
@@ -282,7 +282,7 @@ def test_a_person_may_pause_scale_by_hand_or_only_look(
         paused = {"metadata": {"annotations": {"ocrplus.io/paused": "true"}}}
         cluster.patch("workerpools", "pool", {**paused, "spec": {"mode": "Auto"}})
         until(lambda: cluster.condition("Paused").get("status") == "True")
-        time.sleep(1)
+        time.sleep(0.8)
         assert cluster.replicas() == 0
         go_on = {"metadata": {"annotations": {"ocrplus.io/paused": None}}}
         cluster.patch("workerpools", "pool", {**go_on, "spec": {"mode": "Manual", "replicas": 3}})

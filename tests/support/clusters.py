@@ -36,7 +36,7 @@ def until(what: Callable[[], Any], seconds: float = 20, why: str = "") -> Any:
     deadline = time.monotonic() + seconds
     while not (value := what()):
         assert time.monotonic() < deadline, f"did not come to pass in {seconds} s: {why}"
-        time.sleep(0.05)
+        time.sleep(0.03)
     return value
 
 
