@@ -93,7 +93,7 @@ def test_status_and_explain_say_why(
 ) -> None:
     cluster.secret(valkey.url)
     cluster.deployment()
-    cluster.pool(limits={"maxReplicas": 2})
+    cluster.pool(limits={"maxReplicas": 2}, replicas=0)
     work(store, "t", chunks=40)
     with operator(cluster) as running:
         until(lambda: cluster.condition("ScalingLimited").get("status") == "True")

@@ -256,7 +256,7 @@ def _apply_crd(cluster: Cluster) -> None:
         status = cluster.request("GET", f"{path}/{name}").get("status", {})
         return any(
             c["type"] == "Established" and c["status"] == "True"
-            for c in status.get("conditions", ())
+            for c in status.get("conditions") or ()
         )
 
     until(established, 20)

@@ -312,6 +312,8 @@ class KubeApi:
 
     def _scale(self, method: str, plural: str, old: Object, body: Any) -> Object:
         status = old.get("status") or {}
+        if plural == "workerpools" and "replicas" not in old["spec"]:
+            raise Refused(500, 'the spec replicas field ".spec.replicas" does not exist')
         if method in ("PATCH", "PUT"):
             new = copy.deepcopy(old)
             new["spec"]["replicas"] = body["spec"]["replicas"]

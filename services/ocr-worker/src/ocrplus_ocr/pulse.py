@@ -102,6 +102,10 @@ class Pulse:
         """Whether a chunk may be taken now. If so, nobody hears `drained` before `begin_chunk`
         and `end_chunk`, or `let_go`, have told what came of it.
         """
+        if self._told:
+            self._write()  # still? Who is told goes on saying `drained` meanwhile
+            if self._told:
+                return False
         with self._lock:
             self._reaching = True
         may = False
