@@ -74,7 +74,7 @@ class Cluster:
     def get(self, plural: str, name: str) -> Object:
         return self.request("GET", self.path(plural, name))
 
-    def list(self, plural: str, **params: str) -> list[Object]:
+    def items(self, plural: str, **params: str) -> list[Object]:
         items: list[Object] = self.request("GET", self.path(plural), **params)["items"]
         return items
 
@@ -149,8 +149,8 @@ class Cluster:
         found: Object = next((c for c in status.get("conditions", ()) if c["type"] == kind), {})
         return found
 
-    def pods(self, name: str = "worker") -> "list[Object]":
-        return self.list("pods", labelSelector=f"app={name}")
+    def pods(self, name: str = "worker") -> list[Object]:
+        return self.items("pods", labelSelector=f"app={name}")
 
 
 @contextmanager

@@ -23,7 +23,6 @@ from ocrplus_contract.names import Pool
 from ocrplus_contract.recovery import pod_name, release_expired, release_predecessor
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import OcrSettings
-from ocrplus_contract.states import WorkerState
 from ocrplus_ocr.chunk import ChunkReader
 from ocrplus_ocr.engine import Engine
 from ocrplus_ocr.engine.build import build_engine
@@ -128,13 +127,12 @@ def _build(settings: OcrSettings, ring: Ring) -> Child:
     )
     ring(release_predecessor(client, ledger, Pool.OCR, worker_id))
     timing = PulseTiming(settings.lease_seconds, settings.page_deadline_seconds)
-    pulse = Pulse(client, ledger, worker_id, timing)
+    metrics = OcrMetrics()
+    pulse = Pulse(client, ledger, worker_id, timing, on_state=metrics.state)
     pulse.start()
     engine = build_engine(settings)
-    metrics = OcrMetrics()
     warmup_seconds = time.monotonic() - began
     metrics.warmed(warmup_seconds)
-    metrics.state(WorkerState.IDLE)
     pulse.warm(_seconds_since_start(), engine.version)
     log.info("engine warm", extra={"worker": worker_id, "seconds": round(warmup_seconds, 2)})
     blobs = open_store(

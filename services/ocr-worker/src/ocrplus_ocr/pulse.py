@@ -55,6 +55,7 @@ class Pulse:
         timing: PulseTiming,
         *,
         end_process: Callable[[], None] = _kill_own_process,
+        on_state: Callable[[WorkerState], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._ledger = ledger
@@ -62,6 +63,7 @@ class Pulse:
         self._worker_id = worker_id
         self._timing = timing
         self._end_process = end_process
+        self._on_state = on_state  # told what others see, whenever the record is written
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._lease: Lease | None = None
@@ -217,6 +219,7 @@ class Pulse:
             pipe.set(self._keys.engine(), self._engine, ex=self._ledger.ttl_seconds)
         pipe.zadd(self._keys.workers(Pool.OCR), {self._worker_id: _unix()})
         pipe.sismember(self._keys.drain(Pool.OCR), record.pod)
+        self._on_state(record.state)
         orders = bool(pipe.execute()[-1])
         if orders == told:
             return True
