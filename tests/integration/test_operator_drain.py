@@ -197,3 +197,18 @@ def test_scale_downs_among_busy_warming_and_unready_pods_and_rollouts_take_drain
 
     assert fleet.interrupted == 0
     assert lowered and set(lowered.values()) <= {"drained", "never started"}, lowered
+
+
+def test_a_drain_set_that_is_lost_leaves_no_pod_that_would_be_removed_first(
+    cluster: Cluster, store: redis.Redis, valkey: redis_server.Server
+) -> None:
+    cluster.secret(valkey.url)
+    cluster.deployment(replicas=2)
+    cluster.pool(mode="Manual", replicas=2)
+    until(lambda: len([p for p in cluster.pods() if p["spec"].get("nodeName")]) == 2)
+    pod = cluster.pods()[0]["metadata"]["name"]
+    cluster.patch("pods", pod, {"metadata": {"annotations": {COST: "-1000"}}})
+    with operator(cluster):
+        until(lambda: not cheapened(cluster, store))
+
+    assert cluster.replicas() == 2

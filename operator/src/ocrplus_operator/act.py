@@ -20,12 +20,19 @@ from ocrplus_operator.control.types import (
 from ocrplus_operator.errors import ApiError, Conflict, NotFound
 from ocrplus_operator.kube import FIELD_MANAGER, Kube
 from ocrplus_operator.observe.cluster import Target
+from ocrplus_operator.observe.pods import removal_order
 from ocrplus_operator.observe.redis import WorkSource
 from ocrplus_operator.resource import Resource
 
 log = logging.getLogger(__name__)
 
+_MOST_TRIES: Final = 5
 _MOST_MESSAGE: Final = 1000  # the API refuses Events with more than 1,024 characters
+
+
+def _deployment(resource: Resource) -> str:
+    name = resource.spec.target.name
+    return f"/apis/apps/v1/namespaces/{resource.namespace}/deployments/{name}"
 
 
 class Actor:
@@ -86,20 +93,45 @@ class Actor:
         return True
 
     async def _scale(self, resource: Resource, target: Target, replicas: int) -> bool:
-        path = f"/apis/apps/v1/namespaces/{resource.namespace}/deployments"
-        body = {"spec": {"replicas": replicas}}
-        if replicas < target.replicas:
-            # Fewer only if nothing has changed since the look; more must not wait.
-            body["metadata"] = {"resourceVersion": target.version}  # type: ignore[dict-item]
+        """Order replicas, only as long as the target has those that the decision rests on."""
         try:
-            await self._kube.patch(f"{path}/{resource.spec.target.name}/scale", body)
+            if replicas < target.replicas:
+                if not await self._only_drained_go(resource, target, replicas):
+                    log.warning("another pod would go: not scaled", extra={"to": replicas})
+                    return False
+                await self._order(resource, target.version, replicas)
+                return True
+            return await self._raise(resource, target, replicas)
         except Conflict:
             log.info("the target changed meanwhile; it is looked at again")
-            return False
         except ApiError as error:
             log.warning("replicas not written", extra={"error": str(error)})
-            return False
-        return True
+        return False
+
+    async def _raise(self, resource: Resource, target: Target, replicas: int) -> bool:
+        """More must not wait for a target whose status changes with every pod."""
+        for _ in range(_MOST_TRIES):
+            try:
+                await self._order(resource, target.version, replicas)
+                return True
+            except Conflict:
+                now = Target(await self._kube.get(_deployment(resource)))
+                if now.replicas != target.replicas:
+                    raise
+                target = now
+        return False
+
+    async def _order(self, resource: Resource, version: str, replicas: int) -> None:
+        body = {"metadata": {"resourceVersion": version}, "spec": {"replicas": replicas}}
+        await self._kube.patch(f"{_deployment(resource)}/scale", body)
+
+    async def _only_drained_go(self, resource: Resource, target: Target, replicas: int) -> bool:
+        """A last look past the watch's cache: are those that would go first the ones marked so?"""
+        path = f"/api/v1/namespaces/{resource.namespace}/pods"
+        listed = await self._kube.get(path, labelSelector=target.selector)
+        order = removal_order(listed["items"])
+        going = order[: max(0, len(order) - replicas)]
+        return all(pod.deletion_cost <= DRAINED_DELETION_COST for pod in going)
 
     async def tell(self, resource: Resource, notice: Notice) -> None:
         """Write an Event; one that is lost is no reason to stop."""

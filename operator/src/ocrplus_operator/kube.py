@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 Object = dict[str, Any]  # a Kubernetes object as JSON
 FIELD_MANAGER: Final = "ocrplus-operator"
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=5)
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)  # a third of a Lease: see leader.py
 _TOKEN_SECONDS: Final = 60.0  # service account tokens are rotated on disk
 _WATCH_SECONDS: Final = 240
 
@@ -142,7 +142,8 @@ class Kube:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
-        timeout = aiohttp.ClientTimeout(total=_WATCH_SECONDS + 30, connect=5)
+        # Bookmarks come every minute: a watch that is silent for longer is dead.
+        timeout = aiohttp.ClientTimeout(total=_WATCH_SECONDS + 30, connect=5, sock_read=90)
         try:
             async with self._session.get(
                 self._server + path,

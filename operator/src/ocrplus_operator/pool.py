@@ -13,6 +13,7 @@ import time
 from ocrplus_operator.act import Actor
 from ocrplus_operator.control.law import decide
 from ocrplus_operator.control.types import (
+    DRAINED_DELETION_COST,
     Cluster,
     Decision,
     Memory,
@@ -105,6 +106,9 @@ class PoolLoop:
         snapshot = Snapshot(now, cluster, reading, resource.pause)
         assert self._memory is not None
         decision, self._memory = decide(snapshot, self._memory, resource.spec)
+        if strays := _strays(cluster, reading):
+            unmark = tuple(dict.fromkeys((*decision.unmark, *strays)))
+            decision = dataclasses.replace(decision, unmark=unmark)
         self._note(decision, cluster, reading)
         target = self._view.target
         if target is not None and may_act.is_set():
@@ -186,6 +190,20 @@ class PoolLoop:
         if status != before:
             path = pools_path(meta["namespace"], meta["name"])
             await self._kube.patch(f"{path}/status", {"status": status})
+
+
+def _strays(cluster: Cluster | Unknown, reading: Reading | Unknown) -> tuple[str, ...]:
+    """Pods with a drain's deletion cost that nobody drains, as after Redis has lost its set: they
+    would be removed first, with whatever they hold."""
+    if isinstance(cluster, Unknown) or isinstance(reading, Unknown):
+        return ()
+    return tuple(
+        pod.name
+        for pod in cluster.pods
+        if pod.deletion_cost <= DRAINED_DELETION_COST
+        and not pod.terminating
+        and pod.name not in reading.draining
+    )
 
 
 def _remembered(status: Object) -> Memory:

@@ -42,6 +42,21 @@ def _condition(status: Object, kind: str) -> Object:
     return found
 
 
+def removal_order(bodies: Iterable[Object]) -> list[Pod]:
+    """Pods in the order in which their ReplicaSet deletes them: without a node, not running, not
+    ready, lower deletion cost. What it looks at after that cannot matter to pods that differ here.
+    """
+    pods = [pod_of(body) for body in bodies if not _has_ended(body)]
+    staying = [pod for pod in pods if not pod.terminating]
+    return sorted(
+        staying, key=lambda pod: (pod.scheduled, pod.running, pod.ready, pod.deletion_cost)
+    )
+
+
+def _has_ended(body: Object) -> bool:
+    return body.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
 def unix(timestamp: str) -> float:
     """Unix seconds of an API timestamp."""
     return datetime.fromisoformat(timestamp).timestamp()
@@ -93,11 +108,7 @@ class PodWatch:
     @property
     def bodies(self) -> tuple[Object, ...]:
         """The pods as last heard, without those that have ended."""
-        return tuple(
-            body
-            for body in self._pods.values()
-            if body.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-        )
+        return tuple(body for body in self._pods.values() if not _has_ended(body))
 
     async def wait(self, seconds: float) -> bool:
         """Wait for the first list."""
