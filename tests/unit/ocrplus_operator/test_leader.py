@@ -1,11 +1,8 @@
 """Of two replicas one leads, by a Lease on an API server; each has a clock of its own."""
 
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 
-import kube_api
 import pytest
-import yaml
 
 from ocrplus_operator.kube import Kube
 from ocrplus_operator.leader import Candidacy, Leader
@@ -17,26 +14,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture
-async def kube(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kube]:
-    with kube_api.serving() as api:
-        config = tmp_path / "kubeconfig"
-        named = {"name": "t"}
-        config.write_text(
-            yaml.safe_dump(
-                {
-                    "current-context": "t",
-                    "clusters": [{**named, "cluster": {"server": api.url}}],
-                    "users": [{**named, "user": {}}],
-                    "contexts": [{**named, "context": {"cluster": "t", "user": "t"}}],
-                }
-            )
-        )
-        monkeypatch.setenv("KUBECONFIG", str(config))
-        async with Kube() as client:
-            yield client
 
 
 @pytest.fixture
