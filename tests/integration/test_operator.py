@@ -460,3 +460,43 @@ def test_defaults_of_the_resource_are_those_of_the_law(cluster: Cluster) -> None
     assert spec.startup == known.startup
     assert spec.missing_metrics == known.missing_metrics
     assert (spec.source.pool, spec.source.group, spec.mode) == ("ocr", "workers", "Auto")
+
+
+def test_a_quota_bounds_the_order_and_is_named(
+    cluster: Cluster, store: redis.Redis, valkey: redis_server.Server
+) -> None:
+    gpu = "requests.nvidia.com/gpu"
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "gpus"},
+        "spec": {"hard": {gpu: "2"}},
+        "status": {"hard": {gpu: "2"}, "used": {gpu: "0"}},  # a real server writes its own
+    }
+    cluster.create("resourcequotas", quota)
+    until(lambda: (cluster.get("resourcequotas", "gpus").get("status") or {}).get("hard"))
+    cluster.secret(valkey.url)
+    cluster.deployment(gpus=1)
+    cluster.pool()
+    work(store, "t", chunks=40)
+    with operator(cluster):
+        until(lambda: cluster.condition("ScalingLimited").get("reason") == "Quota")
+
+    assert cluster.replicas() == 2
+
+
+def test_pods_that_find_no_place_stop_the_adding(
+    cluster: Cluster, store: redis.Redis, valkey: redis_server.Server
+) -> None:
+    cluster.secret(valkey.url)
+    cluster.deployment(gpus=60 if KIND == "real" else 600)
+    cluster.pool(
+        limits={"maxReplicas": 9, "maxPending": 3}, startup={"provisioningTimeoutSeconds": 2}
+    )
+    work(store, "t", chunks=60)
+    with operator(cluster):
+        until(lambda: cluster.condition("ScalingLimited").get("reason") == "Provisioning", 30)
+        events = {e["reason"] for e in cluster.items("events")}
+
+    assert "ProvisioningTimedOut" in events
+    assert cluster.replicas() < 9

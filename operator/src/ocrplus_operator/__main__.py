@@ -6,6 +6,7 @@ Configured by the environment alone; see docs/configuration.md.
 import argparse
 import asyncio
 import json
+import logging
 import sys
 
 import kopf
@@ -21,9 +22,13 @@ from ocrplus_operator.kube import Kube, connection
 from ocrplus_operator.leader import Candidacy, Leader
 from ocrplus_operator.metrics import OperatorMetrics
 from ocrplus_operator.pool import Pools
+from ocrplus_operator.resource import pools_path
 from ocrplus_operator.settings import OperatorSettings
 
+log = logging.getLogger(__name__)
+
 _FOLLOW_SECONDS = 0.2
+_WAIT_SECONDS = 2.0
 
 
 def main() -> int:
@@ -73,6 +78,7 @@ async def _run(settings: OperatorSettings, namespace: str) -> None:
         url = f"http://{settings.host}:{port}/metrics"
         print(json.dumps({"ready": "operator", "metrics": url}), flush=True)
         try:
+            await _resource_known(kube, namespace)
             await kopf.operator(
                 registry=registry(pools),
                 namespaces=[namespace],
@@ -86,6 +92,17 @@ async def _run(settings: OperatorSettings, namespace: str) -> None:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await runner.cleanup()
+
+
+async def _resource_known(kube: Kube, namespace: str) -> None:
+    """Wait until the CRD is installed: kopf would never look for it again."""
+    while True:
+        try:
+            await kube.get(pools_path(namespace))
+            return
+        except ApiError as error:
+            log.warning("WorkerPools cannot be listed yet", extra={"error": str(error)})
+        await asyncio.sleep(_WAIT_SECONDS)
 
 
 async def _follow(leader: Leader, pools: Pools) -> None:

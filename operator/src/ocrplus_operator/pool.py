@@ -66,6 +66,16 @@ class PoolLoop:
         self._metrics.forget(self._label)
 
     @property
+    def name(self) -> str:
+        """Name of the resource."""
+        return str(self._body["metadata"]["name"])
+
+    @property
+    def uid(self) -> str:
+        """Identity of the resource."""
+        return str(self._body["metadata"]["uid"])
+
+    @property
     def _label(self) -> str:
         return str(self._body["spec"].get("source", {}).get("pool", "ocr"))
 
@@ -265,7 +275,8 @@ class Pools:
             while True:
                 began = time.monotonic()
                 if self.leads.is_set():
-                    await self._tick(loop)
+                    if not await self._tick(loop):
+                        return
                 else:
                     loop.rest()
                 took = time.monotonic() - began
@@ -273,15 +284,19 @@ class Pools:
         finally:
             await loop.close()
 
-    async def _tick(self, loop: PoolLoop) -> None:
+    async def _tick(self, loop: PoolLoop) -> bool:
+        """One look after a pool; False when there is no such pool any more."""
         try:
             await loop.tick(self.leads)
-        except NotFound as error:  # the pool itself: kopf tells in a moment
-            log.info("the pool is gone", extra={"error": str(error)})
+        except NotFound:  # a deletion that the watch missed
+            log.info("the pool is gone", extra={"worker_pool": loop.name})
+            self._loops.pop(loop.uid, None)
+            return False
         except ApiError as error:
             log.warning("tick failed; it is tried again", extra={"error": str(error)})
         except Exception:  # the outermost loop: without it the pool would never be looked at again
             log.exception("tick failed; it is tried again")
+        return True
 
 
 async def _ended(task: "asyncio.Task[None]") -> None:
