@@ -7,7 +7,7 @@ doorbells, follows here and stops listening for them.
 
 import logging
 import threading
-from typing import Any, Final  # redis-py's replies
+from typing import Any, Final  # redis-py's replies; Celery's consumer
 
 import redis
 
@@ -57,6 +57,30 @@ class PodOrders:
                 self.look()
             except redis.RedisError:
                 log.debug("orders not read; what was last heard holds", exc_info=True)
+
+
+class Doorway:
+    """Celery's ear for doorbells, shut while the orders say so; `consumer` is Celery's.
+
+    A doorbell that a draining pod heard would have to be rung again, and one that a warming pod
+    heard would wait for it while others idle.
+    """
+
+    def __init__(self, orders: PodOrders, consumer: Any, pool: Pool) -> None:
+        self._orders = orders
+        self._consumer = consumer
+        self._queue = str(pool)
+
+    def follow(self) -> None:
+        """Listen or not, as the orders are, on Celery's own loop; between connections: no ear."""
+        ear = self._consumer.task_consumer
+        if ear is None:
+            return
+        listens = ear.consuming_from(self._queue)
+        if self._orders.open and not listens:
+            self._consumer.add_task_queue(self._queue)
+        elif listens and not self._orders.open:
+            self._consumer.cancel_task_queue(self._queue)
 
 
 def is_told(client: "redis.Redis", keys: Keys, pool: Pool, pod: str) -> bool:

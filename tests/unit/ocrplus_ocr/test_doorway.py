@@ -19,10 +19,9 @@ import sys
 import redis
 from celery import Celery
 from celery.signals import worker_ready
-from ocrplus_contract.draining import PodOrders
+from ocrplus_contract.draining import Doorway, PodOrders
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import Pool
-from ocrplus_ocr.doorway import Doorway
 
 app = Celery("bells", broker=sys.argv[1])
 app.conf.update(task_default_queue="ocr", task_acks_late=True, worker_prefetch_multiplier=1,

@@ -16,13 +16,12 @@ from typing import Any  # celery is untyped
 import redis
 from pydantic import ValidationError
 
-from ocrplus_contract.draining import FOLLOW_SECONDS, PodOrders
+from ocrplus_contract.draining import FOLLOW_SECONDS, Doorway, PodOrders
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import Pool
 from ocrplus_contract.recovery import pod_name
 from ocrplus_contract.server import connect, unfit_because
 from ocrplus_contract.settings import OcrSettings
-from ocrplus_ocr.doorway import Doorway
 
 _LOOK_FOR_DEAD_SECONDS = 0.5
 
