@@ -6,9 +6,11 @@ project's own small API server.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,12 +56,34 @@ def main() -> int:
     if why := missing(arguments.tools, arguments.root):
         print(f"skipped: no real control plane: {why} (build.sh of the shared tools makes it)")
         return 0
-    with control_plane(arguments.tools, arguments.root) as env:
+    with control_plane(arguments.tools, arguments.root) as env, scratch() as figures:
         chosen = arguments.pytest or TESTS
         command = [sys.executable, "-m", "pytest", *chosen]
-        return subprocess.run(
-            command, env={**env, "KUBE_E2E": "1"}, cwd=ROOT, check=False
-        ).returncode
+        env |= {"KUBE_E2E": "1", "KUBE_E2E_FIGURES": str(figures)}
+        outcome = subprocess.run(command, env=env, cwd=ROOT, check=False).returncode
+        if outcome == 0 and not arguments.pytest:
+            keep(figures)
+    return outcome
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A file for figures that the tests note."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "figures"
+        path.touch()
+        yield path
+
+
+def keep(figures: Path) -> None:
+    """Write what the tests noted among the benchmarks' results."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import results
+
+    noted: dict[str, object] = {}
+    for line in figures.read_text().splitlines():
+        noted |= json.loads(line)
+    results.write("operator", noted)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,13 @@ def test_an_operator_that_dies_at_any_step_of_a_drain_leaves_one_that_is_complet
                 time.sleep(0.7)  # two more looks: nothing is ordered twice
             assert generation(cluster) == before + number + 1
 
+    clusters.note(
+        **{
+            "operator killed at steps of a drain": ", ".join(step.__name__ for step in STEPS),
+            "orders given in all": generation(cluster) - before,
+            "pods removed not drained": sum(said != "drained" for said in fleet.went.values()),
+        }
+    )
     assert list(fleet.went.values()) == ["drained"] * 4 and fleet.interrupted == 0
     for step in STEPS:
         assert store.hget(KEYS.job("u", step.__name__), "state") == b"ok"  # type: ignore[arg-type]
@@ -195,6 +202,16 @@ def test_scale_downs_among_busy_warming_and_unready_pods_and_rollouts_take_drain
             )
         lowered = fleet.lowered()
 
+    clusters.note(
+        **{
+            "scale-downs": rounds,
+            "pods removed by them": len(lowered),
+            "of these drained": list(lowered.values()).count("drained"),
+            "of these never started": list(lowered.values()).count("never started"),
+            "pods removed by rollouts": len(fleet.went) - len(lowered),
+            "chunks cut short": fleet.interrupted,
+        }
+    )
     assert fleet.interrupted == 0
     assert lowered and set(lowered.values()) <= {"drained", "never started"}, lowered
 

@@ -36,6 +36,7 @@ _KINDS = (
     ("autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", ()),
     ("coordination.k8s.io/v1", "leases", "Lease", ()),
     ("apiextensions.k8s.io/v1", "customresourcedefinitions", "CustomResourceDefinition", ()),
+    ("keda.sh/v1alpha1", "scaledobjects", "ScaledObject", ("status",)),
     ("ocrplus.io/v1alpha1", "workerpools", "WorkerPool", ("status", "scale")),
 )
 _CLUSTERWIDE = {"namespaces", "customresourcedefinitions"}

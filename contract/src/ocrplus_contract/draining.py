@@ -17,6 +17,7 @@ from ocrplus_contract.names import Pool
 log = logging.getLogger(__name__)
 
 FOLLOW_SECONDS: Final = 0.5
+_SHUT_SECONDS: Final = 0.1  # who became warm, or is wanted again, should hear soon
 
 
 class PodOrders:
@@ -52,7 +53,7 @@ class PodOrders:
         self.open = not told and any(float(seconds or 0) > 0 for seconds in warmed)
 
     def _follow(self) -> None:
-        while not self._stop.wait(FOLLOW_SECONDS):
+        while not self._stop.wait(FOLLOW_SECONDS if self.open else _SHUT_SECONDS):
             try:
                 self.look()
             except redis.RedisError:
