@@ -5,10 +5,13 @@ scripts are (`make e2e-operator` sets them).
 """
 
 import asyncio
+import atexit
 import base64
 import contextlib
+import functools
 import json
 import os
+import signal
 import ssl
 import subprocess
 import sys
@@ -285,17 +288,41 @@ def _tls(cluster: Object, user: Object) -> ssl.SSLContext:
 
 @dataclass
 class Operator:
-    """A running `python -m ocrplus_operator`."""
+    """A running operator process."""
 
-    process: "subprocess.Popen[str]"
+    pid: int
     http: str
 
     def metrics(self) -> str:
         return httpx.get(f"{self.http}/metrics", timeout=5).text
 
     def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(10)
+        _end(self.pid, signal.SIGKILL)
+
+
+def _end(pid: int, how: signal.Signals) -> None:
+    """Send a signal and wait until the process is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, how)
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            os.kill(pid, 0)
+            time.sleep(0.02)
+        os.kill(pid, signal.SIGKILL)
+        raise TimeoutError(f"operator {pid} did not end")
+
+
+@functools.cache
+def _zygote() -> "subprocess.Popen[str]":
+    """Forks operators; ends with this process, whose pipe it reads."""
+    program = Path(__file__).parent / "operator_zygote.py"
+    command = [sys.executable, str(program)]
+    env = {k: v for k, v in os.environ.items() if not k.startswith("OCRPLUS_")}
+    zygote = subprocess.Popen(
+        command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    atexit.register(zygote.__exit__, None, None, None)
+    return zygote
 
 
 @contextmanager
@@ -314,28 +341,20 @@ def operator(cluster: Cluster, **env: str) -> Iterator[Operator]:
         "OCRPLUS_OPERATOR__IDENTITY": f"test-{uuid.uuid4().hex[:6]}",
         **env,
     }
-    log = tempfile.NamedTemporaryFile("w+", prefix="operator-", suffix=".log")  # noqa: SIM115
-    with (
-        log,
-        subprocess.Popen(
-            [sys.executable, "-m", "ocrplus_operator"],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        ) as process,
-    ):
-        assert process.stdout is not None
+    with tempfile.TemporaryDirectory(prefix="operator-") as folder:
+        out, err = Path(folder) / "out", Path(folder) / "err"
+        order = {"env": environment, "out": str(out), "err": str(err)}
+        zygote = _zygote()
+        assert zygote.stdin is not None and zygote.stdout is not None
+        zygote.stdin.write(json.dumps(order) + "\n")
+        zygote.stdin.flush()
+        pid = int(zygote.stdout.readline())
         try:
-            line = process.stdout.readline()
-            assert line, f"the operator did not start: {Path(log.name).read_text()[-2000:]}"
-            yield Operator(process, json.loads(line)["metrics"].removesuffix("/metrics"))
+            until(lambda: out.exists() and out.read_text().endswith("\n"), 30, "operator's start")
+            ready = json.loads(out.read_text())
+            yield Operator(pid, ready["metrics"].removesuffix("/metrics"))
         except BaseException:
-            sys.stderr.write(Path(log.name).read_text()[-6000:])  # pytest shows it
+            sys.stderr.write(err.read_text()[-6000:] if err.exists() else "")  # pytest shows it
             raise
         finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            _end(pid, signal.SIGTERM)
