@@ -70,6 +70,8 @@ def rendered() -> str:
         origin = f"`{record['command']}` · {record['machine']} · {record['date']}"
         parts.append(f"\n## {title}\n\n`{path.name}` · {origin}\n")
         parts.append(f"\n| figure | value |\n|---|---|\n{rows}\n")
+        if path.with_suffix(".svg").exists():
+            parts.append(f"\n![{title}](results/{path.stem}.svg)\n")
     return "".join(parts)
 
 
