@@ -18,7 +18,7 @@ import pictures
 import psutil
 import results
 from caption_process import caption_worker
-from captions_setup import USER, Bench, bench, figure, largest_memory
+from captions_setup import USER, Bench, bench, figure, largest_memory, wait_for_quiet
 from documents import text_document
 from hostile_answers import HOSTILE, SAID, browsed, is_plain, rendered
 from service import original_client
@@ -153,13 +153,16 @@ def throughput() -> None:
         deployment.vlm.control(seconds=seconds)
         deployment.submit("many", 25)
         deployment.read(lambda page, number: figure(page * 100 + number), count // 25, 0.0)
+        wait_for_quiet()
         with (
             caption_worker(
                 deployment.redis_url, deployment.blobs, deployment.vlm.base_url, **env
             ) as worker,
             largest_memory(worker.process.pid) as worst,
         ):
+            psutil.cpu_percent()
             found = deployment.wait_for_captions("many", count, 300)
+            busy = psutil.cpu_percent() / 100
             stats = deployment.vlm.stats()
             cpu = sum(psutil.Process(worker.process.pid).cpu_times()[:2])
     elapsed = max(at for at, _ in found) - min(at for at, _ in found) + seconds
@@ -173,6 +176,7 @@ def throughput() -> None:
             "most_calls_at_once": stats["most_at_once"],
             "seconds": round(elapsed, 1),
             "share_of_the_limit": round(ideal / elapsed, 3),
+            "machine_busy": round(busy, 2),
             "worker_cpu_seconds": round(cpu, 1),
             "worker_mib_at_worst": round(worst[0]),
         },

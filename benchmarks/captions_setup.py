@@ -155,3 +155,10 @@ def largest_memory(pid: int) -> Iterator[list[float]]:
     finally:
         ended.set()
         thread.join()
+
+
+def wait_for_quiet(busy_percent: float = 30.0, most_seconds: float = 300.0) -> None:
+    """Wait until others leave the machine alone, for a while at most."""
+    deadline = time.monotonic() + most_seconds
+    while psutil.cpu_percent(4) > busy_percent and time.monotonic() < deadline:
+        time.sleep(1)

@@ -17,6 +17,7 @@ SETS: Final[dict[str, str]] = {
     "ocr-worker-gpu-onnx": "gpu-onnx",
     "ocr-worker-gpu": "engine",
     "caption-worker": "caption",
+    "operator": "operator",
     "local": "local",
     "dev": "dev",
 }

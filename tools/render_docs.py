@@ -19,6 +19,7 @@ from ocrplus_contract.settings import (
 )
 from ocrplus_gateway.app import build_parts, http_app
 from ocrplus_gateway.metrics import GatewayMetrics
+from ocrplus_operator.settings import OperatorSettings
 
 FOLDER: Final = Path(__file__).parents[1] / "docs"
 ROOMS: Final = (
@@ -26,6 +27,7 @@ ROOMS: Final = (
     ("Gateway", GatewaySettings, CommonSettings),
     ("OCR worker", OcrSettings, CommonSettings),
     ("Caption worker", CaptionWorkerSettings, CommonSettings),
+    ("Operator", OperatorSettings, None),
 )
 _HEAD: Final = """\
 # Configuration

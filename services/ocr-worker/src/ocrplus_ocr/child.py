@@ -9,19 +9,20 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import redis
 from billiard import current_process
 
 from ocrplus_contract.blobs import open_store
+from ocrplus_contract.draining import FOLLOW_SECONDS
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, run
 from ocrplus_contract.names import Pool
 from ocrplus_contract.recovery import pod_name, release_expired, release_predecessor
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import OcrSettings
-from ocrplus_contract.states import WorkerState
 from ocrplus_ocr.chunk import ChunkReader
 from ocrplus_ocr.engine import Engine
 from ocrplus_ocr.engine.build import build_engine
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 Ring = Callable[[int], None]
 
+_DRAINING_PAUSE_SECONDS: Final = FOLLOW_SECONDS  # until this pod's parent listens no more
+_FIRST_CHILD_SECONDS: Final = 60.0
 _RESTART_PAUSE_SECONDS: Final = 5  # a child that cannot start is started again by Celery at once
 
 
@@ -51,7 +54,16 @@ class Child:
     def serve_one(self) -> None:
         """Take the next chunk, if there is one, and do it."""
         self.ring(release_expired(self.client, self.ledger, Pool.OCR, self.lease_ms))
-        lease = run(self.client, self.ledger.take(Pool.OCR, self.worker_id))
+        if not self.pulse.reach():
+            time.sleep(_DRAINING_PAUSE_SECONDS)
+            self.ring(1)  # for another pod
+            return
+        lease = None
+        try:
+            lease = run(self.client, self.ledger.take(Pool.OCR, self.worker_id))
+        finally:
+            if lease is None:
+                self.pulse.let_go()
         if lease is None:
             return
         try:
@@ -93,6 +105,18 @@ def stop() -> None:
         _current.engine.close()
 
 
+def _seconds_since_start() -> float:
+    """Since this replica began, or, for a successor of a dead child, since this process did."""
+    own, parent = _seconds_alive(os.getpid()), _seconds_alive(os.getppid())
+    return parent if parent - own < _FIRST_CHILD_SECONDS else own
+
+
+def _seconds_alive(pid: int) -> float:
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    started = int(after_name[19]) / os.sysconf("SC_CLK_TCK")
+    return float(Path("/proc/uptime").read_text().split()[0]) - started
+
+
 def _build(settings: OcrSettings, ring: Ring, ring_captions: Ring) -> Child:
     began = time.monotonic()
     client = connect(settings)
@@ -103,14 +127,13 @@ def _build(settings: OcrSettings, ring: Ring, ring_captions: Ring) -> Child:
     )
     ring(release_predecessor(client, ledger, Pool.OCR, worker_id))
     timing = PulseTiming(settings.lease_seconds, settings.page_deadline_seconds)
-    pulse = Pulse(client, ledger, worker_id, timing)
+    metrics = OcrMetrics()
+    pulse = Pulse(client, ledger, worker_id, timing, on_state=metrics.state)
     pulse.start()
     engine = build_engine(settings)
-    metrics = OcrMetrics()
     warmup_seconds = time.monotonic() - began
     metrics.warmed(warmup_seconds)
-    metrics.state(WorkerState.IDLE)
-    pulse.warm(warmup_seconds, engine.version)
+    pulse.warm(_seconds_since_start(), engine.version)
     log.info("engine warm", extra={"worker": worker_id, "seconds": round(warmup_seconds, 2)})
     blobs = open_store(
         settings.blob_url, client=client, keys=keys, ttl_seconds=settings.blob_ttl_seconds

@@ -13,7 +13,6 @@ from ocrplus_contract.records import WorkerRecord
 from ocrplus_contract.recovery import pod_name
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import OcrSettings
-from ocrplus_contract.states import WorkerState
 
 
 def main() -> int:
@@ -30,7 +29,8 @@ def main() -> int:
     ]
     alive = [record for record in records if record is not None]
     if ready:
-        alive = [record for record in alive if record.state is not WorkerState.WARMING]
+        # Not by state: one that drains while it warms says `drained`.
+        alive = [record for record in alive if record.cold_start_seconds > 0]
     return 0 if alive else 1
 
 
