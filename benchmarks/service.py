@@ -29,6 +29,7 @@ class Service:
 
     http: str
     redis_url: str
+    metrics: dict[str, list[str]]
 
     @property
     def client(self) -> "redis.Redis":
@@ -120,7 +121,7 @@ def service(*, workers: int = 1, env: dict[str, str] | None = None) -> Iterator[
                 if not line:
                     raise RuntimeError("ocrplus serve ended before it was ready")
                 ready = json.loads(line) if line.startswith("{") else {}
-            running = Service(ready["http"], ready["redis"])
+            running = Service(ready["http"], ready["redis"], ready["metrics"])
             running.wait_for_idle(workers)
             yield running
         finally:

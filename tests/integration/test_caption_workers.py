@@ -38,12 +38,12 @@ def test_a_dead_endpoint_opens_the_breaker_and_then_no_result_waits(running) -> 
     quick = {"OCRPLUS_CAPTION__BREAKER_FAILURES": "3", "OCRPLUS_CAPTION__BREAKER_SECONDS": "0.3"}
     with running.worker(**quick):
         running.submit("dead", 8)
-        running.ocr(draw=lambda p, n: pictures.png(pictures.chart(600 + p))).read_all()
+        running.ocr(draw=lambda p, n: pictures.png(pictures.numbered(600 + p))).read_all()
         wait_for(lambda: running.client.hget(Keys().breaker(), "state") == b"open")
         running.ended("dead")
         calls = running.vlm.stats()["calls"]
         running.submit("dead2", 1)
-        running.ocr(draw=lambda p, n: pictures.png(pictures.chart(620))).read_all()
+        running.ocr(draw=lambda p, n: pictures.png(pictures.numbered(620))).read_all()
         ended_at_once = running.get("dead2").json()["status"]
 
         running.vlm.control(mode="ok")
@@ -59,7 +59,7 @@ def test_a_wrong_key_opens_the_breaker_at_once(running) -> None:
     running.vlm.control(mode="unauthorized")
     with running.worker(OCRPLUS_CAPTION__BREAKER_SECONDS="60", OCRPLUS_CAPTION__CONCURRENCY="1"):
         running.submit("key", 3)
-        running.ocr(draw=lambda p, n: pictures.png(pictures.chart(640 + p))).read_all()
+        running.ocr(draw=lambda p, n: pictures.png(pictures.numbered(640 + p))).read_all()
         wait_for(lambda: running.client.hget(Keys().breaker(), "state") == b"open")
         running.ended("key")
 
@@ -74,7 +74,7 @@ def test_patience_that_is_asked_for_is_had_by_all_processes(running) -> None:
     none = {"OCRPLUS_CAPTION__REQUESTS_PER_MINUTE": "0", "OCRPLUS_CAPTION__CONCURRENCY": "4"}
     with running.worker(**none), running.worker(**none):
         running.submit("patience", 20)
-        running.ocr(draw=lambda p, n: pictures.png(pictures.chart(p, (300, 870)))).read_all()
+        running.ocr(draw=lambda p, n: pictures.png(pictures.numbered(p))).read_all()
         captions = running.captioned("patience", 20, seconds=40)
 
     stats = running.vlm.stats()
@@ -88,7 +88,7 @@ def test_a_killed_worker_s_figures_end_once(running) -> None:
     env = {"OCRPLUS_LEASE_SECONDS": "2", "OCRPLUS_CAPTION__CONCURRENCY": "4"}
     named = {**env, "OCRPLUS_POD_NAME": "victim"}
     running.submit("kill", 20)
-    running.ocr(draw=lambda p, n: pictures.png(pictures.chart(100 + p, (300, 870)))).read_all()
+    running.ocr(draw=lambda p, n: pictures.png(pictures.numbered(100 + p))).read_all()
     with running.worker(**named) as victim:
         wait_for(lambda: running.vlm.stats()["calls"] >= 6)
         victim.process.kill()
@@ -108,7 +108,7 @@ def test_a_worker_that_is_told_to_end_gives_back_what_it_has(running) -> None:
     running.vlm.control(mode="hang")
     with running.worker(OCRPLUS_SHUTDOWN_SECONDS="0.3") as process:
         running.submit("term", 2)
-        running.ocr(draw=lambda p, n: pictures.png(pictures.chart(850 + p))).read_all()
+        running.ocr(draw=lambda p, n: pictures.png(pictures.numbered(850 + p))).read_all()
         wait_for(lambda: running.vlm.stats()["calls"] == 2)
         process.process.terminate()
         assert process.process.wait(15) == 0
@@ -127,7 +127,7 @@ def test_a_worker_that_is_told_to_drain_ends_what_it_has_and_takes_no_more(runni
 
     with running.worker(**few):
         running.submit("drain", 5)
-        running.ocr(draw=lambda p, n: pictures.png(pictures.chart(400 + p))).read_all()
+        running.ocr(draw=lambda p, n: pictures.png(pictures.numbered(400 + p))).read_all()
         wait_for(lambda: running.vlm.stats()["calls"] == 1)
         running.client.sadd(keys.drain(Pool.CAPTION), "pod-1")
         wait_for(lambda: state() == b"drained")
@@ -151,7 +151,7 @@ def test_budget_stream_and_silence(running, tmp_path: Path) -> None:
     running.vlm.control(mode="error", only_first=1)
     with log.open("w") as stderr, running.worker(stderr=stderr, **env):
         running.submit("budget", 5)
-        running.ocr(draw=lambda p, n: pictures.png(pictures.chart(370 + p))).read_all()
+        running.ocr(draw=lambda p, n: pictures.png(pictures.numbered(370 + p))).read_all()
         captions = running.captioned("budget", 5)
 
     skipped = [c["reason"] for c in captions if c["state"] == "skipped"]

@@ -16,6 +16,7 @@ from caption_running import DEADLINE, USER, Running, deployed
 from documents import text_document
 from service import original_client
 
+from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, run
 from ocrplus_contract.names import Pool
 
@@ -123,7 +124,7 @@ def test_a_job_that_wants_no_captions_asks_nobody(running, worker, options) -> N
 def test_a_figure_without_description_says_why(running, worker, mode, reason) -> None:
     running.vlm.control(mode=mode)
     running.submit(f"bad-{mode}", 1)
-    running.ocr(draw=lambda page, number: pictures.png(pictures.chart(hash(mode) % 997))).read_all()
+    running.ocr(draw=lambda page, number: pictures.png(pictures.numbered(mode))).read_all()
 
     (caption,) = running.captioned(f"bad-{mode}", 1)
 
@@ -137,7 +138,7 @@ def test_a_figure_without_description_says_why(running, worker, mode, reason) ->
 def test_what_fails_at_first_is_asked_again(running, worker) -> None:
     running.vlm.control(mode="error", only_first=1)
     running.submit("again", 1)
-    running.ocr(draw=lambda page, number: pictures.png(pictures.chart(998))).read_all()
+    running.ocr(draw=lambda page, number: pictures.png(pictures.numbered(998))).read_all()
 
     (caption,) = running.captioned("again", 1)
 
@@ -187,7 +188,7 @@ def test_at_the_deadline_results_go_out_and_the_late_caption_follows(running, wo
     try:
         running.submit("late", 1)
         began = time.monotonic()
-        running.ocr(draw=lambda p, n: pictures.png(pictures.chart(501))).read_all()
+        running.ocr(draw=lambda p, n: pictures.png(pictures.numbered(501))).read_all()
         running.ended("late")
         waited = time.monotonic() - began
         early = running.get("late/result.md").text
@@ -203,10 +204,26 @@ def test_at_the_deadline_results_go_out_and_the_late_caption_follows(running, wo
     assert "> A picture of " in running.get("late/result.md").text
 
 
+def test_the_same_document_again_has_its_captions_at_once(running, worker) -> None:
+    running.client.set(Keys().engine(), "engine-1")
+    running.submit("first", 1)
+    running.ocr(draw=lambda p, n: pictures.png(pictures.numbered(503))).read_all()
+    running.ended("first")
+    calls = running.vlm.stats()["calls"]
+
+    again = running.submit_as("first", "second")
+
+    assert again["duplicate"] is False and running.get("second").json()["status"] == "ok"
+    assert "> A picture of " in running.get("second/result.md").text
+    assert [c["state"] for c in running.events("second", "caption")] == ["ok"]
+    assert running.events("second", "result")[0]["captions"] == "complete"
+    assert running.vlm.stats()["calls"] == calls
+
+
 def test_a_cancelled_job_s_call_is_broken_off(running, worker) -> None:
     running.vlm.control(seconds=0.6)
     running.submit("gone", 1)
-    running.ocr(draw=lambda p, n: pictures.png(pictures.chart(502))).read_all()
+    running.ocr(draw=lambda p, n: pictures.png(pictures.numbered(502))).read_all()
     wait_for(lambda: running.vlm.stats()["calls"] == 1)
 
     running.forget("gone")

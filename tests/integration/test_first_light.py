@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+import vlm_server
 from documents import page_marker, text_document
 from PIL import Image
 from service import Service, original_client, service
@@ -22,8 +23,10 @@ SAMPLES = Path(__file__).parents[2] / "examples" / "samples"
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Service]:
-    with service(env={"OCRPLUS_LEASE_SECONDS": "6"}) as stack:
-        yield stack
+    with vlm_server.running(text="Bars of ships.") as vlm:
+        env = {"OCRPLUS_LEASE_SECONDS": "6", "OPENAI_BASE_URL": vlm.base_url}
+        with service(env=env) as stack:
+            yield stack
 
 
 def convert(running: Service, task: str, pdf: bytes) -> list[str]:
@@ -41,6 +44,14 @@ def test_a_born_digital_report_keeps_its_structure(running: Service) -> None:
     assert "has fallen by a third. This report looks at" in first.replace("\n", " ")
     assert "](/v1/tasks/en/figures/p2-f1.png)" in second
     assert "Figure 1: Ships per quarter since the opening." in second
+
+
+def test_a_figure_of_a_real_page_is_described(running: Service) -> None:
+    first, second = convert(running, "figure", (SAMPLES / "report_en.pdf").read_bytes())
+
+    assert "> Bars of ships." in second and "> " not in first
+    (url,) = running.metrics["caption-worker"]
+    assert 'ocrplus_caption_calls_total{outcome="ok"}' in httpx.get(url).text
 
 
 def test_a_chinese_report_is_read_from_its_text_layer(running: Service) -> None:

@@ -1,5 +1,6 @@
 """A deployment whose OCR worker the tests play, and what they ask of it."""
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,10 +43,18 @@ class Running:
         return caption_worker(self.redis_url, self.blobs, self.vlm.base_url, **env)
 
     def submit(self, task: str, pages: int, **options: str) -> None:
+        self._submit(task, text_document(pages, seed=zlib.crc32(task.encode())), options)
+
+    def submit_as(self, document: str, task: str) -> dict[str, Any]:
+        """Submit another task's document of one page."""
+        return self._submit(task, text_document(1, seed=zlib.crc32(document.encode())), {})
+
+    def _submit(self, task: str, pdf: bytes, options: dict[str, str]) -> dict[str, Any]:
         query = {"user": USER, "task_id": task, **options}
         url = f"{self.gateway.http}/v1/tasks"
-        pdf = text_document(pages, seed=hash(task) % 10_000)
-        httpx.post(url, params=query, content=pdf, timeout=30).raise_for_status()
+        answer = httpx.post(url, params=query, content=pdf, timeout=30).raise_for_status()
+        accepted: dict[str, Any] = answer.json()
+        return accepted
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(f"{self.gateway.http}/v1/tasks/{path}", params={"user": USER}, timeout=30)
