@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -145,12 +146,18 @@ class PlayedOcr:
 
 
 def ring(redis_url: str, count: int) -> None:
-    """Ring for figures."""
-    app = Celery("ocrplus-test", broker=redis_url)
+    """Ring for figures, as an OCR worker does: over a connection that stays."""
+    if count == 0:
+        return
+    app = _bell(redis_url)
     with app.producer_or_acquire() as producer:
         for _ in range(count):
             app.send_task(RING_TASK[Pool.CAPTION], queue=str(Pool.CAPTION), producer=producer)
-    app.close()
+
+
+@cache
+def _bell(redis_url: str) -> Celery:
+    return Celery("ocrplus-test", broker=redis_url)
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 20) -> Any:
