@@ -62,7 +62,9 @@ class JobOptions(BaseModel):
         description="Figures as links (the default), inside the Markdown as data URIs, or not.",
     )
     captions: bool | None = Field(
-        default=None, description="Whether figures get a description; default: if the service can."
+        default=None,
+        description="Whether figures get a description; default: if the service can. Only linked "
+        "figures do.",
     )
     caption_language: Literal["auto", "zh", "en"] | None = Field(
         default=None, description="Language of the descriptions; default auto: the page's own."
