@@ -35,6 +35,7 @@ def _configure_logs(**_: Any) -> None:
 
 @worker_init.connect
 def _start(**_: Any) -> None:
+    _configure_logs()  # Celery does so later, and a predecessor's figures are told of here
     process.start(ring_again)
 
 
