@@ -64,6 +64,10 @@ bench: $(VENV)/.dev ## every benchmark; writes benchmarks/results
 	$(BIN)/ocrplus models assemble
 	for name in original pages streaming faults delivery wire eta; do $(BENCH)/$$name.py || exit 1; done
 
+.PHONY: autoscaling
+autoscaling: $(VENV)/.dev ## the operator's law beside its peers, in virtual time: half an hour
+	$(BENCH)/autoscaling.py
+
 .PHONY: quality
 quality: $(VENV)/.dev ## convert and score a corpus set: make quality SET=dir OUT=dir
 	$(BIN)/ocrplus models assemble

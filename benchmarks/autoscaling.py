@@ -24,14 +24,13 @@ from autoscaling_operator import Operator
 from autoscaling_peers import Keda, Kpa, RayServe, oracle
 from autoscaling_traces import NAMES, Trace, draw
 
-from ocrplus_operator.control.spec import Objective, PoolSpec, ScaleDown, ScaleToZero, TargetRef
+from ocrplus_operator.control.spec import Objective, PoolSpec, ScaleToZero, TargetRef
 
 BASELINE: Final = "keda"
 SPEC: Final = PoolSpec(TargetRef("ocr-worker"))
 LEAN: Final = replace(
     SPEC,
     objective=Objective(headroom=0.5, min_useful_seconds=30),
-    scale_down=ScaleDown(window_seconds=30),
     scale_to_zero=ScaleToZero(after_seconds=120),
 )
 _CELERY: Final = Setting(grace=30, visibility=3600, sweep=100)

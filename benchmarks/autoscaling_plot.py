@@ -18,7 +18,7 @@ class Panel:
     lines: Mapping[str, Line]
 
 
-def thinned(line: Line, points: int = 800) -> Line:
+def thinned(line: Line, points: int = 400) -> Line:
     """At most so many points; of each stretch its largest, so that no peak is lost."""
     step = max(1, len(line) // points)
     return [max(line[i : i + step], key=lambda p: p[1]) for i in range(0, len(line), step)]

@@ -46,6 +46,7 @@ _SUBJECTS = {
     "delivery": "Through nginx and two gateways: 100 MB, 200 cuts and 20 deaths, original clients",
     "operator": "The operator's tests on a real control plane with fake GPU nodes",
     "burst": "The same burst on a real control plane, at zero replicas: the operator and real KEDA",
+    "autoscaling": "The law beside its peers, in virtual time, as shares of KEDA + HPA",
     "fresh_clone": "An empty folder: seconds of each step",
 }
 _HEAD = """\

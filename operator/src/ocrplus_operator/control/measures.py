@@ -7,7 +7,7 @@ from typing import Final
 from ocrplus_operator.control.fleet import STUCK, Fleet, Timing
 from ocrplus_operator.control.types import Arrivals, Reading
 
-_MOST_CHUNKS_AT_ONCE: Final = 2.5
+_MOST_CHUNKS_AT_ONCE: Final = 2.25
 _MOST_OF_A_MINUTE: Final = 3.0
 _LEAST_MINUTES: Final = 5
 _LEAST_PAGES: Final = 60.0

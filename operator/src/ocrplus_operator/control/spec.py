@@ -47,7 +47,7 @@ class Objective:
 class ScaleDown:
     """How slowly: the window's largest need holds; at most this share drains at one time."""
 
-    window_seconds: float = 45.0
+    window_seconds: float = 30.0
     max_percent: int = 50
     drain_timeout_seconds: float = 300.0
 
