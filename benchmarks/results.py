@@ -43,7 +43,7 @@ _SUBJECTS = {
     "faults": "Deaths in the middle of a 40-page document, two workers, lease 10 s",
     "hostile": "Hostile documents of the development set, each held to its limits",
     "delivery": "Through nginx and two gateways: 100 MB, 200 cuts and 20 deaths, original clients",
-    "autoscaling": "The law of the worker pools beside its peers, in virtual time; shares of KEDA + HPA",
+    "autoscaling": "The law of the worker pools beside its peers, virtual time, KEDA + HPA = 1",
     "fresh_clone": "An empty folder: seconds of each step",
 }
 _HEAD = """\
