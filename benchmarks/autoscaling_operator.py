@@ -149,7 +149,7 @@ def _worker(name: str, pod: Pod, now: float) -> t.Worker:
 
 
 def decision_milliseconds(workers: int, repeat: int = 50) -> float:
-    """CPU time of one decision over so many busy workers; the least of some, for noise only adds."""
+    """CPU time of a decision over so many busy workers; the least of some: noise only adds."""
     spec = PoolSpec(TargetRef("w"), limits=Limits(max_replicas=2 * workers))
     names = [f"p{i}" for i in range(workers)]
     records = tuple(
