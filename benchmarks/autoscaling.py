@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import results
 from autoscaling_cluster import Cluster, Law, Setting, figures
-from autoscaling_operator import Operator
+from autoscaling_operator import Operator, decision_milliseconds
 from autoscaling_peers import Keda, Kpa, RayServe, oracle
 from autoscaling_traces import NAMES, Trace, draw
 
@@ -193,6 +193,7 @@ def main() -> None:
     metrics: dict[str, Any] = {  # Any: figures and words
         "seeds": f"{asked.seeds[0]}-{asked.seeds[-1]}",
         "shares_of_keda": table,
+        "decision_ms_at_1000_workers": round(decision_milliseconds(1000), 2),
         "goals_missed": not_met or "none",
     }
     if asked.json:

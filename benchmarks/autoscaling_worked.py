@@ -18,7 +18,7 @@ TRACE: Final = Trace(
     "worked",
     (
         Document(10.0, 160, (_CHUNK,) * 10, 0),
-        Document(145.0, 240, (_CHUNK,) * 15, 1),
+        Document(124.0, 80, (_CHUNK,) * 5, 1),
     ),
     700.0,
 )
