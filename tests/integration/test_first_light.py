@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,9 +101,10 @@ def test_text_source_ocr_overrides_a_sound_text_layer(running: Service) -> None:
 
 
 def _submit(running: Service, task: str, pages: int) -> None:
+    pdf = text_document(pages, seed=zlib.crc32(task.encode()))  # the same bytes would be reused
     with httpx.Client(base_url=running.http, timeout=60) as http:
         query = {"user": "faults", "task_id": task}
-        http.post("/v1/tasks", params=query, content=text_document(pages)).raise_for_status()
+        http.post("/v1/tasks", params=query, content=pdf).raise_for_status()
 
 
 def _busy(running: Service, task: str) -> int:
@@ -164,3 +166,31 @@ def test_an_engine_stopped_past_its_lease_doubles_no_page(running: Service) -> N
     events = running.client.xrange("stream:task:faults")
     pages = [e for _, f in events if b'"stopped"' in (e := f[b"event"]) and b'"page"' in e]
     assert len(pages) == 24
+
+
+def test_a_worker_told_to_drain_ends_its_chunk_takes_none_and_goes_on_when_told(
+    running: Service,
+) -> None:
+    def is_in(state: str) -> bool:
+        return [str(w.state) for w in running.workers().values()] == [state]
+
+    def until(state: str) -> None:
+        deadline = time.monotonic() + 60
+        while not is_in(state):
+            assert time.monotonic() < deadline, running.workers()
+            time.sleep(0.02)
+
+    _submit(running, "drained", 36)
+    _busy(running, "drained")
+    pod = next(iter(running.workers().values())).pod
+    running.client.sadd("drain:ocr", pod)
+    until("draining")
+    until("drained")
+    left = running.client.xinfo_groups("work:ocr")[0]["lag"]
+    time.sleep(2)
+
+    assert is_in("drained") and left > 0
+    assert running.client.xinfo_groups("work:ocr")[0]["lag"] == left
+    running.client.srem("drain:ocr", pod)
+    _assert_all_pages(running, "drained", 36)
+    until("idle")
