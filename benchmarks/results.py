@@ -35,7 +35,6 @@ _SUBJECTS = {
     "wire_throughput": "Events a second of one gateway beside a bare server without Redis",
     "wire_connections": "5,000 idle clients of one gateway",
     "wire_uploads": "Six documents of 20 MiB at once",
-    "autoscaling": "The law of the worker pools beside its peers, virtual time, KEDA + HPA = 1",
     "eta": "The estimate at submission against the time it took, in a mixed load",
     "original": "Every document of the development set by an original-protocol client, scored",
     "pages": "CPU and memory of a page: the service beside the bare engine, warm",
