@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """The operator's own `decide()` beside its peers' laws, in virtual time over eight traces.
 
     benchmarks/autoscaling.py --seeds 100-119 --json out.json

@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Replays arrivals, recorded or drawn, under the law and its peers, and draws what happened.
 
     benchmarks/autoscaling_replay.py --arrivals arrivals.csv --svg out.svg
