@@ -198,6 +198,9 @@ class GatewaySettings(CommonSettings):
     inspection_megabytes: int = Field(
         default=1024, ge=128, description="Address space in MiB that opening a PDF may take."
     )
+    inspections: int = Field(
+        default=2, ge=1, le=64, description="PDFs that one gateway opens at the same time."
+    )
     chunk_seconds: float = Field(
         default=20, gt=0, description="Expected seconds of work that one chunk holds."
     )
