@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """The worked trace of docs/autoscaling.md: two documents into a sleeping pool, step by step.
 
 `python benchmarks/autoscaling_worked.py` prints the table; a test holds the page to it.

@@ -35,7 +35,6 @@ _SUBJECTS = {
     "wire_throughput": "Events a second of one gateway beside a bare server without Redis",
     "wire_connections": "5,000 idle clients of one gateway",
     "wire_uploads": "Six documents of 20 MiB at once",
-    "autoscaling": "The law of the worker pools beside its peers, virtual time, KEDA + HPA = 1",
     "eta": "The estimate at submission against the time it took, in a mixed load",
     "original": "Every document of the development set by an original-protocol client, scored",
     "pages": "CPU and memory of a page: the service beside the bare engine, warm",
@@ -47,6 +46,7 @@ _SUBJECTS = {
     "delivery": "Through nginx and two gateways: 100 MB, 200 cuts and 20 deaths, original clients",
     "operator": "The operator's tests on a real control plane with fake GPU nodes",
     "burst": "The same burst on a real control plane, at zero replicas: the operator and real KEDA",
+    "autoscaling": "The law beside its peers, in virtual time, as shares of KEDA + HPA",
     "fresh_clone": "An empty folder: seconds of each step",
 }
 _HEAD = """\
