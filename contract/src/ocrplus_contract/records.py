@@ -36,6 +36,22 @@ class FigureRecord(BaseModel):
     caption: str | None = None
 
 
+class HeadingRecord(BaseModel):
+    """A heading of a page's Markdown, in its order, and what tells its depth.
+
+    `level` is what the page alone gives; `size` in points and `bold` are 0 and false in a scan.
+    `bookmark` is its depth in the PDF's outline, 0 where it has none.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    level: int
+    size: float = 0.0
+    bold: bool = False
+    bookmark: int = 0
+
+
 class PageRecord(BaseModel):
     """One committed page."""
 
@@ -48,6 +64,7 @@ class PageRecord(BaseModel):
     figures: tuple[FigureRecord, ...] = ()
     starts_paragraph: bool = True
     ends_paragraph: bool = True
+    headings: tuple[HeadingRecord, ...] = ()
     error: PageErrorCode | None = None
     seconds: float = 0.0
 

@@ -8,6 +8,7 @@ from typing import Any, Final  # Any: JSON, and redis-py's replies
 import redis.asyncio
 
 from ocrplus_contract.blobs import BlobStore, job_prefix
+from ocrplus_contract.document import settled
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, Location, run_async
@@ -87,7 +88,7 @@ class Jobs:
     ) -> Result:
         """The original `result` object; figure links point at `figures_at` if given."""
         markdown = []
-        for record in await self.pages(user, TaskId(job.task_id)):
+        for record in settled(await self.pages(user, TaskId(job.task_id))):
             text = page_text(record)
             if figures_at is not None:
                 text = text.replace(_FIGURES, f"]({figures_at}")
@@ -122,7 +123,8 @@ def page_text(record: PageRecord) -> str:
 
 def merged_markdown(pages: list[PageRecord]) -> str:
     """The whole document, each page after its anchor."""
-    return "\n\n".join(f"<!-- page {p.page} -->\n\n{page_text(p)}".rstrip() for p in pages) + "\n"
+    whole = settled(pages)
+    return "\n\n".join(f"<!-- page {p.page} -->\n\n{page_text(p)}".rstrip() for p in whole) + "\n"
 
 
 def is_open(job: JobRecord) -> bool:

@@ -126,6 +126,7 @@ def _record(result: PageResult) -> PageRecord:
         ),
         starts_paragraph=result.starts_paragraph,
         ends_paragraph=result.ends_paragraph,
+        headings=result.headings,
         error=result.error,
         seconds=round(sum(result.timings.values()), 3),
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from ocrplus_contract.errors import PageErrorCode
+from ocrplus_contract.records import HeadingRecord
 from ocrplus_contract.states import PageState, TextSource
 
 Box = tuple[float, float, float, float]
@@ -42,12 +43,35 @@ class BlockKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TextLine:
+    """A line of text as the text layer or the OCR model gave it.
+
+    `size` is the font size in points, `weight` the font's (400 regular, 700 bold); 0 where
+    unknown, which both are in a scan. `score` is the recognition model's, 1 for a text layer.
+    """
+
+    text: str
+    box: Box
+    size: float = 0.0
+    weight: int = 0
+    italic: bool = False
+    mono: bool = False
+    score: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
-    """One block of a page, in reading order: its kind, its Markdown and its place."""
+    """One block of a page, in reading order: its kind, its text (HTML for a table), its place.
+
+    `lines` are the page's lines that stand in it; `level` is a heading's depth, 1 the highest,
+    0 where nothing has settled it.
+    """
 
     kind: BlockKind
     text: str
     box: Box
+    lines: tuple[TextLine, ...] = ()
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +102,7 @@ class PageResult:
     blocks: tuple[Block, ...] = ()
     starts_paragraph: bool = True
     ends_paragraph: bool = True
+    headings: tuple[HeadingRecord, ...] = ()
     error: PageErrorCode | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
 

@@ -21,10 +21,9 @@ from PIL import Image
 
 from ocrplus_contract.errors import PageErrorCode
 from ocrplus_contract.states import PageState, TextSource
-from ocrplus_ocr.engine import Block, BlockKind, Box, Figure, PageResult, ReadOptions
-from ocrplus_ocr.engine.blocks import FoundBlock, FoundLine, FoundPage, page_blocks, scaled
+from ocrplus_ocr.engine import Block, BlockKind, Box, Figure, PageResult, ReadOptions, TextLine
+from ocrplus_ocr.engine.found import FoundBlock, FoundPage, page_of
 from ocrplus_ocr.engine.labels import PICTURES, block_kind
-from ocrplus_ocr.engine.markdown import caption_of, page_markdown
 from ocrplus_ocr.engine.profiles import (
     Arguments,
     EngineConfig,
@@ -33,6 +32,8 @@ from ocrplus_ocr.engine.profiles import (
 )
 from ocrplus_ocr.engine.rendering import RenderedPage, Renderer, RenderLimits, UnreadablePage
 from ocrplus_ocr.engine.textlayer import Line, choose_source, join_prose
+from ocrplus_ocr.markdown.render import caption_of, headings, page_markdown
+from ocrplus_ocr.markdown.steps import finished
 
 log = logging.getLogger(__name__)
 
@@ -60,11 +61,11 @@ class _TextLayerOcr:
         for image in images:
             yield _ocr_result(image, self._lines())
 
-    def _lines(self) -> list[FoundLine]:
+    def _lines(self) -> list[TextLine]:
         s = self.scale
         pixels = [Line(r.x0 * s, r.y0 * s, r.x1 * s, r.y1 * s, r.text) for r in self.runs or ()]
         joined = join_prose(pixels, self._layout.tables)
-        return [FoundLine(line.text, (line.x0, line.y0, line.x1, line.y1)) for line in joined]
+        return [TextLine(line.text, (line.x0, line.y0, line.x1, line.y1)) for line in joined]
 
 
 class _RememberedLayout:
@@ -73,7 +74,7 @@ class _RememberedLayout:
 
     def __init__(self, real: Any) -> None:
         self._real = real
-        self.boxes: list[tuple[FoundBlock, float]] = []
+        self.boxes: list[FoundBlock] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -81,7 +82,7 @@ class _RememberedLayout:
     def __call__(self, *args: Any, **options: Any) -> Iterator[Any]:
         for result in self._real(*args, **options):
             self.boxes = [
-                (FoundBlock(box["label"], "", _box(box["coordinate"])), float(box["score"]))
+                FoundBlock(box["label"], "", _box(box["coordinate"]), float(box["score"]))
                 for box in result["boxes"]
             ]
             yield result
@@ -89,10 +90,10 @@ class _RememberedLayout:
     @property
     def tables(self) -> list[Box]:
         """Boxes of the tables on the page."""
-        return [block.box for block, _ in self.boxes if block_kind(block.label) is BlockKind.TABLE]
+        return [block.box for block in self.boxes if block_kind(block.label) is BlockKind.TABLE]
 
 
-def _ocr_result(image: Any, lines: Sequence[FoundLine]) -> Any:
+def _ocr_result(image: Any, lines: Sequence[TextLine]) -> Any:
     """What the pipeline's OCR would have given for these lines."""
     from paddlex.inference.pipelines.ocr.result import OCRResult
 
@@ -136,11 +137,12 @@ class PPStructureEngine:
 
     @property
     def version(self) -> str:
-        """Our version, the library's, the profile."""
+        """Our version, the library's, the profile, what is switched off."""
         import paddleocr
 
         ours = importlib.metadata.version("ocrplus")
-        return f"{ours}-ppstructurev3-{paddleocr.__version__}-{self._config.profile}"
+        parts = (ours, "ppstructurev3", paddleocr.__version__, self._config.profile)
+        return "-".join((*parts, *sorted(self._config.steps_off)))
 
     def read(
         self, pdf: Path, pages: Sequence[int], options: ReadOptions
@@ -180,8 +182,11 @@ class PPStructureEngine:
                 use_doc_orientation_classify=not from_layer,
                 **self._predict_arguments,
             )[0]
-            blocks, image = _blocks(result, page.image, self._layout.boxes)
-            figures = _figures(blocks, image, page) if options.figures != "none" else ()
+            found, image = _found(result, page, self._layout.boxes, source)
+            content = finished(page_of(found), self._config.steps_off)
+            blocks = content.blocks
+            wanted = options.figures != "none"
+            figures = _figures(blocks, image, page) if wanted else ()
         except Exception:
             # The pipeline raises whatever its libraries raise; one page must not end the chunk.
             log.exception("page could not be read", extra={"page": page.page})
@@ -189,7 +194,6 @@ class PPStructureEngine:
         finally:
             _give_back_memory()
         timings["engine"] = time.monotonic() - began
-        blocks = scaled(blocks, page.scale)
         markdown = page_markdown(blocks, figures, options)
         return PageResult(
             page=page.page,
@@ -197,7 +201,8 @@ class PPStructureEngine:
             markdown=markdown,
             source=source,
             figures=() if options.figures == "inline" else figures,
-            blocks=tuple(blocks),
+            blocks=blocks,
+            headings=headings(blocks),
             timings=timings,
         )
 
@@ -213,26 +218,27 @@ def _failed(page: int, error: PageErrorCode, timings: dict[str, float]) -> PageR
     )
 
 
-def _blocks(
-    result: Any, image: Any, layout: list[tuple[FoundBlock, float]]
-) -> tuple[list[Block], Any]:
-    """Blocks in pixels, and the image they lie in (turned upright where the scan was not)."""
+def _found(
+    result: Any, page: RenderedPage, layout: Sequence[FoundBlock], source: TextSource
+) -> tuple[FoundPage, Any]:
+    """What was found, and the image it lies in (turned upright where the scan was not)."""
     upright = result["doc_preprocessor_res"].get("output_img")
-    image = image if upright is None else upright
+    image = page.image if upright is None else upright
     ocr = result["overall_ocr_res"]
+    read = zip(ocr["rec_texts"], ocr["rec_boxes"], ocr["rec_scores"], strict=True)
     found = FoundPage(
+        number=page.page,
         blocks=[
             FoundBlock(block.label, str(block.content or ""), _box(block.bbox))
             for block in result["parsing_res_list"]
         ],
-        lines=[
-            FoundLine(text, _box(box))
-            for text, box in zip(ocr["rec_texts"], ocr["rec_boxes"], strict=True)
-        ],
+        lines=[TextLine(text, _box(box), score=float(score)) for text, box, score in read],
         layout=layout,
         size=(image.shape[1], image.shape[0]),
+        scale=page.scale,
+        source=source,
     )
-    return page_blocks(found), image
+    return found, image
 
 
 def _box(coordinates: Sequence[Any]) -> Box:
@@ -242,18 +248,17 @@ def _box(coordinates: Sequence[Any]) -> Box:
 
 def _figures(blocks: Sequence[Block], image: Any, page: RenderedPage) -> tuple[Figure, ...]:
     figures: list[Figure] = []
-    in_points = scaled(blocks, page.scale)
     for index, block in enumerate(blocks):
         if block.kind not in PICTURES:
             continue
-        png = _crop(image, block)
+        png = _crop(image, block.box, page.scale)
         if png is None:
             continue
         figures.append(
             Figure(
                 id=f"p{page.page}-f{len(figures) + 1}",
                 kind=block.kind,
-                box=in_points[index].box,
+                box=block.box,
                 png=png,
                 caption=caption_of(blocks, index),
             )
@@ -261,11 +266,11 @@ def _figures(blocks: Sequence[Block], image: Any, page: RenderedPage) -> tuple[F
     return tuple(figures)
 
 
-def _crop(image: Any, block: Block) -> bytes | None:
-    """PNG of a block's box; None where it is too small to show anything."""
+def _crop(image: Any, box: Box, scale: float) -> bytes | None:
+    """PNG of a box in points; None where it is too small to show anything."""
     height, width = image.shape[:2]
-    x0, y0 = max(0, round(block.box[0])), max(0, round(block.box[1]))
-    x1, y1 = min(width, round(block.box[2])), min(height, round(block.box[3]))
+    x0, y0 = max(0, round(box[0] * scale)), max(0, round(box[1] * scale))
+    x1, y1 = min(width, round(box[2] * scale)), min(height, round(box[3] * scale))
     if x1 - x0 < _LEAST_FIGURE_PX or y1 - y0 < _LEAST_FIGURE_PX:
         return None
     out = io.BytesIO()

@@ -5,11 +5,14 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from ocrplus_contract.records import HeadingRecord
 from ocrplus_ocr.engine import Block, BlockKind, Box, Figure, ReadOptions
 from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
-from ocrplus_ocr.engine.tables import escape, table_markdown
+from ocrplus_ocr.markdown.tables import escape, table_markdown
 
-_PREFIX: Final = {BlockKind.TITLE: "# ", BlockKind.HEADING: "## "}
+_LEVEL: Final = {BlockKind.TITLE: 1, BlockKind.HEADING: 2}
+"""Depth of a heading that nothing else has settled."""
+_BOLD: Final = 600
 _STARTS_LIKE_SYNTAX: Final = re.compile(r"^(#{1,6}\s|>|```|~~~|\|)")
 _EDGE_WORDS: Final = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 _MOST_ALT: Final = 300
@@ -38,9 +41,9 @@ def _block_markdown(block: Block, pictures: dict[Box, Figure], options: ReadOpti
         return _picture(figure, options) if figure is not None else ""
     if block.kind is BlockKind.TABLE:
         return table_markdown(block.text, options.tables)
-    if block.kind in _PREFIX:
+    if block.kind in _LEVEL:
         title = " ".join(block.text.split())
-        return _PREFIX[block.kind] + escape(title) if title else ""
+        return f"{'#' * min(6, _level(block))} {escape(title)}" if title else ""
     if block.kind is BlockKind.CODE:
         return f"```\n{block.text.replace('```', '')}\n```" if block.text.strip() else ""
     return _paragraphs(block.text)
@@ -57,6 +60,24 @@ def _picture(figure: Figure, options: ReadOptions) -> str:
 def _paragraphs(text: str) -> str:
     paragraphs = (escape(part.strip()) for part in re.split(r"\n\s*\n", text))
     return "\n\n".join(_STARTS_LIKE_SYNTAX.sub(r"\\\1", part) for part in paragraphs if part)
+
+
+def headings(blocks: Sequence[Block]) -> tuple[HeadingRecord, ...]:
+    """The headings of `page_markdown`, with what tells their depth."""
+    return tuple(
+        HeadingRecord(
+            text=" ".join(block.text.split()),
+            level=_level(block),
+            size=max((line.size for line in block.lines), default=0.0),
+            bold=bool(block.lines) and all(line.weight >= _BOLD for line in block.lines),
+        )
+        for block in blocks
+        if block.kind in _LEVEL and block.text.strip()
+    )
+
+
+def _level(block: Block) -> int:
+    return block.level or _LEVEL[block.kind]
 
 
 def caption_of(blocks: Sequence[Block], index: int) -> str | None:

@@ -1,0 +1,45 @@
+"""What is known of a page when its blocks have been found: the input and output of every step."""
+
+from dataclasses import dataclass
+
+from ocrplus_contract.states import TextSource
+from ocrplus_ocr.engine import Block, BlockKind, Box, TextLine
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutBox:
+    """A region as the layout model gave it."""
+
+    kind: BlockKind
+    box: Box
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """An entry of the PDF's outline: depth from 1, page from 1, height on its page or None."""
+
+    title: str
+    level: int
+    page: int
+    top: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page on its way to Markdown. Steps change `blocks`; the rest is evidence.
+
+    `lines` is everything that was found to read, `layout` the layout model's own answer, before
+    the pipeline drops any of it. `pictures` and `rules` are the PDF's own images and drawn lines
+    (empty for a scan). `bookmarks` are the document's, on every page.
+    """
+
+    number: int
+    size: tuple[float, float]
+    blocks: tuple[Block, ...]
+    lines: tuple[TextLine, ...] = ()
+    layout: tuple[LayoutBox, ...] = ()
+    pictures: tuple[Box, ...] = ()
+    rules: tuple[Box, ...] = ()
+    bookmarks: tuple[Bookmark, ...] = ()
+    source: TextSource = TextSource.OCR

@@ -1,0 +1,41 @@
+"""The steps between what was found on a page and its Markdown, in their order.
+
+Each is a pure function in a file of its own; with all of them off, the blocks are exactly those
+that PP-StructureV3 gives.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Final
+
+from ocrplus_ocr.markdown.dropped_pictures import bring_back_pictures
+from ocrplus_ocr.markdown.lost_lines import bring_back_lines
+from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.unread_tables import drop_unread_tables
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A named change of a page; `name` is what switches it off."""
+
+    name: str
+    apply: Callable[[Page], Page]
+
+
+STEPS: Final[tuple[Step, ...]] = (
+    Step("dropped_pictures", bring_back_pictures),
+    Step("unread_tables", drop_unread_tables),
+    Step("lost_lines", bring_back_lines),
+)
+
+
+ALL: Final = "all"
+"""The name that switches every step off."""
+
+
+def finished(page: Page, off: Collection[str] = ()) -> Page:
+    """The page after every step that is not switched off."""
+    for step in STEPS:
+        if step.name not in off and ALL not in off:
+            page = step.apply(page)
+    return page
