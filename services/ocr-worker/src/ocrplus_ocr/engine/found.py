@@ -1,13 +1,13 @@
 """From the pipeline's own result to a `Page`: one vocabulary, points instead of pixels. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ocrplus_contract.states import TextSource
 from ocrplus_ocr.engine import Block, Box, TextLine
 from ocrplus_ocr.engine.labels import block_kind
 from ocrplus_ocr.markdown.geometry import common
-from ocrplus_ocr.markdown.page import LayoutBox, Page
+from ocrplus_ocr.markdown.page import Bookmark, LayoutBox, Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class FoundBlock:
 class FoundPage:
     """All that was found on a page, in pixels of its upright image; `scale` is pixels per point.
 
-    `blocks` are in the pipeline's reading order; `layout` is the layout model's own answer.
+    `blocks` are in the pipeline's reading order; `layout` is the layout model's own answer. What
+    the PDF draws is in points.
     """
 
     number: int
@@ -34,6 +35,10 @@ class FoundPage:
     size: tuple[int, int]
     scale: float = 1.0
     source: TextSource = TextSource.OCR
+    pictures: Sequence[Box] = ()
+    rules: Sequence[Box] = ()
+    drawings: Sequence[Box] = ()
+    bookmarks: tuple[Bookmark, ...] = ()
 
 
 def page_of(found: FoundPage) -> Page:
@@ -51,20 +56,16 @@ def page_of(found: FoundPage) -> Page:
         layout=tuple(
             LayoutBox(block_kind(b.label), scaled(b.box, scale), b.score) for b in found.layout
         ),
+        pictures=tuple(found.pictures),
+        rules=tuple(found.rules),
+        drawings=tuple(found.drawings),
+        bookmarks=found.bookmarks,
         source=found.source,
     )
 
 
 def _line(line: TextLine, scale: float) -> TextLine:
-    return TextLine(
-        sound(line.text),
-        scaled(line.box, scale),
-        line.size,
-        line.weight,
-        line.italic,
-        line.mono,
-        line.score,
-    )
+    return replace(line, text=sound(line.text), box=scaled(line.box, scale))
 
 
 def _with_lines(blocks: Sequence[Block], lines: Sequence[TextLine]) -> tuple[Block, ...]:
@@ -75,8 +76,7 @@ def _with_lines(blocks: Sequence[Block], lines: Sequence[TextLine]) -> tuple[Blo
         if best is not None and shares[best] > 0:
             standing[best].append(line)
     return tuple(
-        Block(block.kind, block.text, block.box, tuple(inside), block.level)
-        for block, inside in zip(blocks, standing, strict=True)
+        replace(block, lines=tuple(inside)) for block, inside in zip(blocks, standing, strict=True)
     )
 
 

@@ -8,22 +8,21 @@ born-digital pages; layout, tables, reading order and figure crops stay PP-Struc
 import contextlib
 import ctypes
 import importlib.metadata
-import io
 import logging
 import os
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from PIL import Image
 
 from ocrplus_contract.errors import PageErrorCode
 from ocrplus_contract.states import PageState, TextSource
-from ocrplus_ocr.engine import Block, BlockKind, Box, Figure, PageResult, ReadOptions, TextLine
+from ocrplus_ocr.engine import PageResult, Reading, ReadOptions
+from ocrplus_ocr.engine.cropping import cropped_figures
 from ocrplus_ocr.engine.found import FoundBlock, FoundPage, page_of
-from ocrplus_ocr.engine.labels import PICTURES, block_kind
+from ocrplus_ocr.engine.orientation import LOOK_SIDE_PX, Lie, Pixels, Reader, lie_of, straightened
 from ocrplus_ocr.engine.profiles import (
     Arguments,
     EngineConfig,
@@ -31,107 +30,36 @@ from ocrplus_ocr.engine.profiles import (
     predict_arguments,
 )
 from ocrplus_ocr.engine.rendering import RenderedPage, Renderer, RenderLimits, UnreadablePage
-from ocrplus_ocr.engine.textlayer import Line, choose_source, join_prose
-from ocrplus_ocr.markdown.render import caption_of, headings, page_markdown
+from ocrplus_ocr.engine.standins import RememberedLayout, TextLayerOcr, box_of
+from ocrplus_ocr.engine.textlayer import TextLayer, choose_source
+from ocrplus_ocr.engine.visible import visible_layer
+from ocrplus_ocr.markdown.coverage import coverage
+from ocrplus_ocr.markdown.render import headings, page_markdown
 from ocrplus_ocr.markdown.steps import finished
 
 log = logging.getLogger(__name__)
-
-Pixels = "np.ndarray[Any, np.dtype[np.uint8]]"
-
-_LEAST_FIGURE_PX: Final = 24
-
-
-class _TextLayerOcr:
-    """Stands where the pipeline has its OCR: gives the lines it was handed, else really reads."""
-
-    def __init__(self, real: Any, layout: "_RememberedLayout") -> None:
-        self._real = real
-        self._layout = layout
-        self.runs: Sequence[Line] | None = None
-        self.scale = 1.0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def __call__(self, images: Sequence[Any], **options: Any) -> Iterator[Any]:
-        if self.runs is None:
-            yield from self._real(images, **options)
-            return
-        for image in images:
-            yield _ocr_result(image, self._lines())
-
-    def _lines(self) -> list[TextLine]:
-        s = self.scale
-        pixels = [Line(r.x0 * s, r.y0 * s, r.x1 * s, r.y1 * s, r.text) for r in self.runs or ()]
-        joined = join_prose(pixels, self._layout.tables)
-        return [TextLine(line.text, (line.x0, line.y0, line.x1, line.y1)) for line in joined]
-
-
-class _RememberedLayout:
-    """The layout model, with what it found last: text runs are cut finer inside tables, and the
-    pipeline changes the list it is given."""
-
-    def __init__(self, real: Any) -> None:
-        self._real = real
-        self.boxes: list[FoundBlock] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def __call__(self, *args: Any, **options: Any) -> Iterator[Any]:
-        for result in self._real(*args, **options):
-            self.boxes = [
-                FoundBlock(box["label"], "", _box(box["coordinate"]), float(box["score"]))
-                for box in result["boxes"]
-            ]
-            yield result
-
-    @property
-    def tables(self) -> list[Box]:
-        """Boxes of the tables on the page."""
-        return [block.box for block in self.boxes if block_kind(block.label) is BlockKind.TABLE]
-
-
-def _ocr_result(image: Any, lines: Sequence[TextLine]) -> Any:
-    """What the pipeline's OCR would have given for these lines."""
-    from paddlex.inference.pipelines.ocr.result import OCRResult
-
-    boxes = [[round(side) for side in line.box] for line in lines]
-    polygons = [np.array([[a, b], [c, b], [c, d], [a, d]]) for a, b, c, d in boxes]
-    count = len(lines)
-    return OCRResult(
-        {
-            "input_path": None,
-            "page_index": None,
-            "doc_preprocessor_res": {"output_img": image},
-            "dt_polys": list(polygons),
-            "model_settings": {"use_doc_preprocessor": False, "use_textline_orientation": False},
-            "text_det_params": {},
-            "text_type": "general",
-            "text_rec_score_thresh": 0.0,
-            "return_word_box": False,
-            "rec_texts": [line.text for line in lines],
-            "rec_scores": [1.0] * count,
-            "rec_polys": list(polygons),
-            "vis_fonts": [None] * count,
-            "textline_orientation_angles": [-1] * count,
-            "rec_boxes": np.array(boxes).reshape(-1, 4),
-        }
-    )
 
 
 class PPStructureEngine:
     """PP-StructureV3 behind the seam; warm once constructed."""
 
-    def __init__(self, config: EngineConfig, limits: RenderLimits | None = None) -> None:
+    def __init__(
+        self,
+        config: EngineConfig,
+        limits: RenderLimits | None = None,
+        *,
+        on_found: Callable[[FoundPage, Pixels], None] | None = None,
+    ) -> None:
+        """`on_found` is told of each page before its steps, for those who study them."""
         self._config = config
+        self._on_found = on_found
         self._renderer = Renderer(limits)
         self._predict_arguments = predict_arguments(config)
         self._pipeline = _build(config)
         inner = self._pipeline.paddlex_pipeline._pipeline
-        inner.layout_det_model = self._layout = _RememberedLayout(inner.layout_det_model)
-        self._ocr = _TextLayerOcr(inner.general_ocr_pipeline, self._layout)
+        self._reader = _reader(inner)
+        inner.layout_det_model = self._layout = RememberedLayout(inner.layout_det_model)
+        self._ocr = TextLayerOcr(inner.general_ocr_pipeline, self._layout)
         inner.general_ocr_pipeline = self._ocr
         self._warm_up()
 
@@ -165,28 +93,22 @@ class PPStructureEngine:
         """One page of real inference: sessions allocate and threads start before a page waits."""
         page = np.full((1100, 800, 3), 255, np.uint8)
         page[100:130, 100:600] = 0
-        self._ocr.runs = None
+        self._ocr.hand_over(None, 1.0)
+        lie_of(page, self._reader)
         list(self._pipeline.predict_iter(page, **self._predict_arguments))
 
     def _read_page(self, page: RenderedPage, options: ReadOptions) -> PageResult:
-        source = choose_source(page.text.evidence, options.text_source)
-        from_layer = source is TextSource.TEXT_LAYER
-        began = time.monotonic()
-        self._ocr.runs = page.text.runs if from_layer else None
-        self._ocr.scale = page.scale
+        source, reason = choose_source(page.text.evidence, options.text_source)
         timings = {"render": page.render_seconds, "text": page.text_seconds}
+        began = time.monotonic()
         try:
-            # A text layer is upright already: PDFium has undone the page's own rotation.
-            result = self._pipeline.predict(
-                page.image,
-                use_doc_orientation_classify=not from_layer,
-                **self._predict_arguments,
-            )[0]
-            found, image = _found(result, page, self._layout.boxes, source)
+            found, image, lie = self._found(page, source)
+            if self._on_found is not None:
+                self._on_found(found, image)
             content = finished(page_of(found), self._config.steps_off)
             blocks = content.blocks
             wanted = options.figures != "none"
-            figures = _figures(blocks, image, page) if wanted else ()
+            figures = cropped_figures(page.page, blocks, image, page.scale) if wanted else ()
         except Exception:
             # The pipeline raises whatever its libraries raise; one page must not end the chunk.
             log.exception("page could not be read", extra={"page": page.page})
@@ -203,8 +125,44 @@ class PPStructureEngine:
             figures=() if options.figures == "inline" else figures,
             blocks=blocks,
             headings=headings(blocks),
+            reading=Reading(reason, page.text.evidence, lie.turn, lie.skew),
+            coverage=coverage(content, markdown),
             timings=timings,
         )
+
+    def _found(self, page: RenderedPage, source: TextSource) -> tuple[FoundPage, Pixels, Lie]:
+        """What the models find, the upright image it lies in, and how the page lay."""
+        layer: TextLayer | None = None
+        image, lie = page.image, Lie(page.text.evidence.turn)
+        if source is TextSource.TEXT_LAYER:
+            layer = visible_layer(page.text, image, page.scale)
+        else:
+            found_lie = lie_of(image, self._reader)
+            image = straightened(image, found_lie)
+            lie = Lie((lie.turn + found_lie.turn) % 4, found_lie.skew)
+        self._ocr.hand_over(layer, page.scale)
+        result = self._pipeline.predict(
+            image, use_doc_orientation_classify=False, **self._predict_arguments
+        )[0]
+        drawn = layer or TextLayer((), page.text.evidence)
+        height, width = image.shape[:2]
+        found = FoundPage(
+            number=page.page,
+            blocks=[
+                FoundBlock(block.label, str(block.content or ""), box_of(block.bbox))
+                for block in result["parsing_res_list"]
+            ],
+            lines=self._ocr.lines,
+            layout=self._layout.boxes,
+            size=(width, height),
+            scale=page.scale,
+            source=source,
+            pictures=drawn.pictures,
+            rules=drawn.rules,
+            drawings=drawn.drawings,
+            bookmarks=page.bookmarks,
+        )
+        return found, image, lie
 
 
 def _failed(page: int, error: PageErrorCode, timings: dict[str, float]) -> PageResult:
@@ -218,64 +176,28 @@ def _failed(page: int, error: PageErrorCode, timings: dict[str, float]) -> PageR
     )
 
 
-def _found(
-    result: Any, page: RenderedPage, layout: Sequence[FoundBlock], source: TextSource
-) -> tuple[FoundPage, Any]:
-    """What was found, and the image it lies in (turned upright where the scan was not)."""
-    upright = result["doc_preprocessor_res"].get("output_img")
-    image = page.image if upright is None else upright
-    ocr = result["overall_ocr_res"]
-    read = zip(ocr["rec_texts"], ocr["rec_boxes"], ocr["rec_scores"], strict=True)
-    found = FoundPage(
-        number=page.page,
-        blocks=[
-            FoundBlock(block.label, str(block.content or ""), _box(block.bbox))
-            for block in result["parsing_res_list"]
-        ],
-        lines=[TextLine(text, _box(box), score=float(score)) for text, box, score in read],
-        layout=layout,
-        size=(image.shape[1], image.shape[0]),
-        scale=page.scale,
-        source=source,
-    )
-    return found, image
+def _reader(inner: Any) -> Reader:
+    """The pipeline's own models, for finding out how a page lies."""
+    ocr = inner.general_ocr_pipeline
+    orientation = inner.doc_preprocessor_pipeline.doc_ori_classify_model
 
-
-def _box(coordinates: Sequence[Any]) -> Box:
-    x0, y0, x1, y1 = map(float, coordinates)
-    return x0, y0, x1, y1
-
-
-def _figures(blocks: Sequence[Block], image: Any, page: RenderedPage) -> tuple[Figure, ...]:
-    figures: list[Figure] = []
-    for index, block in enumerate(blocks):
-        if block.kind not in PICTURES:
-            continue
-        png = _crop(image, block.box, page.scale)
-        if png is None:
-            continue
-        figures.append(
-            Figure(
-                id=f"p{page.page}-f{len(figures) + 1}",
-                kind=block.kind,
-                box=block.box,
-                png=png,
-                caption=caption_of(blocks, index),
-            )
+    def lines(image: Pixels) -> Any:
+        found = ocr.text_det_model(
+            [image],
+            **ocr.get_text_det_params(
+                text_det_limit_side_len=LOOK_SIDE_PX, text_det_limit_type="max"
+            ),
         )
-    return tuple(figures)
+        return np.array(next(iter(found))["dt_polys"], dtype=float).reshape(-1, 4, 2)
 
+    def score(crops: Sequence[Pixels]) -> list[float]:
+        return [float(result["rec_score"]) for result in ocr.text_rec_model(list(crops))]
 
-def _crop(image: Any, box: Box, scale: float) -> bytes | None:
-    """PNG of a box in points; None where it is too small to show anything."""
-    height, width = image.shape[:2]
-    x0, y0 = max(0, round(box[0] * scale)), max(0, round(box[1] * scale))
-    x1, y1 = min(width, round(box[2] * scale)), min(height, round(box[3] * scale))
-    if x1 - x0 < _LEAST_FIGURE_PX or y1 - y0 < _LEAST_FIGURE_PX:
-        return None
-    out = io.BytesIO()
-    Image.fromarray(image[y0:y1, x0:x1, ::-1].copy()).save(out, "PNG", compress_level=3)
-    return out.getvalue()
+    def turn(image: Pixels) -> int:
+        """The model names the degrees, counter-clockwise, by which the page was turned."""
+        return int(next(iter(orientation([image])))["label_names"][0]) // 90
+
+    return Reader(lines, score, turn)
 
 
 def _build(config: EngineConfig) -> Any:

@@ -11,7 +11,7 @@ from ocrplus_ocr.engine.labels import PICTURES
 from ocrplus_ocr.markdown.geometry import area, shared
 from ocrplus_ocr.markdown.page import LayoutBox, Page
 from ocrplus_ocr.markdown.placing import placed
-from ocrplus_ocr.markdown.text_pictures import is_page_of_text
+from ocrplus_ocr.markdown.text_pictures import holds_text
 
 _LEAST_SCORE: Final = 0.5
 _SAME_PLACE: Final = 0.5  # share of the smaller box under the other
@@ -30,7 +30,7 @@ def _is_dropped(item: LayoutBox, page: Page) -> bool:
     return (
         item.kind in PICTURES
         and item.score >= _LEAST_SCORE
-        and not is_page_of_text(item.kind, item.box, page)
+        and not holds_text(item.box, page)
         and not any(
             shared(item.box, block.box) > _SAME_PLACE and area(block.box) > 0.2 * area(item.box)
             for block in page.blocks

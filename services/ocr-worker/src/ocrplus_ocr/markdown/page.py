@@ -17,12 +17,11 @@ class LayoutBox:
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """An entry of the PDF's outline: depth from 1, page from 1, height on its page or None."""
+    """An entry of the PDF's outline: depth from 1, page from 1 (0 where it names none)."""
 
     title: str
     level: int
     page: int
-    top: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +29,9 @@ class Page:
     """A page on its way to Markdown. Steps change `blocks`; the rest is evidence.
 
     `lines` is everything that was found to read, `layout` the layout model's own answer, before
-    the pipeline drops any of it. `pictures` and `rules` are the PDF's own images and drawn lines
-    (empty for a scan). `bookmarks` are the document's, on every page.
+    the pipeline drops any of it. `pictures`, `rules` and `drawings` are the PDF's own images,
+    straight lines and other drawn shapes (none for a page read by OCR). `bookmarks` are the
+    document's, on every page.
     """
 
     number: int
@@ -41,5 +41,6 @@ class Page:
     layout: tuple[LayoutBox, ...] = ()
     pictures: tuple[Box, ...] = ()
     rules: tuple[Box, ...] = ()
+    drawings: tuple[Box, ...] = ()
     bookmarks: tuple[Bookmark, ...] = ()
     source: TextSource = TextSource.OCR

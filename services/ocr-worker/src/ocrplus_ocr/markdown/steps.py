@@ -10,7 +10,9 @@ from typing import Final
 
 from ocrplus_ocr.markdown.dropped_pictures import bring_back_pictures
 from ocrplus_ocr.markdown.lost_lines import bring_back_lines
+from ocrplus_ocr.markdown.one_place import give_lines_one_place
 from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.reading import order_blocks
 from ocrplus_ocr.markdown.unread_tables import drop_unread_tables
 
 
@@ -25,7 +27,9 @@ class Step:
 STEPS: Final[tuple[Step, ...]] = (
     Step("dropped_pictures", bring_back_pictures),
     Step("unread_tables", drop_unread_tables),
+    Step("one_place", give_lines_one_place),
     Step("lost_lines", bring_back_lines),
+    Step("reading_order", order_blocks),
 )
 
 

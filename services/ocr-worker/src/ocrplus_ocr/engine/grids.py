@@ -1,0 +1,83 @@
+"""Pictures that are tables: the layout model takes ruled or dense tables for images.
+
+Told before the pipeline reads tables, it is read as one; told later, its cells would be lost in a
+picture. Pure.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final  # Any: the image's type parameter
+
+import numpy as np
+
+from ocrplus_ocr.engine import Box, TextLine
+from ocrplus_ocr.markdown.geometry import holds
+from ocrplus_ocr.markdown.lines import rows_of
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+_LONG: Final = 0.5  # of the region's side
+_LEAST_RULES: Final = 3
+_LEAST_CELLS: Final = 0.6  # of the crossings that a full grid has
+_FULL_ROW: Final = 3
+_LEAST_ROWS: Final = 4
+_MOSTLY: Final = 0.7
+_MOST_CELL_LETTERS: Final = 40
+
+
+def is_ruled(image: Pixels, box: Box) -> bool:
+    """Whether long horizontal and vertical lines cross in a region as in a table."""
+    import cv2
+
+    height, width = image.shape[:2]
+    x0, y0 = max(0, int(box[0])), max(0, int(box[1]))
+    x1, y1 = min(width, round(box[2])), min(height, round(box[3]))
+    if min(x1 - x0, y1 - y0) < 40:
+        return False
+    gray = cv2.cvtColor(image[y0:y1, x0:x1], cv2.COLOR_BGR2GRAY)
+    ink = cv2.adaptiveThreshold(
+        gray, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV, 25, 12
+    )
+    wide, high = int(_LONG * ink.shape[1]), int(_LONG * ink.shape[0])
+    level = cv2.morphologyEx(_bridged(ink, (9, 3)), cv2.MORPH_OPEN, np.ones((1, wide), np.uint8))
+    upright = cv2.morphologyEx(_bridged(ink, (3, 9)), cv2.MORPH_OPEN, np.ones((high, 1), np.uint8))
+    rows, columns = _bars(level.max(axis=1)), _bars(upright.max(axis=0))
+    if min(rows, columns) < _LEAST_RULES:
+        return False
+    crossings, _ = cv2.connectedComponents(cv2.bitwise_and(level, upright))
+    return bool(crossings - 1 >= _LEAST_CELLS * rows * columns)
+
+
+def _bridged(ink: Any, size: tuple[int, int]) -> Any:
+    """Ink with the small gaps of a scanned line closed."""
+    import cv2
+
+    return cv2.morphologyEx(ink, cv2.MORPH_CLOSE, np.ones((size[1], size[0]), np.uint8))
+
+
+def _bars(profile: Any) -> int:
+    """How many separate lines a projection shows."""
+    on = np.concatenate([[0], (profile > 0).astype(int)])
+    return int((np.diff(on) == 1).sum())
+
+
+def is_grid(lines: Sequence[TextLine], box: Box) -> bool:
+    """Whether the lines in a region stand in rows and columns, each as short as a cell."""
+    rows = rows_of([line for line in lines if holds(box, line.box)])
+    full = [row for row in rows if len(row) >= _FULL_ROW]
+    if len(full) < _LEAST_ROWS or len(full) < _MOSTLY * len(rows):
+        return False
+    if any(len(line.text) > _MOST_CELL_LETTERS for row in full for line in row):
+        return False
+    count = len(max(full, key=len))
+    return sum(_aligned(row, full) for row in full) >= _MOSTLY * len(full) and count >= _FULL_ROW
+
+
+def _aligned(row: Sequence[TextLine], rows: Sequence[Sequence[TextLine]]) -> bool:
+    """Whether most cells of a row stand under or over cells of most other rows."""
+    others = [other for other in rows if other is not row]
+    matched = 0
+    for cell in row:
+        middle = (cell.box[0] + cell.box[2]) / 2
+        hits = sum(any(o.box[0] <= middle <= o.box[2] for o in other) for other in others)
+        matched += hits >= 0.5 * len(others)
+    return matched >= _MOSTLY * len(row)
