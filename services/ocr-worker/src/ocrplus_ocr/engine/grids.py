@@ -17,6 +17,8 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 _LONG: Final = 0.5  # of the region's side
 _LEAST_RULES: Final = 3
+_LEAST_SIDE_PX: Final = 40
+_LEAST_WORDS: Final = 0.6  # of the rows and columns
 _LEAST_CELLS: Final = 0.6  # of the crossings that a full grid has
 _FULL_ROW: Final = 3
 _LEAST_ROWS: Final = 4
@@ -24,27 +26,53 @@ _MOSTLY: Final = 0.7
 _MOST_CELL_LETTERS: Final = 40
 
 
-def is_ruled(image: Pixels, box: Box) -> bool:
-    """Whether long horizontal and vertical lines cross in a region as in a table."""
-    import cv2
+def is_table(image: Pixels, lines: Sequence[TextLine], box: Box) -> bool:
+    """Whether a region that was taken for a picture is a table."""
+    inside = [line for line in lines if holds(box, line.box)]
+    return bool(inside) and (is_grid(inside) or is_ruled(image, inside, box))
 
+
+def is_ruled(image: Pixels, lines: Sequence[TextLine], box: Box) -> bool:
+    """Whether long horizontal and vertical lines cross in a region, with words between them: the
+    words of a chart with grid lines stand around them."""
     height, width = image.shape[:2]
     x0, y0 = max(0, int(box[0])), max(0, int(box[1]))
     x1, y1 = min(width, round(box[2])), min(height, round(box[3]))
-    if min(x1 - x0, y1 - y0) < 40:
+    if min(x1 - x0, y1 - y0) < _LEAST_SIDE_PX:
         return False
-    gray = cv2.cvtColor(image[y0:y1, x0:x1], cv2.COLOR_BGR2GRAY)
+    level, upright = _rules(image[y0:y1, x0:x1])
+    rows, columns = _bars(level.max(axis=1)), _bars(upright.max(axis=0))
+    if min(rows, columns) < _LEAST_RULES:
+        return False
+    crossings = _count(level & upright)
+    ys, xs = np.nonzero(level.max(axis=1))[0], np.nonzero(upright.max(axis=0))[0]
+    grid = (x0 + xs[0], y0 + ys[0], x0 + xs[-1], y0 + ys[-1])
+    between = sum(holds(grid, line.box) for line in lines)
+    return (
+        crossings >= _LEAST_CELLS * rows * columns
+        and between >= _LEAST_WORDS * (rows + columns - 2)
+        and between >= _MOSTLY * len(lines)
+    )
+
+
+def _rules(part: Pixels) -> tuple[Any, Any]:
+    """Where long horizontal and long vertical lines are."""
+    import cv2
+
+    gray = cv2.cvtColor(part, cv2.COLOR_BGR2GRAY)
     ink = cv2.adaptiveThreshold(
         gray, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV, 25, 12
     )
     wide, high = int(_LONG * ink.shape[1]), int(_LONG * ink.shape[0])
     level = cv2.morphologyEx(_bridged(ink, (9, 3)), cv2.MORPH_OPEN, np.ones((1, wide), np.uint8))
     upright = cv2.morphologyEx(_bridged(ink, (3, 9)), cv2.MORPH_OPEN, np.ones((high, 1), np.uint8))
-    rows, columns = _bars(level.max(axis=1)), _bars(upright.max(axis=0))
-    if min(rows, columns) < _LEAST_RULES:
-        return False
-    crossings, _ = cv2.connectedComponents(cv2.bitwise_and(level, upright))
-    return bool(crossings - 1 >= _LEAST_CELLS * rows * columns)
+    return level, upright
+
+
+def _count(marks: Any) -> int:
+    import cv2
+
+    return int(cv2.connectedComponents(marks)[0]) - 1
 
 
 def _bridged(ink: Any, size: tuple[int, int]) -> Any:
@@ -60,9 +88,9 @@ def _bars(profile: Any) -> int:
     return int((np.diff(on) == 1).sum())
 
 
-def is_grid(lines: Sequence[TextLine], box: Box) -> bool:
-    """Whether the lines in a region stand in rows and columns, each as short as a cell."""
-    rows = rows_of([line for line in lines if holds(box, line.box)])
+def is_grid(lines: Sequence[TextLine]) -> bool:
+    """Whether the lines of a region stand in rows and columns, each as short as a cell."""
+    rows = rows_of(lines)
     full = [row for row in rows if len(row) >= _FULL_ROW]
     if len(full) < _LEAST_ROWS or len(full) < _MOSTLY * len(rows):
         return False

@@ -5,16 +5,15 @@ where the layer has nothing to say, and remembers the lines as they were found: 
 changes the lists that it is given.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Any, Final  # Any: the pipeline is untyped
 
 import numpy as np
 
 from ocrplus_ocr.engine import BlockKind, Box, TextLine
 from ocrplus_ocr.engine.found import FoundBlock
-from ocrplus_ocr.engine.grids import is_grid, is_ruled
-from ocrplus_ocr.engine.labels import PICTURES, block_kind
+from ocrplus_ocr.engine.grids import is_table
+from ocrplus_ocr.engine.labels import FURNITURE, PICTURES, block_kind
 from ocrplus_ocr.engine.runs import join_prose
 from ocrplus_ocr.engine.textlayer import Line, TextLayer
 from ocrplus_ocr.markdown.geometry import area, around, common, holds
@@ -36,20 +35,21 @@ class RememberedLayout:
         return getattr(self._real, name)
 
     def __call__(self, *args: Any, **options: Any) -> Iterator[Any]:
-        images = args[0] if isinstance(args[0], list) else [args[0]]
-        for image, result in zip(images, self._real(*args, **options), strict=True):
+        for result in self._real(*args, **options):
             self._told = list(result["boxes"])
-            self._relabel(partial(is_ruled, image))
+            self._note()
             yield result
 
-    def judge(self, lines: Sequence[TextLine]) -> None:
-        """Once the lines are known: pictures whose lines stand like cells are tables."""
-        self._relabel(partial(is_grid, lines))
-
-    def _relabel(self, is_table: Callable[[Box], bool]) -> None:
+    def judge(self, image: Any, lines: Sequence[TextLine]) -> None:
+        """Once the lines are known: a picture that is a table becomes one, before it is read."""
         for box in self._told:
-            if block_kind(box["label"]) in PICTURES and is_table(box_of(box["coordinate"])):
+            if block_kind(box["label"]) in PICTURES and is_table(
+                image, lines, box_of(box["coordinate"])
+            ):
                 box["label"] = _TABLE
+        self._note()
+
+    def _note(self) -> None:
         self.boxes = [
             FoundBlock(box["label"], "", box_of(box["coordinate"]), float(box["score"]))
             for box in self._told
@@ -83,12 +83,14 @@ class TextLayerOcr:
             if self._layer is None:
                 result = next(iter(self._real([image], **options)))
                 self.lines = _lines_of(result)
+                self._layout.judge(image, self.lines)
             else:
+                runs = [_text_line(run, self._scale) for run in self._layer.runs]
+                self._layout.judge(image, runs)
                 self.lines = self._layer_lines(self._layer)
                 for region in self._silent_regions(self._layer):
                     self.lines += self._read_region(image, region, options)
                 result = _ocr_result(image, self.lines)
-            self._layout.judge(self.lines)
             yield result
 
     def _layer_lines(self, layer: TextLayer) -> list[TextLine]:
@@ -102,7 +104,7 @@ class TextLayerOcr:
         silent = [
             block.box
             for block in self._layout.boxes
-            if block_kind(block.label) not in PICTURES
+            if block_kind(block.label) not in PICTURES | FURNITURE
             and not any(holds(block.box, line.box) for line in self.lines)
         ]
         regions = []
@@ -124,7 +126,9 @@ class TextLayerOcr:
         crop = np.ascontiguousarray(image[y0:y1, x0:x1])
         if min(crop.shape[:2]) < 2:
             return []
-        found = _lines_of(next(iter(self._real([crop], **options))))
+        # Unlike a page, a strip must not be blown up until its short side is long enough.
+        limit = {"text_det_limit_side_len": max(crop.shape[:2]), "text_det_limit_type": "max"}
+        found = _lines_of(next(iter(self._real([crop], **{**options, **limit}))))
         return [
             TextLine(
                 line.text,

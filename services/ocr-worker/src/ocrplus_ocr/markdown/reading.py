@@ -14,6 +14,8 @@ from ocrplus_ocr.markdown.page import Page
 _GUTTER: Final = 4.0  # points
 _LEAST_COLUMN: Final = 0.12  # of the page's width
 _MOST_BREAK: Final = 0.04  # of the page's height
+_MIDDLE: Final = 0.06  # of the page's width
+_TITLES: Final = frozenset({BlockKind.TITLE, BlockKind.HEADING})
 _FIRST: Final = frozenset({BlockKind.HEADER})
 _LAST: Final = frozenset({BlockKind.FOOTER, BlockKind.PAGE_NUMBER})
 
@@ -24,6 +26,19 @@ def order_blocks(page: Page) -> Page:
     last = [b for b in page.blocks if b.kind in _LAST]
     body = [b for b in page.blocks if b.kind not in _FIRST | _LAST]
     columns = Columns(_GUTTER, _LEAST_COLUMN * page.size[0], _MOST_BREAK * page.size[1])
-    order = reading_order([b.box for b in body], columns)
-    ordered: list[Block] = [*first, *(body[i] for i in order), *last]
+    top, rest = _title(body, page)
+    order = reading_order([b.box for b in rest], columns)
+    ordered: list[Block] = [*first, *top, *(rest[i] for i in order), *last]
     return replace(page, blocks=tuple(ordered))
+
+
+def _title(body: list[Block], page: Page) -> tuple[list[Block], list[Block]]:
+    """A heading above all else that is no column's own, apart from the rest."""
+    highest = min(body, key=lambda b: b.box[1], default=None)
+    if highest is None or highest.kind not in _TITLES:
+        return [], body
+    rest = [b for b in body if b is not highest]
+    middle = (highest.box[0] + highest.box[2]) / 2
+    alone = all(b.box[1] >= highest.box[3] - 1.0 for b in rest)
+    is_title = alone and middle < (0.5 + _MIDDLE) * page.size[0]
+    return ([highest], rest) if is_title else ([], body)

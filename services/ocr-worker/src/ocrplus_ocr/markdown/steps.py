@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ocrplus_ocr.markdown.dropped_pictures import bring_back_pictures
+from ocrplus_ocr.markdown.furniture import mark_furniture
 from ocrplus_ocr.markdown.lost_lines import bring_back_lines
 from ocrplus_ocr.markdown.one_place import give_lines_one_place
 from ocrplus_ocr.markdown.page import Page
@@ -29,6 +30,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("unread_tables", drop_unread_tables),
     Step("one_place", give_lines_one_place),
     Step("lost_lines", bring_back_lines),
+    Step("furniture", mark_furniture),
     Step("reading_order", order_blocks),
 )
 
