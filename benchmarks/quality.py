@@ -24,13 +24,12 @@ import results
 from PIL import Image
 
 from ocrplus_contract.document import settled
-from ocrplus_contract.records import PageRecord
+from ocrplus_contract.records import LEAST_COVERAGE, PageRecord
 from ocrplus_contract.settings import OcrSettings
 from ocrplus_ocr.engine import PageResult, ReadOptions
 from ocrplus_ocr.engine.build import engine_config
 from ocrplus_ocr.engine.found import FoundPage
 from ocrplus_ocr.engine.ppstructure import PPStructureEngine
-from ocrplus_ocr.markdown import coverage
 
 METRICS = (
     "overall",
@@ -187,7 +186,7 @@ def main() -> None:
         low |= {
             f"{document.name} page {p.page}": p.coverage
             for p in pages
-            if p.coverage < coverage.LEAST
+            if p.coverage is not None and p.coverage < LEAST_COVERAGE
         }
         print(f"{document.name}: {spent[document.name]:.1f} CPU s", flush=True)
     reader.close()

@@ -52,8 +52,32 @@ class HeadingRecord(BaseModel):
     bookmark: int = 0
 
 
+LEAST_COVERAGE: Final = 0.98
+"""A page whose Markdown has less of what was found on it says that it is incomplete."""
+
+
+class ReadingRecord(BaseModel):
+    """How a page was read: why from its text layer or by OCR, with the evidence, and how it lay.
+
+    Shares are 0..1: characters without a meaning, the page under its largest image, characters
+    hidden, characters turned away from the main writing. `turn` counts quarter turns clockwise,
+    `skew` degrees clockwise that were undone.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    reason: str
+    characters: int = 0
+    bad_share: float = 0.0
+    image_share: float = 0.0
+    hidden_share: float = 0.0
+    turned_share: float = 0.0
+    turn: int = 0
+    skew: float = 0.0
+
+
 class PageRecord(BaseModel):
-    """One committed page."""
+    """One committed page. `coverage`: share of the characters found that its Markdown has."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,7 +90,14 @@ class PageRecord(BaseModel):
     ends_paragraph: bool = True
     headings: tuple[HeadingRecord, ...] = ()
     error: PageErrorCode | None = None
+    coverage: float | None = None
+    reading: ReadingRecord | None = None
     seconds: float = 0.0
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the Markdown lacks what was found on the page."""
+        return self.coverage is not None and self.coverage < LEAST_COVERAGE
 
     def pack(self) -> bytes:
         """Serialise for the pages hash."""

@@ -236,6 +236,9 @@ class HttpInterface:
                 "state": record.state,
                 "markdown": page_text(record),
                 "source": record.source,
+                "coverage": record.coverage,
+                "incomplete": record.incomplete,
+                "reading": record.reading.model_dump() if record.reading else None,
                 "error": record.error,
             }
         )

@@ -137,7 +137,7 @@ class PageResult:
     ends_paragraph: bool = True
     headings: tuple[HeadingRecord, ...] = ()
     reading: Reading | None = None
-    coverage: float = 1.0
+    coverage: float | None = None
     error: PageErrorCode | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
 

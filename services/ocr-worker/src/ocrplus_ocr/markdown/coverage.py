@@ -6,15 +6,11 @@ digits are compared, so that neither Markdown's signs nor joined lines count as 
 
 import html
 from collections.abc import Iterable
-from typing import Final
 
 from ocrplus_ocr.engine import TextLine
 from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
 from ocrplus_ocr.markdown.geometry import holds
 from ocrplus_ocr.markdown.page import Page
-
-LEAST: Final = 0.98
-"""A page with less says so."""
 
 
 def coverage(page: Page, markdown: str) -> float:
