@@ -8,7 +8,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
+from ocrplus_ocr.markdown.captions import place_captions
 from ocrplus_ocr.markdown.dropped_pictures import bring_back_pictures
+from ocrplus_ocr.markdown.figures import find_figures, fit_figures
 from ocrplus_ocr.markdown.furniture import mark_furniture
 from ocrplus_ocr.markdown.lost_lines import bring_back_lines
 from ocrplus_ocr.markdown.one_place import give_lines_one_place
@@ -31,7 +33,10 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("one_place", give_lines_one_place),
     Step("lost_lines", bring_back_lines),
     Step("furniture", mark_furniture),
+    Step("figure_boxes", fit_figures),
+    Step("found_figures", find_figures),
     Step("reading_order", order_blocks),
+    Step("captions", place_captions),
 )
 
 
