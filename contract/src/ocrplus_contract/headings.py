@@ -30,7 +30,7 @@ _NUMBERINGS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
     ("roman", re.compile(r"[IVXL]{1,5}[.、]\s")),
     ("letter", re.compile(r"[A-Z]\.\s")),
 )
-_DECIMAL: Final = re.compile(r"(\d{1,2}(?:[.．]\d{1,2}){0,4})(?:[.．、]|\s|(?=[^\d\s.,%]))")
+_DECIMAL: Final = re.compile(r"(\d{1,2}(?:[.．]\d{1,2}){0,4})(?:[.．、](?!\d)|\s|(?=[^\d\s.．,%]))")
 # Within one size, a numbering that is written under another one lies deeper.
 _RANK: Final = {
     name: rank

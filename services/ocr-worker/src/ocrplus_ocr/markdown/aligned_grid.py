@@ -114,9 +114,10 @@ def _columns(rows: Sequence[_Row], height: float) -> list[Span]:
     fullest = max(len(row.lines) for row in rows)
     full = [row for row in rows if len(row.lines) >= max(2, _FULL_ROW * fullest)]
     columns = _merged([line for row in full for line in row.lines], _COLUMN_GAP * height)
+    first = rows.index(full[0]) if full else 0  # above it stand headings, between columns too
     aside = [
         line
-        for row in rows
+        for row in rows[first:]
         for line in row.lines
         if not any(min(line.box[2], b) > max(line.box[0], a) for a, b in columns)
     ]

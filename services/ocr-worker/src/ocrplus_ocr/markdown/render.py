@@ -78,7 +78,12 @@ def _level(block: Block) -> int:
 
 
 def caption_of(blocks: Sequence[Block], index: int) -> str | None:
-    """The printed caption of a picture: the caption block right after it, else right before."""
+    """The printed caption of a picture: the caption block right after it, else right before.
+
+    A formula that is kept as a picture names its characters.
+    """
+    if blocks[index].kind is BlockKind.FORMULA_PICTURE:
+        return blocks[index].text or None
     for neighbour in (index + 1, index - 1):
         if 0 <= neighbour < len(blocks) and blocks[neighbour].kind is BlockKind.CAPTION:
             return " ".join(blocks[neighbour].text.split()) or None

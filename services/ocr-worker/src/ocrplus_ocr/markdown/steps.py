@@ -11,6 +11,7 @@ from typing import Final
 from ocrplus_ocr.markdown.captions import place_captions
 from ocrplus_ocr.markdown.dropped_pictures import bring_back_pictures
 from ocrplus_ocr.markdown.figures import find_figures, fit_figures
+from ocrplus_ocr.markdown.formulas import set_formulas
 from ocrplus_ocr.markdown.furniture import mark_furniture
 from ocrplus_ocr.markdown.headings import mend_headings
 from ocrplus_ocr.markdown.listings import set_listings
@@ -42,6 +43,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("reading_order", order_blocks),
     Step("captions", place_captions),
     Step("table_grids", rebuild_tables),
+    Step("formulas", set_formulas),
     Step("headings", mend_headings),
     Step("listings", set_listings),
     Step("paragraphs", set_paragraphs),
