@@ -50,7 +50,10 @@ def _with_levels(page: PageRecord, found: Sequence[int]) -> PageRecord:
         heading.model_copy(update={"level": level})
         for heading, level in zip(page.headings, found, strict=True)
     )
-    return page.model_copy(update={"markdown": "\n".join(lines), "headings": headings})
+    markdown = "\n".join(lines)
+    return page.model_copy(
+        update={"markdown": markdown, "headings": headings, "levels": "document"}
+    )
 
 
 def _heading_lines(lines: Sequence[str]) -> Iterator[int]:
