@@ -98,3 +98,15 @@ def test_code_within_a_paragraph_gets_a_block_of_its_own() -> None:
 
     assert [b.kind for b in result.blocks] == [BlockKind.TEXT, BlockKind.CODE, BlockKind.TEXT]
     assert result.blocks[1].text == "make install"
+
+
+def test_a_number_that_a_line_happens_to_begin_with_is_no_mark() -> None:
+    lines = [row(FULL, 0), row(f"[1], have received {FULL[18:]}", 12), row("since then.", 24)]
+
+    assert "\n" not in text(*lines)
+
+
+def test_marks_in_circles_are_counted_like_numbers() -> None:
+    lines = [row("① one", 0), row("② two", 12), row("③ three", 24)]
+
+    assert text(*lines) == "① one\n② two\n③ three"

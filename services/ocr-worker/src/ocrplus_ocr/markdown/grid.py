@@ -64,6 +64,19 @@ def filled(grid: Grid, lines: Iterable[TextLine]) -> Grid:
     return replace(grid, cells=tuple(cells))
 
 
+def trimmed(grid: Grid) -> Grid:
+    """The grid without an empty first or last row that no line parts into cells: a line drawn
+    above or below the table."""
+    bars = [c for c in grid.cells if not c.text and c.columns == grid.size[1] and c.rows == 1]
+    if any(bar.row == 0 for bar in bars) and grid.size[0] > 1:
+        cells = (replace(c, row=c.row - 1) for c in grid.cells if c.row > 0)
+        return trimmed(Grid(grid.xs, grid.ys[1:], tuple(cells)))
+    if any(bar.row == grid.size[0] - 1 for bar in bars) and grid.size[0] > 1:
+        cells = (c for c in grid.cells if c.row < grid.size[0] - 1)
+        return trimmed(Grid(grid.xs, grid.ys[:-1], tuple(cells)))
+    return grid
+
+
 def in_order(lines: Sequence[TextLine]) -> str:
     """Text of a cell's lines, row by row."""
     rows: list[list[TextLine]] = []

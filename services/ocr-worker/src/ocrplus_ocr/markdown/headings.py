@@ -28,6 +28,7 @@ _MAY_BE: Final = frozenset({BlockKind.HEADER, BlockKind.CAPTION})
 _RUNNING: Final = frozenset({BlockKind.TEXT, BlockKind.LIST, BlockKind.ASIDE, BlockKind.FOOTNOTE})
 _LARGER: Final = 1.08  # than the body's size
 _HARDLY_LARGER: Final = 1.03  # enough where the layout model says heading, too
+_CLEARLY_LARGER: Final = 1.2
 _LARGER_SCANNED: Final = 1.18  # widths vary with the letters
 _MUCH_LARGER: Final = 1.3  # what the model takes for a header or a caption
 _LEAST_LETTERS: Final = 2
@@ -36,6 +37,7 @@ _LONGEST_UNSTYLED: Final = 80
 _MOST_ROWS: Final = 3
 _LEAST_TO_MEASURE: Final = 12  # characters
 _ENDS: Final = re.compile(r"[.,;。，；、]$|[:：]$")
+_LIST: Final = re.compile(r"[^\W\d_], ?[^\W\d_]|[、，]")
 _BULLET: Final = re.compile(r"^[•●▪◦‣\-–—*·☑☐□■]\s*")
 _CAPTION: Final = re.compile(r"^(?:fig(?:ure)?|table|图|表)\s*\.?\s*\d", re.I)
 _NUMBER: Final = re.compile(r"^\s*(?:(?:\d+(?:\.\d+)*|[IVXL]+|[A-Z])[.)、]?\s+)")
@@ -57,6 +59,10 @@ def mend_headings(page: Page) -> Page:
         body_of(page.blocks),
         frozenset(_plain(m.title) for m in page.bookmarks if m.page == page.number) - {""},
     )
+    said = (b for b in page.blocks if b.kind in _MAY_HOLD)
+    styles = replace(
+        styles, said=frozenset(_plain(row.text) for b in said for row in rows(b.lines))
+    )
     blocks: list[Block] = []
     for block in page.blocks:
         if block.kind in _MAY_HOLD and block.lines:
@@ -75,6 +81,8 @@ class Styles:
 
     body: Body
     titles: frozenset[str]
+    said: frozenset[str] = frozenset()
+    """Rows of the page's text: a header may repeat a heading."""
 
     def stand_out(self, row: Row) -> bool:
         """Whether a row is set as a heading is, or is one of the bookmarks."""
@@ -87,10 +95,12 @@ class Styles:
             return False
         if _plain(text) in self.titles:
             return True
-        if _ENDS.search(text) or _CAPTION.match(text) or row.mono:
+        if _ENDS.search(text) or _CAPTION.match(text) or row.mono or row.turned:
             return False
         if row.is_scanned:
             return row.size >= _LARGER_SCANNED * self.body.size and len(text) > 1
+        if not row.bold and row.size < _CLEARLY_LARGER * self.body.size and _LIST.search(text):
+            return False  # the authors under a title
         return row.size >= _LARGER * self.body.size or (
             row.bold and not self.body.bold and row.size >= 0.95 * self.body.size
         )
@@ -118,7 +128,7 @@ def _is_misnamed(block: Block, styles: Styles) -> bool:
     if not 0 < len(found) <= 2 or not all(styles.stand_out(row) for row in found):
         return False
     large = all(row.size >= _MUCH_LARGER * styles.body.size for row in found)
-    return large or _plain(joined(row.text for row in found)) in styles.titles
+    return large or _plain(joined(row.text for row in found)) in styles.titles - styles.said
 
 
 def _sorted_out(block: Block, styles: Styles) -> list[Block]:
@@ -161,6 +171,7 @@ def _judged(block: Block, found: Sequence[Row], styles: Styles) -> Block:
     unlike = ends or too_long or wordless
     if not found[0].is_scanned:
         told = numbering(text) is not None or text.isupper()
+        unlike = unlike or any(row.turned for row in found) or bool(_LIST.search(text))
         told = told or found[0].size >= _HARDLY_LARGER * styles.body.size
         unlike = unlike or not told or any(row.mono for row in found) or bool(_ENDS.search(text))
     return replace(block, kind=BlockKind.TEXT, level=0) if unlike else block

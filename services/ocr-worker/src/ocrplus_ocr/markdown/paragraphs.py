@@ -81,13 +81,31 @@ def _parts(found: Sequence[Row]) -> list[_Part]:
     left = min((row.box[0] for row in found), default=0.0)
     right = max((row.box[2] for row in found), default=0.0)
     usual = _usual_gap(found)
-    parts: list[list[Row]] = []
+    parts: list[_Part] = []
+    last = ""
     for row in found:
-        if not parts or _mark(row) or _breaks(parts[-1], row, (left, right), usual):
-            parts.append([row])
+        mark = _mark(row)
+        breaks = not parts or _breaks(parts[-1], row, (left, right), usual)
+        if mark and mark != "-" and not breaks and not _counts_on(last, mark):
+            mark = ""  # a number that a line happens to begin with
+        if breaks or mark:
+            parts.append(_Part((row,), mark))
         else:
-            parts[-1].append(row)
-    return [_Part(tuple(part), _mark(part[0])) for part in parts]
+            parts[-1] = replace(parts[-1], rows=(*parts[-1].rows, row))
+        last = mark or last
+    return parts
+
+
+def _counts_on(last: str, mark: str) -> bool:
+    """Whether a mark is the next one after the last: 3. after 2., b) after a)."""
+    before, after = _bare(last), _bare(mark)
+    if before.isdecimal() and after.isdecimal():
+        return int(after) == int(before) + 1
+    return len(before) == len(after) == 1 and ord(after) == ord(before) + 1
+
+
+def _bare(mark: str) -> str:
+    return re.sub(r"[^\w]", "", mark)
 
 
 def _mark(row: Row) -> str:
@@ -102,9 +120,9 @@ def _usual_gap(found: Sequence[Row]) -> float:
     return median(gaps) if gaps else 0.0
 
 
-def _breaks(part: Sequence[Row], row: Row, sides: tuple[float, float], usual_gap: float) -> bool:
+def _breaks(part: _Part, row: Row, sides: tuple[float, float], usual_gap: float) -> bool:
     """Whether a row begins a new paragraph after the rows of another."""
-    above = part[-1]
+    above = part.rows[-1]
     size = max(row.size, 1.0)
     if row.box[1] - above.box[3] > usual_gap + _WIDE_GAP * row.height:
         return True
@@ -112,10 +130,10 @@ def _breaks(part: Sequence[Row], row: Row, sides: tuple[float, float], usual_gap
     allowed = (_SPARE_SCANNED if row.is_scanned else _SPARE) * size
     if spare > _first_word(row) + allowed:
         return True
-    if _mark(part[0]):
-        return row.box[0] < part[0].box[0] - _INDENT * size
+    if part.mark:
+        return row.box[0] < part.rows[0].box[0] - _INDENT * size
     indented = row.box[0] > sides[0] + _INDENT * size and row.box[0] > above.box[0] + 0.5 * size
-    return indented and above.box[0] < sides[0] + _INDENT * size and len(part) > 1
+    return indented and above.box[0] < sides[0] + _INDENT * size and len(part.rows) > 1
 
 
 def _first_word(row: Row) -> float:

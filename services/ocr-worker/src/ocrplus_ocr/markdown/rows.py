@@ -57,6 +57,11 @@ class Row:
         return all(line.weight >= BOLD for line in self.lines)
 
     @property
+    def turned(self) -> bool:
+        """Whether it stands away from the page's own writing."""
+        return any(line.turn for line in self.lines)
+
+    @property
     def mono(self) -> bool:
         """Whether most of it is in a fixed pitch: a line number before code may not be."""
         return max(self.lines, key=lambda line: len(line.text)).mono

@@ -14,7 +14,7 @@ from ocrplus_ocr.engine.labels import PICTURES
 from ocrplus_ocr.markdown.aligned_grid import aligned_grid
 from ocrplus_ocr.markdown.found_tables import found_tables
 from ocrplus_ocr.markdown.geometry import holds, shared
-from ocrplus_ocr.markdown.grid import Grid, filled, grid_html
+from ocrplus_ocr.markdown.grid import Grid, filled, grid_html, trimmed
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.placing import placed
 from ocrplus_ocr.markdown.ruled_grid import connected, ruled_grid
@@ -59,7 +59,9 @@ def _table_grid(grid: Grid | None, page: Page) -> Grid | None:
     box = grid.box
     if min(box[2] - box[0], box[3] - box[1]) < _LEAST_SIDE:
         return None
-    grid = filled(grid, (line for line in page.lines if holds(box, line.box)))
+    grid = trimmed(filled(grid, (line for line in page.lines if holds(box, line.box))))
+    if min(grid.size) < 2:
+        return None
     worded = {row for c in grid.cells if c.text for row in range(c.row, c.row + c.rows)}
     columns = {col for c in grid.cells if c.text for col in range(c.column, c.column + c.columns)}
     if len(worded) < 0.6 * grid.size[0] or len(columns) < 2:
