@@ -37,6 +37,7 @@ _LONGEST_UNSTYLED: Final = 80
 _MOST_ROWS: Final = 3
 _LEAST_TO_MEASURE: Final = 12  # characters
 _ENDS: Final = re.compile(r"[.,;。，；、]$|[:：]$")
+_LEADER: Final = re.compile(r"(?:[.…·] ?){4,}")  # an entry of a table of contents
 _LIST: Final = re.compile(r"[^\W\d_], ?[^\W\d_]|[、，]")
 _BULLET: Final = re.compile(r"^[•●▪◦‣\-–—*·☑☐□■]\s*")
 _CAPTION: Final = re.compile(r"^(?:fig(?:ure)?|table|图|表)\s*\.?\s*\d", re.I)
@@ -92,6 +93,8 @@ class Styles:
             or len(text) > _LONGEST
             or _BULLET.match(text)
         ):
+            return False
+        if _LEADER.search(text):
             return False
         if _plain(text) in self.titles:
             return True
@@ -167,6 +170,7 @@ def _judged(block: Block, found: Sequence[Row], styles: Styles) -> Block:
     ends = bool(_ENDS.search(text)) and not text.endswith((":", "："))
     too_long = len(text) > _LONGEST_UNSTYLED or len(found) > 2
     wordless = len(_LETTERS.findall(text)) < _LEAST_LETTERS
+    wordless = wordless or bool(_LEADER.search(text))
     wordless = wordless or bool(_BULLET.match(text) or _CAPTION.match(text))
     unlike = ends or too_long or wordless
     if not found[0].is_scanned:

@@ -25,6 +25,9 @@ _BULLET: Final = re.compile(r"^[•●▪◦‣∙·■❖➢►]\s*|^[-–—*]
 _NUMBER: Final = re.compile(
     r"^(?:\[\d{1,3}\]|[（(]?\d{1,2}[)）]|\d{1,2}[.．、](?!\d)|[a-z][.)]\s|[①-⑳]|[（(][a-z一二三四五六七八九十]{1,2}[)）])"
 )
+_LEADER: Final = re.compile(r"(?:[.…·] ?){4,}\s*\w{0,5}$")  # an entry of a table of contents
+_CLAUSE: Final = re.compile(r"^\d{1,2}(?:\.\d{1,2}){1,3}\s?\D")
+_SENTENCE_END: Final = re.compile(r"[.。;；:：!！?？]$")
 _SPARE: Final = 1.2  # font sizes left over beside the next word: a forced break
 _SPARE_SCANNED: Final = 2.5
 _INDENT: Final = 0.8  # font sizes
@@ -83,11 +86,16 @@ def _parts(found: Sequence[Row]) -> list[_Part]:
     usual = _usual_gap(found)
     parts: list[_Part] = []
     last = ""
-    for row in found:
-        mark = _mark(row)
+    marks = [_mark(row) for row in found]
+    for index, row in enumerate(found):
+        mark = marks[index]
         breaks = not parts or _breaks(parts[-1], row, (left, right), usual)
         if mark and mark != "-" and not breaks and not _counts_on(last, mark):
-            mark = ""  # a number that a line happens to begin with
+            following = next(filter(None, marks[index + 1 :]), "")
+            if not _counts_on(mark, following):
+                mark = ""  # a number that a line happens to begin with
+        if parts and _BULLET.fullmatch(parts[-1].rows[-1].text) and not mark:
+            breaks = False  # a bullet whose text stands lower
         if breaks or mark:
             parts.append(_Part((row,), mark))
         else:
@@ -123,6 +131,10 @@ def _usual_gap(found: Sequence[Row]) -> float:
 def _breaks(part: _Part, row: Row, sides: tuple[float, float], usual_gap: float) -> bool:
     """Whether a row begins a new paragraph after the rows of another."""
     above = part.rows[-1]
+    if _LEADER.search(above.text):
+        return True
+    if _CLAUSE.match(row.text) and _SENTENCE_END.search(above.text):
+        return True
     size = max(row.size, 1.0)
     if row.box[1] - above.box[3] > usual_gap + _WIDE_GAP * row.height:
         return True
