@@ -91,7 +91,7 @@ def test_line_numbers_are_no_code_and_wrapped_lines_are_whole() -> None:
 
 
 def test_code_within_a_paragraph_gets_a_block_of_its_own() -> None:
-    lines = (row(FULL, 0), row("make install", 12, mono=True), row(FULL, 24))
+    lines = (row(FULL, 0), row("make install", 20, mono=True), row(FULL, 40))
     block = Block(BlockKind.TEXT, "", around(line.box for line in lines), lines)
 
     result = set_listings(Page(1, (600, 800), (block,), lines))
@@ -110,3 +110,12 @@ def test_marks_in_circles_are_counted_like_numbers() -> None:
     lines = [row("① one", 0), row("② two", 12), row("③ three", 24)]
 
     assert text(*lines) == "① one\n② two\n③ three"
+
+
+def test_a_line_of_text_with_a_name_in_fixed_pitch_stays_text() -> None:
+    lines = (row(FULL, 0), row("coding of PKIX1.Dss", 12, mono=True))
+    block = Block(BlockKind.TEXT, "", around(line.box for line in lines), lines)
+
+    result = set_listings(Page(1, (600, 800), (block,), lines))
+
+    assert [b.kind for b in result.blocks] == [BlockKind.TEXT]

@@ -19,10 +19,12 @@ import numpy as np
 
 from ocrplus_contract.errors import PageErrorCode
 from ocrplus_contract.states import PageState, TextSource
-from ocrplus_ocr.engine import PageResult, Reading, ReadOptions
+from ocrplus_ocr.engine import Box, PageResult, Reading, ReadOptions
 from ocrplus_ocr.engine.cropping import cropped_figures
-from ocrplus_ocr.engine.found import FoundBlock, FoundPage, page_of
+from ocrplus_ocr.engine.found import FoundBlock, FoundPage, page_of, scaled
+from ocrplus_ocr.engine.labels import PICTURES
 from ocrplus_ocr.engine.orientation import LOOK_SIDE_PX, Lie, Pixels, Reader, lie_of, straightened
+from ocrplus_ocr.engine.photos import photos
 from ocrplus_ocr.engine.profiles import (
     Arguments,
     EngineConfig,
@@ -35,8 +37,11 @@ from ocrplus_ocr.engine.standins import RememberedLayout, TextLayerOcr, box_of
 from ocrplus_ocr.engine.textlayer import TextLayer, choose_source
 from ocrplus_ocr.engine.visible import visible_layer
 from ocrplus_ocr.markdown.coverage import coverage
+from ocrplus_ocr.markdown.geometry import area
 from ocrplus_ocr.markdown.render import headings, page_markdown
 from ocrplus_ocr.markdown.steps import finished
+
+_PAGE_SIZED: Final = 0.3  # share of the page
 
 log = logging.getLogger(__name__)
 
@@ -158,13 +163,20 @@ class PPStructureEngine:
             size=(width, height),
             scale=page.scale,
             source=source,
-            pictures=drawn.pictures,
-            rules=drawn.rules if layer is not None else scanned_rules(image, page.scale),
+            pictures=drawn.pictures if layer else self._photos(image, page.scale),
+            rules=drawn.rules if layer else scanned_rules(image, page.scale),
             drawings=drawn.drawings,
             bookmarks=page.bookmarks,
             maths=drawn.maths,
         )
         return found, image, lie
+
+    def _photos(self, image: Pixels, scale: float) -> list[Box]:
+        """Photographs, in points, within what the layout model takes for one large picture."""
+        least = _PAGE_SIZED * image.shape[0] * image.shape[1]
+        large = [box for box in self._layout.of(*PICTURES) if area(box) >= least]
+        found = [photo for box in large for photo in photos(image, self._ocr.lines, box)]
+        return [scaled(box, scale) for box in found]
 
 
 def _failed(page: int, error: PageErrorCode, timings: dict[str, float]) -> PageResult:

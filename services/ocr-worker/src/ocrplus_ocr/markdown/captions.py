@@ -91,9 +91,9 @@ def _is_of(caption: Block) -> frozenset[BlockKind] | None:
 
 
 def _nearest(caption: Block, owners: Sequence[Block]) -> Block | None:
-    """The owner right above or below, if one is near enough."""
+    """The owner right above or below, if one is near enough; of several in a row the last."""
     near = [o for o in owners if across(o.box, caption.box) > 0 and _gap(o, caption) <= _NEAR]
-    return min(near, key=lambda owner: abs(_gap(owner, caption)), default=None)
+    return min(reversed(near), key=lambda owner: abs(_gap(owner, caption)), default=None)
 
 
 def _gap(owner: Block, caption: Block) -> float:

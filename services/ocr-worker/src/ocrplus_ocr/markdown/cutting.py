@@ -19,11 +19,13 @@ _DEEPEST: Final = 12
 @dataclass(frozen=True, slots=True)
 class Columns:
     """What makes a column: how far it is from the next, how wide it is at least, and how large
-    a gap it may go on over where the gap crosses its neighbour too."""
+    a gap it may go on over where the gap crosses its neighbour too. A column of nothing but
+    `floats`, by index, is read after the ones beside it."""
 
     gutter: float
     width: float
     gap: float
+    floats: frozenset[int] = frozenset()
 
 
 def reading_order(boxes: Sequence[Box], columns: Columns) -> list[int]:
@@ -34,8 +36,12 @@ def reading_order(boxes: Sequence[Box], columns: Columns) -> list[int]:
 def _ordered(items: list[int], boxes: Sequence[Box], columns: Columns, depth: int) -> list[int]:
     if len(items) < 2 or depth > _DEEPEST:
         return sorted(items, key=lambda i: (boxes[i][1], boxes[i][0]))
+    apart = _parts(items, [(boxes[i][1], boxes[i][3]) for i in items], columns.gap)
+    if len(apart) > 1:
+        return [i for band in apart for i in _ordered(band, boxes, columns, depth + 1)]
     beside = _columns(items, boxes, columns)
     if len(beside) > 1:
+        beside.sort(key=lambda column: columns.floats.issuperset(column))
         return [i for column in beside for i in _ordered(column, boxes, columns, depth + 1)]
     bands = _bands(items, boxes)
     if len(bands) == 1:

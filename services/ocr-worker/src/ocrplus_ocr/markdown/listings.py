@@ -14,6 +14,7 @@ from ocrplus_ocr.markdown.rows import Row, rows
 _MAY_HOLD: Final = frozenset({BlockKind.TEXT, BlockKind.LIST, BlockKind.HEADING, BlockKind.CODE})
 _NUMBER: Final = re.compile(r"^(\d{1,4})(?:\s+|$)")
 _LEAST_CHARACTERS: Final = 3
+_LINE_GAP: Final = 0.5  # of the line height
 
 
 def set_listings(page: Page) -> Page:
@@ -37,7 +38,7 @@ def _parted(block: Block) -> list[Block]:
         return [block]
     pieces: list[tuple[list[Row], bool]] = []
     for row in found:
-        code = _is_code(row)
+        code = _is_code(row) and not (pieces and _ends_a_sentence(pieces[-1], row))
         if pieces and pieces[-1][1] == code:
             pieces[-1][0].append(row)
         else:
@@ -57,6 +58,16 @@ def _parted(block: Block) -> list[Block]:
 
 def _is_code(row: Row) -> bool:
     return (row.mono and len(row.text) >= _LEAST_CHARACTERS) or (row.mono and len(row.lines) == 1)
+
+
+def _ends_a_sentence(piece: tuple[list[Row], bool], row: Row) -> bool:
+    """Whether a row with a name in fixed pitch only goes on with the text above it."""
+    lines, code = piece
+    above = lines[-1]
+    if code:
+        return False
+    close = row.box[1] - above.box[3] < _LINE_GAP * row.height
+    return close and abs(row.box[0] - above.box[0]) < _LINE_GAP * row.height
 
 
 def _goes_on(blocks: Sequence[Block], piece: Block) -> bool:

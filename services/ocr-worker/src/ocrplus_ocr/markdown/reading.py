@@ -4,17 +4,23 @@ The pipeline's own order jumps between the columns of dense pages. Where the pag
 bands and columns that order is taken; headers come first and footers last.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from ocrplus_ocr.engine import Block, BlockKind
+from ocrplus_ocr.engine.labels import PICTURES
 from ocrplus_ocr.markdown.cutting import Columns, reading_order
+from ocrplus_ocr.markdown.geometry import across
 from ocrplus_ocr.markdown.page import Page
 
 _GUTTER: Final = 4.0  # points
 _LEAST_COLUMN: Final = 0.12  # of the page's width
 _MOST_BREAK: Final = 0.04  # of the page's height
 _MIDDLE: Final = 0.06  # of the page's width
+_CAPTION_LINES: Final = 3
+_RIGHT_UNDER: Final = 16.0  # points
+_WITHIN: Final = 0.9
 _TITLES: Final = frozenset({BlockKind.TITLE, BlockKind.HEADING})
 _FIRST: Final = frozenset({BlockKind.HEADER})
 _LAST: Final = frozenset({BlockKind.FOOTER, BlockKind.PAGE_NUMBER})
@@ -25,11 +31,25 @@ def order_blocks(page: Page) -> Page:
     first = [b for b in page.blocks if b.kind in _FIRST]
     last = [b for b in page.blocks if b.kind in _LAST]
     body = [b for b in page.blocks if b.kind not in _FIRST | _LAST]
-    columns = Columns(_GUTTER, _LEAST_COLUMN * page.size[0], _MOST_BREAK * page.size[1])
     top, rest = _title(body, page)
+    floats = frozenset(i for i, b in enumerate(rest) if _floats(b, rest))
+    width, height = page.size
+    columns = Columns(_GUTTER, _LEAST_COLUMN * width, _MOST_BREAK * height, floats)
     order = reading_order([b.box for b in rest], columns)
     ordered: list[Block] = [*first, *top, *(rest[i] for i in order), *last]
     return replace(page, blocks=tuple(ordered))
+
+
+def _floats(block: Block, blocks: Sequence[Block]) -> bool:
+    """Whether a block is a picture, or the words right under one."""
+    if block.kind in PICTURES or block.kind is BlockKind.CAPTION:
+        return True
+    return len(block.lines) <= _CAPTION_LINES and any(
+        b.kind in PICTURES
+        and 0 <= block.box[1] - b.box[3] < _RIGHT_UNDER
+        and across(b.box, block.box) > _WITHIN
+        for b in blocks
+    )
 
 
 def _title(body: list[Block], page: Page) -> tuple[list[Block], list[Block]]:

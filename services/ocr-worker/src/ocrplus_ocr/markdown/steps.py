@@ -4,7 +4,7 @@ Each is a pure function in a file of its own; with all of them off, the blocks a
 that PP-StructureV3 gives.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ from ocrplus_ocr.markdown.one_place import give_lines_one_place
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.paragraphs import set_paragraphs
 from ocrplus_ocr.markdown.reading import order_blocks
+from ocrplus_ocr.markdown.subfigures import part_subfigures
 from ocrplus_ocr.markdown.table_grids import rebuild_tables
 from ocrplus_ocr.markdown.unread_tables import drop_unread_tables
 
@@ -36,10 +37,11 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("dropped_pictures", bring_back_pictures),
     Step("unread_tables", drop_unread_tables),
     Step("one_place", give_lines_one_place),
+    Step("found_figures", find_figures),
+    Step("subfigures", part_subfigures),
     Step("lost_lines", bring_back_lines),
     Step("furniture", mark_furniture),
     Step("figure_boxes", fit_figures),
-    Step("found_figures", find_figures),
     Step("reading_order", order_blocks),
     Step("captions", place_captions),
     Step("table_grids", rebuild_tables),
@@ -54,9 +56,9 @@ ALL: Final = "all"
 """The name that switches every step off."""
 
 
-def finished(page: Page, off: Collection[str] = ()) -> Page:
+def finished(page: Page, off: Collection[str] = (), steps: Sequence[Step] = STEPS) -> Page:
     """The page after every step that is not switched off."""
-    for step in STEPS:
+    for step in steps:
         if step.name not in off and ALL not in off:
             page = step.apply(page)
     return page
