@@ -109,6 +109,7 @@ def record_of(page: PageResult) -> PageRecord:
     return PageRecord(
         page=page.page,
         state=page.state,
+        source=page.source,
         markdown=page.markdown,
         headings=page.headings,
         starts_paragraph=page.starts_paragraph,

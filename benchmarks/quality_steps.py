@@ -30,7 +30,8 @@ def markdown(pages: list[FoundPage], off: frozenset[str]) -> str:
     """A document's Markdown without some steps."""
     records = []
     for found in pages:
-        blocks = finished(page_of(found), off).blocks
+        page = finished(page_of(found), off)
+        blocks = page.blocks
         figures = [
             Figure(
                 f"p{found.number}-f{index}", block.kind, block.box, b"", caption_of(blocks, index)
@@ -42,8 +43,9 @@ def markdown(pages: list[FoundPage], off: frozenset[str]) -> str:
             PageRecord(
                 page=found.number,
                 state=PageState.OK,
+                source=page.source,
                 markdown=page_markdown(blocks, figures),
-                headings=headings(blocks),
+                headings=headings(page),
             )
         )
     return "\n\n".join(record.markdown for record in settled(records, off))

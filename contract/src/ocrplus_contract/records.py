@@ -7,7 +7,7 @@ events only carry copies.
 import json
 import zlib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -77,7 +77,11 @@ class ReadingRecord(BaseModel):
 
 
 class PageRecord(BaseModel):
-    """One committed page. `coverage`: share of the characters found that its Markdown has."""
+    """One committed page. `coverage`: share of the characters found that its Markdown has.
+
+    `levels`: whether its headings have the page's own levels, as committed, or those that hold
+    over the whole document, as in a result.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -89,6 +93,7 @@ class PageRecord(BaseModel):
     starts_paragraph: bool = True
     ends_paragraph: bool = True
     headings: tuple[HeadingRecord, ...] = ()
+    levels: Literal["page", "document"] = "page"
     error: PageErrorCode | None = None
     coverage: float | None = None
     reading: ReadingRecord | None = None

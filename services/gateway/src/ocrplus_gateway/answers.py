@@ -44,6 +44,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "page": 1,
         "state": "ok",
         "markdown": "## Quarterly report",
+        "levels": "page",
         "source": "text_layer",
         "coverage": 1.0,
         "incomplete": False,
@@ -125,6 +126,10 @@ SCHEMAS: Final = {
             "page": _INTEGER,
             "state": {"enum": [str(state) for state in PageState]},
             "markdown": _STRING,
+            "levels": {
+                "enum": ["page", "document"],
+                "description": "Whether headings have the page's own levels, or the document's.",
+            },
             "source": {"enum": [*(str(source) for source in TextSource), None]},
             "coverage": {
                 "type": ["number", "null"],

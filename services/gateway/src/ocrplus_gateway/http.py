@@ -235,6 +235,7 @@ class HttpInterface:
                 "page": record.page,
                 "state": record.state,
                 "markdown": page_text(record),
+                "levels": record.levels,
                 "source": record.source,
                 "coverage": record.coverage,
                 "incomplete": record.incomplete,

@@ -122,9 +122,12 @@ def page_text(record: PageRecord) -> str:
 
 
 def merged_markdown(pages: list[PageRecord]) -> str:
-    """The whole document, each page after its anchor."""
+    """The whole document, each page after its anchor; headings have the document's levels."""
     whole = settled(pages)
-    return "\n\n".join(f"<!-- page {p.page} -->\n\n{page_text(p)}".rstrip() for p in whole) + "\n"
+    parts = [f"<!-- page {p.page} -->\n\n{page_text(p)}".rstrip() for p in whole]
+    if any(page.levels == "document" and page.headings for page in whole):
+        parts.insert(0, "<!-- heading levels: document -->")
+    return "\n\n".join(parts) + "\n"
 
 
 def is_open(job: JobRecord) -> bool:

@@ -32,6 +32,7 @@ class BlockKind(StrEnum):
     SEAL = "seal"
     CAPTION = "caption"
     FORMULA = "formula"
+    FORMULA_PICTURE = "formula_picture"
     FORMULA_NUMBER = "formula_number"
     CODE = "code"
     REFERENCE = "reference"

@@ -12,6 +12,8 @@ import pypdfium2.raw as pdfium_c
 
 from ocrplus_ocr.engine import Box, Evidence
 from ocrplus_ocr.engine.glyphs import MOST_CHARACTERS, Matrix, read_glyphs, transformed
+from ocrplus_ocr.engine.mathglyphs import read_math_glyphs
+from ocrplus_ocr.engine.rulings import drawn_rules
 from ocrplus_ocr.engine.runs import distinct, main_turn, runs_of, upright
 from ocrplus_ocr.engine.textlayer import TextLayer, odd_share
 
@@ -20,7 +22,6 @@ _MOST_KEPT: Final = 1500
 _DEEPEST_FORM: Final = 3
 _FULL_PAGE: Final = 0.8
 _THIN: Final = 2.0  # points
-_LEAST_RULE: Final = 8.0
 _LEAST_PICTURE: Final = 4.0
 _ALL: Final = 0.9
 
@@ -70,7 +71,8 @@ def read_text_layer(page: Any, to_upright: Matrix, size: tuple[float, float]) ->
         for boxes in (drawn.pictures, drawn.rules, drawn.drawings)
     )
     runs = tuple(runs_of(glyphs, turn, size))
-    return TextLayer(runs, evidence, pictures, rules, drawings)
+    maths = read_math_glyphs(page, to_upright) if turn == 0 else ()
+    return TextLayer(runs, evidence, pictures, rules, drawings, maths)
 
 
 def _look_at_objects(page: Any, to_upright: Matrix, size: tuple[float, float]) -> _Drawn:
@@ -89,11 +91,9 @@ def _look_at_objects(page: Any, to_upright: Matrix, size: tuple[float, float]) -
                 drawn.pictures.append(box)
             if width * height >= _FULL_PAGE * page_area:
                 drawn.covered = drawn.texts
-        elif min(width, height) <= _THIN:
-            if max(width, height) >= _LEAST_RULE:
-                drawn.rules.append(box)
-        elif width * height < 0.5 * page_area:
+        elif min(width, height) > _THIN and width * height < 0.5 * page_area:
             drawn.drawings.append(box)
+    drawn.rules.extend(drawn_rules(page, to_upright))
     return drawn
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from ocrplus_contract.states import TextSource
 from ocrplus_ocr.engine import Block, Box, TextLine
 from ocrplus_ocr.engine.labels import block_kind
+from ocrplus_ocr.engine.mathglyphs import MathGlyph
 from ocrplus_ocr.markdown.geometry import common
 from ocrplus_ocr.markdown.page import Bookmark, LayoutBox, Page
 
@@ -39,6 +40,7 @@ class FoundPage:
     rules: Sequence[Box] = ()
     drawings: Sequence[Box] = ()
     bookmarks: tuple[Bookmark, ...] = ()
+    maths: Sequence[MathGlyph] = ()
 
 
 def page_of(found: FoundPage) -> Page:
@@ -60,6 +62,7 @@ def page_of(found: FoundPage) -> Page:
         rules=tuple(found.rules),
         drawings=tuple(found.drawings),
         bookmarks=found.bookmarks,
+        maths=tuple(found.maths),
         source=found.source,
     )
 

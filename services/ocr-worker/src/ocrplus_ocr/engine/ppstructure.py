@@ -32,6 +32,7 @@ from ocrplus_ocr.engine.profiles import (
     predict_arguments,
 )
 from ocrplus_ocr.engine.rendering import RenderedPage, Renderer, RenderLimits, UnreadablePage
+from ocrplus_ocr.engine.rulings import scanned_rules
 from ocrplus_ocr.engine.standins import RememberedLayout, TextLayerOcr, box_of
 from ocrplus_ocr.engine.textlayer import TextLayer, choose_source
 from ocrplus_ocr.engine.visible import visible_layer
@@ -129,7 +130,7 @@ class PPStructureEngine:
             source=source,
             figures=() if options.figures == "inline" else figures,
             blocks=blocks,
-            headings=headings(blocks),
+            headings=headings(content),
             reading=Reading(reason, page.text.evidence, lie.turn, lie.skew),
             coverage=coverage(content, markdown),
             timings=timings,
@@ -163,9 +164,10 @@ class PPStructureEngine:
             scale=page.scale,
             source=source,
             pictures=drawn.pictures if layer else self._photos(image, page.scale),
-            rules=drawn.rules,
+            rules=drawn.rules if layer else scanned_rules(image, page.scale),
             drawings=drawn.drawings,
             bookmarks=page.bookmarks,
+            maths=drawn.maths,
         )
         return found, image, lie
 

@@ -187,6 +187,7 @@ def _render(document: Any, number: int, limits: Mapping[str, Any]) -> tuple[dict
         "runs": [astuple(run) for run in text.runs],
         "evidence": astuple(text.evidence),
         "drawn": [text.pictures, text.rules, text.drawings],
+        "maths": [astuple(glyph) for glyph in text.maths],
         "render_seconds": text_began - began,
         "text_seconds": time.monotonic() - text_began,
     }

@@ -25,6 +25,7 @@ import numpy as np
 
 from ocrplus_contract.errors import ErrorCode, JobRefused, PageErrorCode
 from ocrplus_ocr.engine import Box, Evidence
+from ocrplus_ocr.engine.mathglyphs import MathGlyph
 from ocrplus_ocr.engine.textlayer import Line, TextLayer
 from ocrplus_ocr.markdown.page import Bookmark
 
@@ -343,7 +344,13 @@ def _text_layer(header: Mapping[str, Any]) -> TextLayer:
         pictures,
         rules,
         drawings,
+        tuple(map(_math_glyph, header["maths"])),
     )
+
+
+def _math_glyph(sent: Sequence[Any]) -> MathGlyph:
+    text, x0, y0, x1, y1, baseline, size = sent
+    return MathGlyph(str(text), *_box((x0, y0, x1, y1)), float(baseline), float(size))
 
 
 def _run(sent: Sequence[Any]) -> Line:

@@ -19,6 +19,7 @@ CELL_GAP: Final = 0.5
 PROSE_GAP: Final = 0.75
 
 _WORD_GAP: Final = 0.15  # loose boxes of one word touch; a space is a quarter of the size
+_LIGATURE_LETTERS: Final = frozenset("fijlst")
 _SAME_GLYPH: Final = 0.3  # of its size: drawn again there, it is a shadow or a poor man's bold
 _LEAST_STACK: Final = 3
 _SIDES: Final = 4
@@ -62,11 +63,17 @@ def distinct(glyphs: Sequence[Glyph]) -> list[Glyph]:
             for down in (row - 1, row, row + 1)
             for place in seen.get((glyph.text, across, down), ())
         ]
-        if any(abs(x - x0) < near_x and abs(y - y0) < near_y for x, y in around):
+        again = any(abs(x - x0) < near_x and abs(y - y0) < near_y for x, y in around)
+        if again and not _is_ligature(kept[-1], glyph):
             continue
         seen.setdefault((glyph.text, column, row), []).append((x0, y0))
         kept.append(glyph)
     return kept
+
+
+def _is_ligature(before: Glyph, glyph: Glyph) -> bool:
+    """Whether two letters are one drawn sign, as in "effect": PDFium gives both the same box."""
+    return glyph.text in _LIGATURE_LETTERS and (before.text, before.box) == (glyph.text, glyph.box)
 
 
 def runs_of(glyphs: Sequence[Glyph], turn: int, size: tuple[float, float]) -> list[Line]:

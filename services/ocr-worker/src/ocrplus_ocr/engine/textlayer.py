@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from ocrplus_contract.states import TextSource
 from ocrplus_ocr.engine import Box, Evidence
+from ocrplus_ocr.engine.mathglyphs import MathGlyph
 
 _FEW_CHARACTERS: Final = 40
 _MOST_BAD: Final = 0.02
@@ -44,13 +45,14 @@ class Line:
 @dataclass(frozen=True, slots=True)
 class TextLayer:
     """A page's text layer: fine runs (split at CELL_GAP), the evidence, and what else is drawn:
-    images, straight lines, and the boxes of other drawn shapes."""
+    images, straight lines, and the boxes of other drawn shapes; characters of formulas."""
 
     runs: tuple[Line, ...]
     evidence: Evidence
     pictures: tuple[Box, ...] = ()
     rules: tuple[Box, ...] = ()
     drawings: tuple[Box, ...] = ()
+    maths: tuple[MathGlyph, ...] = ()
 
 
 def choose_source(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ocrplus_contract.states import TextSource
 from ocrplus_ocr.engine import Block, BlockKind, Box, TextLine
+from ocrplus_ocr.engine.mathglyphs import MathGlyph
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ class Page:
 
     `lines` is everything that was found to read, `layout` the layout model's own answer, before
     the pipeline drops any of it. `pictures`, `rules` and `drawings` are the PDF's own images,
-    straight lines and other drawn shapes (none for a page read by OCR). `bookmarks` are the
-    document's, on every page.
+    straight lines and other drawn shapes; of a page read by OCR only `rules`, found in its image.
+    `bookmarks` are the document's, on every page; `maths` the characters of formulas.
     """
 
     number: int
@@ -43,4 +44,5 @@ class Page:
     rules: tuple[Box, ...] = ()
     drawings: tuple[Box, ...] = ()
     bookmarks: tuple[Bookmark, ...] = ()
+    maths: tuple[MathGlyph, ...] = ()
     source: TextSource = TextSource.OCR

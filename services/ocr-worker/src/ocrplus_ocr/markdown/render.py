@@ -3,16 +3,18 @@
 import base64
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from ocrplus_contract.records import HeadingRecord
 from ocrplus_ocr.engine import Block, BlockKind, Box, Figure, ReadOptions
 from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
+from ocrplus_ocr.markdown.headings import heading_record
+from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.tables import escape, table_markdown
 
 _LEVEL: Final = {BlockKind.TITLE: 1, BlockKind.HEADING: 2}
 """Depth of a heading that nothing else has settled."""
-_BOLD: Final = 600
 _STARTS_LIKE_SYNTAX: Final = re.compile(r"^(#{1,6}\s|>|```|~~~|\|)")
 _EDGE_WORDS: Final = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 _MOST_ALT: Final = 300
@@ -62,16 +64,11 @@ def _paragraphs(text: str) -> str:
     return "\n\n".join(_STARTS_LIKE_SYNTAX.sub(r"\\\1", part) for part in paragraphs if part)
 
 
-def headings(blocks: Sequence[Block]) -> tuple[HeadingRecord, ...]:
+def headings(page: Page) -> tuple[HeadingRecord, ...]:
     """The headings of `page_markdown`, with what tells their depth."""
     return tuple(
-        HeadingRecord(
-            text=" ".join(block.text.split()),
-            level=_level(block),
-            size=max((line.size for line in block.lines), default=0.0),
-            bold=bool(block.lines) and all(line.weight >= _BOLD for line in block.lines),
-        )
-        for block in blocks
+        heading_record(replace(block, level=_level(block)), page)
+        for block in page.blocks
         if block.kind in _LEVEL and block.text.strip()
     )
 
@@ -81,7 +78,12 @@ def _level(block: Block) -> int:
 
 
 def caption_of(blocks: Sequence[Block], index: int) -> str | None:
-    """The printed caption of a picture: the caption block right after it, else right before."""
+    """The printed caption of a picture: the caption block right after it, else right before.
+
+    A formula that is kept as a picture names its characters.
+    """
+    if blocks[index].kind is BlockKind.FORMULA_PICTURE:
+        return blocks[index].text or None
     for neighbour in (index + 1, index - 1):
         if 0 <= neighbour < len(blocks) and blocks[neighbour].kind is BlockKind.CAPTION:
             return " ".join(blocks[neighbour].text.split()) or None

@@ -11,12 +11,17 @@ from typing import Final
 from ocrplus_ocr.markdown.captions import place_captions
 from ocrplus_ocr.markdown.dropped_pictures import bring_back_pictures
 from ocrplus_ocr.markdown.figures import find_figures, fit_figures
+from ocrplus_ocr.markdown.formulas import set_formulas
 from ocrplus_ocr.markdown.furniture import mark_furniture
+from ocrplus_ocr.markdown.headings import mend_headings
+from ocrplus_ocr.markdown.listings import set_listings
 from ocrplus_ocr.markdown.lost_lines import bring_back_lines
 from ocrplus_ocr.markdown.one_place import give_lines_one_place
 from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.paragraphs import set_paragraphs
 from ocrplus_ocr.markdown.reading import order_blocks
 from ocrplus_ocr.markdown.subfigures import part_subfigures
+from ocrplus_ocr.markdown.table_grids import rebuild_tables
 from ocrplus_ocr.markdown.unread_tables import drop_unread_tables
 
 
@@ -39,6 +44,11 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("figure_boxes", fit_figures),
     Step("reading_order", order_blocks),
     Step("captions", place_captions),
+    Step("table_grids", rebuild_tables),
+    Step("formulas", set_formulas),
+    Step("headings", mend_headings),
+    Step("listings", set_listings),
+    Step("paragraphs", set_paragraphs),
 )
 
 
