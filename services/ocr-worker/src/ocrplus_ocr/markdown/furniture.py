@@ -1,7 +1,7 @@
 """Headers, footers and page numbers that the layout model took for text, and the reverse. Pure.
 
-What tells them: one row in the page's margin, apart from the text, not larger than it; a number
-where page numbers stand; a stamp along the page's side.
+What tells them: a row or two in the page's margin, apart from the text, not larger than it; a
+number where page numbers stand; a stamp along the page's side.
 """
 
 import re
@@ -22,6 +22,7 @@ _DEEP: Final = 0.15  # no header begins that far from the page's edge
 _EDGES: Final = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 _SIDE: Final = 0.1  # of its width
 _NARROW: Final = 0.05
+_MOST_ROWS: Final = 2
 _APART: Final = 1.0  # line heights
 _LARGER: Final = 1.2
 _LEAST_BODY: Final = 100  # characters: a page with less has nothing to be a header of
@@ -57,12 +58,13 @@ def _kind(block: Block, page: Page, usual: float) -> BlockKind | None:
         return None
     if _is_stamp(block, page):
         return BlockKind.HEADER
-    if len(rows_of(block.lines)) > 1:
+    rows = len(rows_of(block.lines))
+    if rows > _MOST_ROWS:
         return None
     height = page.size[1]
     above, below = block.box[3] / height, 1 - block.box[1] / height
     near = min(above, below)
-    if near < _NUMBER_MARGIN and _NUMBER.fullmatch(block.text.strip()):
+    if rows == 1 and near < _NUMBER_MARGIN and _NUMBER.fullmatch(block.text.strip()):
         return BlockKind.PAGE_NUMBER if _outermost(block, page.blocks) else None
     tall = max(line.box[3] - line.box[1] for line in block.lines)
     if near >= _MARGIN or tall > _LARGER * usual or not _outermost(block, page.blocks):
