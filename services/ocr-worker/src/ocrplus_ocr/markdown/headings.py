@@ -28,6 +28,9 @@ _MAY_BE: Final = frozenset({BlockKind.HEADER, BlockKind.CAPTION})
 _RUNNING: Final = frozenset({BlockKind.TEXT, BlockKind.LIST, BlockKind.ASIDE, BlockKind.FOOTNOTE})
 _LARGER: Final = 1.08  # than the body's size
 _HARDLY_LARGER: Final = 1.03  # enough where the layout model says heading, too
+_SURE_NUMBERINGS: Final = frozenset(
+    {"chapter", "section", "article", "annex", "chinese", "roman", "decimal2", "decimal3"}
+)
 _CLEARLY_LARGER: Final = 1.2
 _LARGER_SCANNED: Final = 1.18  # widths vary with the letters
 _MUCH_LARGER: Final = 1.3  # what the model takes for a header or a caption
@@ -72,8 +75,45 @@ def mend_headings(page: Page) -> Page:
             blocks.append(replace(block, kind=BlockKind.HEADING))
         else:
             blocks.append(block)
+    blocks = _as_numbered(_in_one_row(blocks), page)
     cased = [_with_case(block, page) if block.kind in HEADINGS else block for block in blocks]
     return replace(page, blocks=_with_levels(cased, page))
+
+
+def _in_one_row(blocks: Sequence[Block]) -> list[Block]:
+    """Headings side by side as one: a number may stand far before its title."""
+    joined_blocks: list[Block] = []
+    for block in blocks:
+        before = joined_blocks[-1] if joined_blocks else None
+        if (
+            before is not None
+            and before.kind in HEADINGS
+            and block.kind in HEADINGS
+            and before.lines
+            and block.lines
+            and len(rows((*before.lines, *block.lines))) == 1
+        ):
+            joined_blocks[-1] = _piece(before, rows((*before.lines, *block.lines)), is_heading=True)
+        else:
+            joined_blocks.append(block)
+    return joined_blocks
+
+
+def _as_numbered(blocks: Sequence[Block], page: Page) -> list[Block]:
+    """In a scan, what is numbered as the page's headings are is one of them."""
+    if page.source is TextSource.TEXT_LAYER:
+        return list(blocks)
+    schemes = {numbering(b.text) for b in blocks if b.kind in HEADINGS} & _SURE_NUMBERINGS
+    return [
+        replace(block, kind=BlockKind.HEADING)
+        if block.kind is BlockKind.TEXT
+        and numbering(block.text) in schemes
+        and len(block.text) <= _LONGEST_UNSTYLED
+        and not _ENDS.search(block.text)
+        and len(rows(block.lines)) == 1
+        else block
+        for block in blocks
+    ]
 
 
 @dataclass(frozen=True, slots=True)
