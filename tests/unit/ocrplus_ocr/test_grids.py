@@ -38,6 +38,16 @@ def test_a_chart_with_grid_lines_is_none() -> None:
     assert not is_table(ruled(), ticks, BOX)
 
 
+def test_an_empty_form_with_words_beside_it_is_a_table() -> None:
+    words = [TextLine(f"question {n}", (5, 70 + 56 * n, 55, 90 + 56 * n)) for n in range(5)]
+    region = (0.0, 50.0, 450.0, 350.0)
+    bars = ruled()
+    bars[80:330, 90:140] = (200, 80, 20)
+
+    assert is_ruled(ruled(), words, region)
+    assert not is_ruled(bars, words, region), "a chart with names at its side"
+
+
 def test_a_photograph_is_no_table() -> None:
     noise = np.random.default_rng(1).integers(0, 255, (400, 500, 3)).astype(np.uint8)
 

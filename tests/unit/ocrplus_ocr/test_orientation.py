@@ -89,6 +89,22 @@ def _clockwise(ordered):
     return [right, last, below]
 
 
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_the_lean_of_a_turned_page_is_measured_too(turn: int) -> None:
+    angle = np.radians(1.5)
+    matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    leaning = level_lines() @ matrix.T
+    in_picture = turned_quads(leaning, (4 - turn) % 4, (HEIGHT, WIDTH))
+    by_place = np.array([[q[0], *_clockwise(q)] for q in map(_from_top_left, in_picture)])
+    shape = (HEIGHT, WIDTH) if turn == 2 else (WIDTH, HEIGHT)
+
+    assert skew_of(turned_quads(by_place, turn, shape)) == pytest.approx(1.5, abs=0.05)
+
+
+def _from_top_left(quad: np.ndarray) -> list[list[float]]:
+    return sorted(quad.tolist(), key=lambda p: p[0] + p[1])
+
+
 def test_a_model_that_is_wrong_about_an_upright_page_is_not_believed() -> None:
     lie = lie_of(
         page(),

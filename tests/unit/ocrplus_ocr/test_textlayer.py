@@ -178,6 +178,16 @@ def test_words_that_stand_apart_are_parted_although_the_layer_has_no_space() -> 
     assert [run.text for run in runs] == ["two words"]
 
 
+def test_a_word_that_pdfium_ends_in_its_middle_is_one() -> None:
+    end = Glyph("\n", None)
+
+    runs = runs_of([*glyphs("whit"), end, *glyphs("e", x=24), end], 0, (600, 800))
+    below = runs_of([*glyphs("one"), end, *glyphs("two", y=14)], 0, (600, 800))
+
+    assert [run.text for run in runs] == ["white"]
+    assert [run.text for run in below] == ["one", "two"]
+
+
 def test_arabic_is_one_run_from_right_to_left() -> None:
     word = "\u0645\u0631\u062d\u0628\u0627"
     letters = [Glyph(c, (100 - 6 * i, 0, 106 - 6 * i, 12)) for i, c in enumerate(word)]

@@ -103,7 +103,7 @@ class _Reader:
         angle = pdfium_c.FPDFText_GetCharAngle(self._text_page, index)  # radians, -1: unknown
         if angle < 0:
             return 0
-        x, y = math.cos(angle), math.sin(angle)
+        x, y = math.cos(angle), -math.sin(angle)  # PDFium counts clockwise, page space does not
         a, b, c, d, _, _ = self._matrix
         return round(math.atan2(b * x + d * y, a * x + c * y) / (math.pi / 2)) % 4
 

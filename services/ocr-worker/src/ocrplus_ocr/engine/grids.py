@@ -18,7 +18,9 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 _LONG: Final = 0.5  # of the region's side
 _LEAST_RULES: Final = 3
 _LEAST_SIDE_PX: Final = 40
-_LEAST_WORDS: Final = 0.6  # of the rows and columns
+_LEAST_WORDS: Final = 0.3  # of the rows and columns
+_INK: Final = 40  # grey levels off the paper's
+_MOST_INK: Final = 0.02
 _LEAST_CELLS: Final = 0.6  # of the crossings that a full grid has
 _FULL_ROW: Final = 3
 _LEAST_ROWS: Final = 4
@@ -44,15 +46,29 @@ def is_ruled(image: Pixels, lines: Sequence[TextLine], box: Box) -> bool:
     rows, columns = _bars(level.max(axis=1)), _bars(upright.max(axis=0))
     if min(rows, columns) < _LEAST_RULES:
         return False
-    crossings = _count(level & upright)
+    if _count(level & upright) < _LEAST_CELLS * rows * columns:
+        return False
     ys, xs = np.nonzero(level.max(axis=1))[0], np.nonzero(upright.max(axis=0))[0]
     grid = (x0 + xs[0], y0 + ys[0], x0 + xs[-1], y0 + ys[-1])
     between = sum(holds(grid, line.box) for line in lines)
-    return (
-        crossings >= _LEAST_CELLS * rows * columns
-        and between >= _LEAST_WORDS * (rows + columns - 2)
-        and between >= _MOSTLY * len(lines)
-    )
+    if between >= _MOSTLY * len(lines):
+        return between >= _LEAST_WORDS * (rows + columns - 2)
+    # A form to be filled in: nothing in its cells, words beside and above them.
+    beside = sum(any(c.isalpha() for c in line.text) for line in lines)
+    inside = image[grid[1] : grid[3], grid[0] : grid[2]]
+    named = beside >= _MOSTLY * max(rows - 1, len(lines))
+    return named and _is_blank(inside, level | upright, ys, xs)
+
+
+def _is_blank(inside: Pixels, rules: Any, ys: Any, xs: Any) -> bool:
+    """Whether there is only paper between the rules: a chart has bars or curves there."""
+    import cv2
+
+    mask = cv2.dilate(rules, np.ones((9, 9), np.uint8))[ys[0] : ys[-1], xs[0] : xs[-1]]
+    paper = cv2.cvtColor(inside, cv2.COLOR_BGR2GRAY)[mask == 0].astype(int)
+    if not paper.size:
+        return False
+    return bool((abs(paper - np.median(paper)) > _INK).mean() < _MOST_INK)
 
 
 def _rules(part: Pixels) -> tuple[Any, Any]:

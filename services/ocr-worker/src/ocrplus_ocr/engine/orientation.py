@@ -118,7 +118,7 @@ def turned_quads(quads: Quads, turn: int, shape: Sequence[int]) -> Quads:
         turned = np.stack([height - y, x], axis=-1)
     else:
         turned = quads
-    return np.roll(turned, turn, axis=-2)
+    return np.roll(turned, -turn, axis=-2)
 
 
 def _crop(image: Pixels, quad: Quads) -> Pixels:

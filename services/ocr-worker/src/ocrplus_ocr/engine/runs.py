@@ -20,6 +20,7 @@ PROSE_GAP: Final = 0.75
 
 _WORD_GAP: Final = 0.15  # loose boxes of one word touch; a space is a quarter of the size
 _LIGATURE_LETTERS: Final = frozenset("fijlst")
+_TOUCHING: Final = 0.06
 _SAME_GLYPH: Final = 0.3  # of its size: drawn again there, it is a shadow or a poor man's bold
 _LEAST_STACK: Final = 3
 _SIDES: Final = 4
@@ -112,7 +113,7 @@ def _joined(glyphs: Sequence[Glyph]) -> list[Line]:
     box: Box = (0.0, 0.0, 0.0, 0.0)
     text: list[str] = []
     fonts: Counter[Font] = Counter()
-    space = False
+    space = ended = False
 
     def flush() -> None:
         joined = _line_text(text)
@@ -126,11 +127,12 @@ def _joined(glyphs: Sequence[Glyph]) -> list[Line]:
 
     for glyph in glyphs:
         if glyph.box is None:
-            if glyph.text == "\n":
-                flush()
             space = True
+            ended |= glyph.text == "\n"
             continue
-        if text and parted(box, glyph.box, CELL_GAP):
+        if text and ended and _touches(box, glyph.box):
+            space = False  # PDFium ends a line between two objects of one word
+        elif text and (ended or parted(box, glyph.box, CELL_GAP)):
             flush()
         if not text:
             box = glyph.box
@@ -140,9 +142,16 @@ def _joined(glyphs: Sequence[Glyph]) -> list[Line]:
             box = _union(box, glyph.box)
         text.append(glyph.text)
         fonts[glyph.font] += 1
-        space = False
+        space = ended = False
     flush()
     return runs
+
+
+def _touches(box: Box, following: Box) -> bool:
+    """Whether a character goes on right where a run of the same height has ended."""
+    height = following[3] - following[1]
+    level = abs(box[3] - following[3]) < 0.2 * height and abs(box[1] - following[1]) < 0.2 * height
+    return level and abs(following[0] - box[2]) < _TOUCHING * height
 
 
 def _line_text(text: Sequence[str]) -> str:

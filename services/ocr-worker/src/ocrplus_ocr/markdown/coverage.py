@@ -1,16 +1,21 @@
 """How much of what was found on a page its Markdown has. Pure.
 
-What stands in a picture, and headers, footers and page numbers, need not be there. Letters and
-digits are compared, so that neither Markdown's signs nor joined lines count as a loss.
+What stands in a picture, and headers, footers and page numbers, need not be there; a formula is
+written in other signs than it is printed. Letters and digits are compared, so that neither
+Markdown's signs nor joined lines count as a loss.
 """
 
 import html
+import unicodedata
 from collections.abc import Iterable
+from typing import Final
 
-from ocrplus_ocr.engine import TextLine
+from ocrplus_ocr.engine import BlockKind, TextLine
 from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
 from ocrplus_ocr.markdown.geometry import holds
 from ocrplus_ocr.markdown.page import Page
+
+_EXCUSED: Final = FURNITURE | PICTURES | {BlockKind.FORMULA}
 
 
 def coverage(page: Page, markdown: str) -> float:
@@ -26,7 +31,7 @@ def coverage(page: Page, markdown: str) -> float:
 
 def expected(page: Page) -> list[TextLine]:
     """The lines that the Markdown must have."""
-    left_out = [b for b in page.blocks if b.kind in FURNITURE or b.kind in PICTURES]
+    left_out = [b for b in page.blocks if b.kind in _EXCUSED]
     excused = {id(line) for block in left_out for line in block.lines}
     pictures = [block.box for block in left_out if block.kind in PICTURES]
     return [
@@ -50,5 +55,6 @@ def _size(words: Iterable[str]) -> int:
 
 
 def squeezed(text: str) -> str:
-    """Letters and digits only."""
-    return "".join(character for character in text if character.isalnum())
+    """Letters and digits only, each in its plain form."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(character for character in plain if character.isalnum())
