@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import median
 from typing import Final
 
 from ocrplus_ocr.engine import Box, TextLine
@@ -12,6 +13,7 @@ from ocrplus_ocr.markdown.joining import is_cjk, joined
 _SAME_ROW: Final = 0.5  # share of the lower line's height that two lines of a row have in common
 _OCR_MARGIN: Final = 0.3  # of the line height, both ends together
 _NARROW: Final = frozenset(".,:;'!|ijlI()[]")
+_INITIAL: Final = 1.4  # line heights
 _COLUMN_GAP: Final = 1.5  # line heights
 _OTHER_SIZE: Final = 0.15
 _BESIDE: Final = 0.3  # how much of a line may lie over another one beside it
@@ -81,7 +83,14 @@ def _em(character: str) -> float:
 def rows(lines: Iterable[TextLine]) -> list[Row]:
     """The rows of one column's lines, from top to bottom."""
     grouped: list[list[TextLine]] = []
-    for line in sorted(lines, key=lambda line: line.box[1] + line.box[3]):
+    whole = list(lines)
+    usual = median(line.box[3] - line.box[1] for line in whole) if whole else 0.0
+
+    def middle(line: TextLine) -> float:
+        """Of a line with a large initial, the middle of its first row."""
+        return line.box[1] + min(line.box[3] - line.box[1], _INITIAL * usual) / 2
+
+    for line in sorted(whole, key=middle):
         if grouped and _beside(grouped[-1], line):
             grouped[-1].append(line)
         else:
