@@ -121,3 +121,37 @@ def test_a_stretched_line_within_a_scanned_paragraph_is_no_heading() -> None:
     result = mend_headings(page(block(BlockKind.TEXT, *lines), source=TextSource.OCR))
 
     assert [b.kind for b in result.blocks] == [BlockKind.TEXT]
+
+
+def test_a_number_far_before_its_title_belongs_to_it() -> None:
+    number = row("第四条", 20, size=13)
+    title = TextLine("课程设置", (150, 20, 202, 33), 13, 400)
+    apart = [block(BlockKind.HEADING, number), block(BlockKind.HEADING, title)]
+
+    result = mend_headings(page(*apart, body(100)))
+
+    assert kinds(result)[0] == (BlockKind.HEADING, "第四条课程设置")
+
+
+def test_in_a_scan_what_is_numbered_like_the_headings_is_one() -> None:
+    first = block(BlockKind.TEXT, scanned("Article 1. Causes", 20, em=5))
+    second = block(BlockKind.HEADING, scanned("Article 2. Trends", 60, em=5))
+    paragraph = block(
+        BlockKind.TEXT, *(scanned("some words " * 5, 80 + 15 * i, 5) for i in range(4))
+    )
+
+    result = mend_headings(page(first, second, paragraph, source=TextSource.OCR))
+
+    assert [b.kind for b in result.blocks[:2]] == [BlockKind.HEADING, BlockKind.HEADING]
+
+
+def test_a_heading_at_the_height_of_another_columns_text_is_parted_from_it() -> None:
+    glued = block(
+        BlockKind.TEXT,
+        row("1. Trends", 20, size=12, weight=700),
+        TextLine("although revenue rose", (300, 20, 400, 30), 10, 400),
+    )
+
+    result = mend_headings(page(glued, body(100)))
+
+    assert (BlockKind.HEADING, "1. Trends") in kinds(result)

@@ -19,8 +19,9 @@ import numpy as np
 
 from ocrplus_contract.errors import PageErrorCode
 from ocrplus_contract.states import PageState, TextSource
-from ocrplus_ocr.engine import Box, PageResult, Reading, ReadOptions
+from ocrplus_ocr.engine import BlockKind, Box, PageResult, Reading, ReadOptions
 from ocrplus_ocr.engine.cropping import cropped_figures
+from ocrplus_ocr.engine.dashes import lone_dashes
 from ocrplus_ocr.engine.found import FoundBlock, FoundPage, page_of, scaled
 from ocrplus_ocr.engine.labels import PICTURES
 from ocrplus_ocr.engine.orientation import LOOK_SIDE_PX, Lie, Pixels, Reader, lie_of, straightened
@@ -150,6 +151,10 @@ class PPStructureEngine:
         result = self._pipeline.predict(
             image, use_doc_orientation_classify=False, **self._predict_arguments
         )[0]
+        dashes = []
+        if layer is None:
+            tables = self._layout.of(BlockKind.TABLE)
+            dashes = lone_dashes(image, tables, self._ocr.lines)
         drawn = layer or TextLayer((), page.text.evidence)
         height, width = image.shape[:2]
         found = FoundPage(
@@ -158,7 +163,7 @@ class PPStructureEngine:
                 FoundBlock(block.label, str(block.content or ""), box_of(block.bbox))
                 for block in result["parsing_res_list"]
             ],
-            lines=self._ocr.lines,
+            lines=[*self._ocr.lines, *dashes],
             layout=self._layout.boxes,
             size=(width, height),
             scale=page.scale,

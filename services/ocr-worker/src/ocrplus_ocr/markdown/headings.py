@@ -28,14 +28,19 @@ _MAY_BE: Final = frozenset({BlockKind.HEADER, BlockKind.CAPTION})
 _RUNNING: Final = frozenset({BlockKind.TEXT, BlockKind.LIST, BlockKind.ASIDE, BlockKind.FOOTNOTE})
 _LARGER: Final = 1.08  # than the body's size
 _HARDLY_LARGER: Final = 1.03  # enough where the layout model says heading, too
+_SURE_NUMBERINGS: Final = frozenset(
+    {"chapter", "section", "article", "annex", "chinese", "roman", "decimal2", "decimal3"}
+)
 _CLEARLY_LARGER: Final = 1.2
 _LARGER_SCANNED: Final = 1.18  # widths vary with the letters
 _MUCH_LARGER: Final = 1.3  # what the model takes for a header or a caption
 _LEAST_LETTERS: Final = 2
 _LONGEST: Final = 130
+_LONGEST_OF_ROWS: Final = 200
 _LONGEST_UNSTYLED: Final = 80
 _MOST_ROWS: Final = 3
 _LEAST_TO_MEASURE: Final = 12  # characters
+_SENTENCE: Final = re.compile(r"[.。；;]$")
 _ENDS: Final = re.compile(r"[.,;。，；、]$|[:：]$")
 _LEADER: Final = re.compile(r"(?:[.…·] ?){4,}")  # an entry of a table of contents
 _LIST: Final = re.compile(r"[^\W\d_], ?[^\W\d_]|[、，]")
@@ -72,8 +77,45 @@ def mend_headings(page: Page) -> Page:
             blocks.append(replace(block, kind=BlockKind.HEADING))
         else:
             blocks.append(block)
+    blocks = _as_numbered(_in_one_row(blocks), page)
     cased = [_with_case(block, page) if block.kind in HEADINGS else block for block in blocks]
     return replace(page, blocks=_with_levels(cased, page))
+
+
+def _in_one_row(blocks: Sequence[Block]) -> list[Block]:
+    """Headings side by side as one: a number may stand far before its title."""
+    joined_blocks: list[Block] = []
+    for block in blocks:
+        before = joined_blocks[-1] if joined_blocks else None
+        if (
+            before is not None
+            and before.kind in HEADINGS
+            and block.kind in HEADINGS
+            and before.lines
+            and block.lines
+            and len(rows((*before.lines, *block.lines))) == 1
+        ):
+            joined_blocks[-1] = _piece(before, rows((*before.lines, *block.lines)), is_heading=True)
+        else:
+            joined_blocks.append(block)
+    return joined_blocks
+
+
+def _as_numbered(blocks: Sequence[Block], page: Page) -> list[Block]:
+    """In a scan, what is numbered as the page's headings are is one of them."""
+    if page.source is TextSource.TEXT_LAYER:
+        return list(blocks)
+    schemes = {numbering(b.text) for b in blocks if b.kind in HEADINGS} & _SURE_NUMBERINGS
+    return [
+        replace(block, kind=BlockKind.HEADING)
+        if block.kind is BlockKind.TEXT
+        and numbering(block.text) in schemes
+        and len(block.text) <= _LONGEST_UNSTYLED
+        and not _ENDS.search(block.text)
+        and len(rows(block.lines)) == 1
+        else block
+        for block in blocks
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +140,7 @@ class Styles:
             return False
         if _plain(text) in self.titles:
             return True
-        if _ENDS.search(text) or _CAPTION.match(text) or row.mono or row.turned:
+        if _CAPTION.match(text) or row.mono or row.turned:
             return False
         if row.is_scanned:
             return row.size >= _LARGER_SCANNED * self.body.size and len(text) > 1
@@ -130,6 +172,8 @@ def _is_misnamed(block: Block, styles: Styles) -> bool:
     found = rows(block.lines)
     if not 0 < len(found) <= 2 or not all(styles.stand_out(row) for row in found):
         return False
+    if _ENDS.search(found[-1].text):
+        return False
     large = all(row.size >= _MUCH_LARGER * styles.body.size for row in found)
     return large or _plain(joined(row.text for row in found)) in styles.titles - styles.said
 
@@ -137,18 +181,37 @@ def _is_misnamed(block: Block, styles: Styles) -> bool:
 def _sorted_out(block: Block, styles: Styles) -> list[Block]:
     """A block as headings and the text between them."""
     found = rows(block.lines)
-    marks = _without_long_runs(found, [styles.stand_out(row) for row in found])
+    marks = _without_ends(found, [styles.stand_out(row) for row in found])
+    marks = _without_long_runs(found, marks)
     if found[0].is_scanned and block.kind not in HEADINGS and len(found) > 1:
         # Justified lines are as wide as large ones: only what begins a block is sure.
         marks = [index == 0 and mark for index, mark in enumerate(marks)]
         marks[0] = marks[0] and numbering(found[0].text) is not None
     if not any(marks):
         return [_judged(block, found, styles)] if block.kind in HEADINGS else [block]
-    pieces = _pieces(found, marks)
+    pieces = [
+        (piece, mark and sum(len(row.text) for row in piece) <= _LONGEST_OF_ROWS)
+        for piece, mark in _pieces(found, marks)
+    ]
+    if not any(mark for _, mark in pieces):
+        return [replace(block, kind=_text_kind(block.kind), level=0)]
     if len(pieces) == 1:
         kind = block.kind if block.kind in HEADINGS else BlockKind.HEADING
         return [replace(block, kind=kind)]
     return [_piece(block, piece, is_heading) for piece, is_heading in pieces]
+
+
+def _without_ends(found: Sequence[Row], marks: Sequence[bool]) -> list[bool]:
+    """A sentence's end is no heading's; a colon or comma is where the heading goes on below."""
+    kept = list(marks)
+    for index in range(len(found) - 1, -1, -1):
+        text = found[index].text
+        if not kept[index] or not _ENDS.search(text):
+            continue
+        below = found[index + 1] if index + 1 < len(found) else None
+        goes_on = below is not None and kept[index + 1] and _style(below) == _style(found[index])
+        kept[index] = goes_on and not _SENTENCE.search(text)
+    return kept
 
 
 def _without_long_runs(found: Sequence[Row], marks: Sequence[bool]) -> list[bool]:

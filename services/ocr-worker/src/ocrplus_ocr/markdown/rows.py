@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import median
 from typing import Final
 
 from ocrplus_ocr.engine import Box, TextLine
@@ -12,6 +13,9 @@ from ocrplus_ocr.markdown.joining import is_cjk, joined
 _SAME_ROW: Final = 0.5  # share of the lower line's height that two lines of a row have in common
 _OCR_MARGIN: Final = 0.3  # of the line height, both ends together
 _NARROW: Final = frozenset(".,:;'!|ijlI()[]")
+_INITIAL: Final = 1.4  # line heights
+_COLUMN_GAP: Final = 1.5  # line heights
+_OTHER_SIZE: Final = 0.15
 _BESIDE: Final = 0.3  # how much of a line may lie over another one beside it
 BOLD: Final = 600
 
@@ -79,7 +83,14 @@ def _em(character: str) -> float:
 def rows(lines: Iterable[TextLine]) -> list[Row]:
     """The rows of one column's lines, from top to bottom."""
     grouped: list[list[TextLine]] = []
-    for line in sorted(lines, key=lambda line: line.box[1] + line.box[3]):
+    whole = list(lines)
+    usual = median(line.box[3] - line.box[1] for line in whole) if whole else 0.0
+
+    def middle(line: TextLine) -> float:
+        """Of a line with a large initial, the middle of its first row."""
+        return line.box[1] + min(line.box[3] - line.box[1], _INITIAL * usual) / 2
+
+    for line in sorted(whole, key=middle):
         if grouped and _beside(grouped[-1], line):
             grouped[-1].append(line)
         else:
@@ -93,4 +104,17 @@ def _beside(group: Sequence[TextLine], line: TextLine) -> bool:
     overlap = min(box[3], line.box[3]) - max(box[1], line.box[1])
     if overlap <= _SAME_ROW * min(box[3] - box[1], line.box[3] - line.box[1]):
         return False
-    return all(across(other.box, line.box) < _BESIDE for other in group)
+    if any(across(other.box, line.box) >= _BESIDE for other in group):
+        return False
+    nearest = min(group, key=lambda other: _gap(other, line))
+    return _gap(nearest, line) < _COLUMN_GAP * (box[3] - box[1]) or _alike(nearest, line)
+
+
+def _gap(one: TextLine, other: TextLine) -> float:
+    return max(one.box[0] - other.box[2], other.box[0] - one.box[2])
+
+
+def _alike(one: TextLine, other: TextLine) -> bool:
+    """Whether two lines are set alike: far apart, others stand in different columns."""
+    same_size = abs(one.size - other.size) <= _OTHER_SIZE * max(one.size, other.size)
+    return same_size and (one.weight >= BOLD) == (other.weight >= BOLD)
