@@ -30,6 +30,8 @@ _MAY_HOLD: Final = frozenset(
 _APART: Final = 0.7  # line heights between the rows of one formula
 _ASIDE: Final = 2.5  # line heights between two pieces of one row
 _LEAST_GLYPHS: Final = 3
+_MOST_LINES: Final = 500
+_MOST_BARS: Final = 60
 _MOST_WORDS: Final = 2
 
 
@@ -79,6 +81,8 @@ class _Piece:
 
 def _parted(block: Block, page: Page) -> list[Block]:
     """A block as formulas and the text around them."""
+    if len(block.lines) > _MOST_LINES:
+        return [block]
     clusters = _clusters(block.lines)
     formulas = [_Piece(tuple(c), _latex(around(line.box for line in c), page)) for c in clusters]
     formulas = [piece for piece in formulas if piece.latex]
@@ -161,7 +165,7 @@ def _latex(box: Box, page: Page) -> str:
         for rule in page.rules
         if rule[2] - rule[0] > rule[3] - rule[1] and common(grown, _thick(rule)) > 0
     ]
-    return formula_latex(glyphs, bars)
+    return formula_latex(glyphs, bars) if len(bars) <= _MOST_BARS else ""
 
 
 def _box(glyph: MathGlyph) -> Box:
