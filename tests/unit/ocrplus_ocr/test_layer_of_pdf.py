@@ -130,6 +130,19 @@ def test_text_drawn_twice_for_a_shadow_is_read_once(tmp_path: Path) -> None:
     assert words(read(tiny_pdf.write(tmp_path / "a.pdf", [shadow]))) == ["Shadow"]
 
 
+def test_a_large_initial_belongs_to_the_line_at_its_top(tmp_path: Path) -> None:
+    content = (
+        tiny_pdf.text("O", 60, 700, 36)
+        + tiny_pdf.text("ver the past three decades", 89, 716)
+        + tiny_pdf.text("pressure has grown", 89, 702)
+    )
+
+    first, second = read(tiny_pdf.write(tmp_path / "a.pdf", [content])).text.runs
+
+    assert (first.text, second.text) == ("Over the past three decades", "pressure has grown")
+    assert first.y1 - first.y0 < 20
+
+
 def test_images_lines_and_shapes_are_told_apart(tmp_path: Path) -> None:
     content = (
         "q 200 0 0 100 100 500 cm /Im Do Q\n"

@@ -13,7 +13,7 @@ from ocrplus_ocr.markdown.furniture import mark_furniture
 from ocrplus_ocr.markdown.lines import in_reading_order, text_of
 from ocrplus_ocr.markdown.lost_lines import bring_back_lines
 from ocrplus_ocr.markdown.one_place import give_lines_one_place
-from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.page import LayoutBox, Page
 from ocrplus_ocr.markdown.reading import order_blocks
 from ocrplus_ocr.markdown.steps import STEPS, finished
 from ocrplus_ocr.markdown.subfigures import part_subfigures
@@ -83,6 +83,26 @@ def test_a_region_that_repeats_another_goes() -> None:
     again = block(BlockKind.REFERENCE, 52, 52, 290, 40, only)
 
     assert texts(give_lines_one_place(page(first, again, lines=[only]))) == ["only once"]
+
+
+def test_an_unsure_region_over_surer_ones_claims_nothing() -> None:
+    first, second = line("first", 60, 60), line("second", 60, 160)
+    sure = [
+        block(BlockKind.TEXT, 50, 50, 300, 40, first),
+        block(BlockKind.TEXT, 50, 150, 300, 40, second),
+    ]
+    unsure = block(BlockKind.FORMULA, 40, 40, 400, 300, first, second)
+    layout = tuple(
+        LayoutBox(b.kind, b.box, score)
+        for b, score in zip([*sure, unsure], (0.9, 0.9, 0.44), strict=True)
+    )
+
+    result = give_lines_one_place(page(unsure, *sure, lines=[first, second], layout=layout))
+
+    assert [(b.kind, b.text) for b in result.blocks] == [
+        (BlockKind.TEXT, "first"),
+        (BlockKind.TEXT, "second"),
+    ]
 
 
 def test_a_heading_s_box_that_is_too_tight_still_has_its_line() -> None:
@@ -179,6 +199,15 @@ def test_what_stands_in_the_margin_is_furniture(text: str, y: float, kind: Block
     result = mark_furniture(page(alone, text_block))
 
     assert result.blocks[0].kind is kind
+
+
+def test_a_heading_deep_in_the_page_that_was_taken_for_a_header_is_one_again() -> None:
+    deep = block(BlockKind.HEADER, 200, 180, 200, 20, line("Title", 200, 180, 200, 20))
+
+    outer = block(BlockKind.HEADER, 50, 30, 100, 10, line("Chapter", 50, 30, 100))
+
+    assert mark_furniture(page(deep, outer, body(300))).blocks[0].kind is BlockKind.HEADING
+    assert mark_furniture(page(deep, body(300))).blocks[0].kind is BlockKind.HEADER
 
 
 def test_a_large_title_in_the_margin_is_no_header() -> None:

@@ -20,6 +20,7 @@ PROSE_GAP: Final = 0.75
 
 _WORD_GAP: Final = 0.15  # loose boxes of one word touch; a space is a quarter of the size
 _LIGATURE_LETTERS: Final = frozenset("fijlst")
+_INITIAL: Final = 1.8  # times as large as the letters after it
 _TOUCHING: Final = 0.06
 _SAME_GLYPH: Final = 0.3  # of its size: drawn again there, it is a shadow or a poor man's bold
 _LEAST_STACK: Final = 3
@@ -92,7 +93,7 @@ def runs_of(glyphs: Sequence[Glyph], turn: int, size: tuple[float, float]) -> li
             g if g.box is None else Glyph(g.text, upright(g.box, here, size), here, g.font)
             for g in chosen
         ]
-        found = _stacked(_joined(standing))
+        found = _stacked(_with_initials(_joined(standing)))
         if relative == 0:
             runs += found
             continue
@@ -132,7 +133,9 @@ def _joined(glyphs: Sequence[Glyph]) -> list[Line]:
             continue
         if text and ended and _touches(box, glyph.box):
             space = False  # PDFium ends a line between two objects of one word
-        elif text and (ended or parted(box, glyph.box, CELL_GAP)):
+        elif text and (
+            ended or parted(box, glyph.box, CELL_GAP) or _is_initial(text, fonts, glyph)
+        ):
             flush()
         if not text:
             box = glyph.box
@@ -145,6 +148,33 @@ def _joined(glyphs: Sequence[Glyph]) -> list[Line]:
         space = ended = False
     flush()
     return runs
+
+
+def _is_initial(text: Sequence[str], fonts: Counter[Font], glyph: Glyph) -> bool:
+    """Whether a run is one large letter before the smaller ones of its word."""
+    if len(text) != 1 or not text[0].isalpha():
+        return False
+    (font,) = fonts
+    return font.size > _INITIAL * glyph.font.size > 0
+
+
+def _with_initials(runs: Sequence[Line]) -> list[Line]:
+    """The runs with a large initial put before the line at its top, in that line's height."""
+    kept: list[Line] = []
+    for run in runs:
+        initial = kept[-1] if kept else None
+        if (
+            initial is not None
+            and len(initial.text) == 1
+            and initial.text.isalpha()
+            and initial.size > _INITIAL * run.size > 0
+            and abs(run.x0 - initial.x1) < run.size
+            and initial.y0 <= (run.y0 + run.y1) / 2 < (initial.y0 + initial.y1) / 2
+        ):
+            kept[-1] = replace(run, x0=initial.x0, text=initial.text + run.text)
+        else:
+            kept.append(run)
+    return kept
 
 
 def _touches(box: Box, following: Box) -> bool:

@@ -1,7 +1,7 @@
-"""Headers, footers and page numbers that the layout model took for text. Pure.
+"""Headers, footers and page numbers that the layout model took for text, and the reverse. Pure.
 
-What tells them: one row in the page's margin, apart from the text, not larger than it; a number
-where page numbers stand; a stamp along the page's side.
+What tells them: a row or two in the page's margin, apart from the text, not larger than it; a
+number where page numbers stand; a stamp along the page's side.
 """
 
 import re
@@ -18,11 +18,14 @@ from ocrplus_ocr.markdown.page import Page
 
 _MARGIN: Final = 0.08  # of the page's height
 _NUMBER_MARGIN: Final = 0.12
+_DEEP: Final = 0.15  # no header begins that far from the page's edge
+_EDGES: Final = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 _SIDE: Final = 0.1  # of its width
 _NARROW: Final = 0.05
+_MOST_ROWS: Final = 2
 _APART: Final = 1.0  # line heights
 _LARGER: Final = 1.2
-_LEAST_BODY: Final = 200  # characters: a page with less has nothing to be a header of
+_LEAST_BODY: Final = 100  # characters: a page with less has nothing to be a header of
 _WORDS: Final = frozenset(
     {BlockKind.TEXT, BlockKind.REFERENCE, BlockKind.ASIDE, BlockKind.FOOTNOTE, BlockKind.HEADING}
 )
@@ -38,7 +41,7 @@ def mark_furniture(page: Page) -> Page:
     body = [b for b in page.blocks if b.kind not in FURNITURE and b.kind not in PICTURES]
     heights = [line.box[3] - line.box[1] for b in body for line in b.lines]
     if sum(len(b.text) for b in body) < _LEAST_BODY or not heights:
-        return page
+        return page  # one line at the top of an empty page may be all that it says
     usual = median(heights)
     blocks = tuple(
         replace(block, kind=kind) if (kind := _kind(block, page, usual)) is not None else block
@@ -48,17 +51,20 @@ def mark_furniture(page: Page) -> Page:
 
 
 def _kind(block: Block, page: Page, usual: float) -> BlockKind | None:
-    """What a block is in truth, if it is furniture."""
+    """What a block is in truth, if it is furniture, or if it was taken for some."""
+    if block.kind in _EDGES and block.lines:
+        return _restored(block, page, usual)
     if block.kind not in _WORDS or not block.lines:
         return None
     if _is_stamp(block, page):
         return BlockKind.HEADER
-    if len(rows_of(block.lines)) > 1:
+    rows = len(rows_of(block.lines))
+    if rows > _MOST_ROWS:
         return None
     height = page.size[1]
     above, below = block.box[3] / height, 1 - block.box[1] / height
     near = min(above, below)
-    if near < _NUMBER_MARGIN and _NUMBER.fullmatch(block.text.strip()):
+    if rows == 1 and near < _NUMBER_MARGIN and _NUMBER.fullmatch(block.text.strip()):
         return BlockKind.PAGE_NUMBER if _outermost(block, page.blocks) else None
     tall = max(line.box[3] - line.box[1] for line in block.lines)
     if near >= _MARGIN or tall > _LARGER * usual or not _outermost(block, page.blocks):
@@ -66,6 +72,21 @@ def _kind(block: Block, page: Page, usual: float) -> BlockKind | None:
     if _distance(block, page.blocks) < _APART * tall:
         return None
     return BlockKind.HEADER if above < below else BlockKind.FOOTER
+
+
+def _restored(block: Block, page: Page, usual: float) -> BlockKind | None:
+    """What a header is that stands deep in the page with other words further out."""
+    height = page.size[1]
+    if block.box[1] < _DEEP * height or block.box[3] > (1 - _DEEP) * height:
+        return None
+    upper = block.box[1] + block.box[3] < height
+    further = (
+        line.box[3] <= block.box[1] if upper else line.box[1] >= block.box[3] for line in page.lines
+    )
+    if not any(further):
+        return None
+    tall = max(line.box[3] - line.box[1] for line in block.lines)
+    return BlockKind.HEADING if tall > _LARGER * usual else BlockKind.TEXT
 
 
 def _is_stamp(block: Block, page: Page) -> bool:

@@ -4,6 +4,7 @@ The pipeline drops lines outside of its layout's regions, and all the text of a 
 layout model takes for one image.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -18,6 +19,7 @@ from ocrplus_ocr.markdown.lines import text_of
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.placing import placed
 
+_LEADER: Final = re.compile(r"([^\w\s])(?:\s*\1){4,}")  # a rule made of dots or dashes
 _PARAGRAPH_GAP: Final = 0.8  # of the line height
 _MOST_GAP: Final = 1.6
 _BELOW: Final = 0.5  # share of the narrower line that lies under the other
@@ -33,7 +35,9 @@ def bring_back_lines(page: Page) -> Page:
     lines = [
         line
         for line in page.lines
-        if id(line) not in claimed and not any(holds(box, line.box) for box in pictures)
+        if id(line) not in claimed
+        and not any(holds(box, line.box) for box in pictures)
+        and not _LEADER.fullmatch(line.text)
     ]
     blocks = page.blocks
     for paragraph in paragraphs(lines, page.size[0]):

@@ -42,7 +42,7 @@ def order_blocks(page: Page) -> Page:
 
 def _floats(block: Block, blocks: Sequence[Block]) -> bool:
     """Whether a block is a picture, or the words right under one."""
-    if block.kind in PICTURES or block.kind is BlockKind.CAPTION:
+    if block.kind in PICTURES:
         return True
     return len(block.lines) <= _CAPTION_LINES and any(
         b.kind in PICTURES
