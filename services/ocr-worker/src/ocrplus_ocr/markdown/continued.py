@@ -13,7 +13,7 @@ from typing import Final
 from ocrplus_ocr.engine import Block, BlockKind
 from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
 from ocrplus_ocr.markdown.geometry import around
-from ocrplus_ocr.markdown.hyphens import compounds, joined_lines
+from ocrplus_ocr.markdown.hyphens import Hyphens, hyphens_of, joined_lines
 from ocrplus_ocr.markdown.joining import is_cjk
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.rows import Row, rows
@@ -29,7 +29,7 @@ _SAME_SIZE: Final = 0.08
 
 def join_columns(page: Page) -> Page:
     """The page with the parts of a paragraph that stand in two columns in one block."""
-    written = compounds(line.text for line in page.lines)
+    hyphens = hyphens_of([line.text for line in page.lines])
     blocks: list[Block] = []
     open_at: int | None = None  # the block of text that may go on
     for block in page.blocks:
@@ -37,7 +37,7 @@ def join_columns(page: Page) -> Page:
             blocks.append(block)
             continue
         if open_at is not None and _goes_on(blocks[open_at], block):
-            blocks[open_at] = _joined(blocks[open_at], block, written)
+            blocks[open_at] = _joined(blocks[open_at], block, hyphens)
             continue
         blocks.append(block)
         open_at = len(blocks) - 1 if block.kind is BlockKind.TEXT else None
@@ -77,10 +77,10 @@ def _is_indented(found: Sequence[Row]) -> bool:
     return len(found) > 1 and found[0].box[0] > left + _INDENT * found[0].size
 
 
-def _joined(block: Block, following: Block, written: frozenset[str]) -> Block:
+def _joined(block: Block, following: Block, hyphens: Hyphens) -> Block:
     *before, last = block.text.split("\n\n")
     first, *after = following.text.split("\n\n")
-    text = "\n\n".join([*before, joined_lines([last, first], written), *after])
+    text = "\n\n".join([*before, joined_lines([last, first], hyphens), *after])
     lines = (*block.lines, *following.lines)
     return replace(block, text=text, lines=lines, box=around((block.box, following.box)))
 
