@@ -120,6 +120,32 @@ def test_a_formula_within_a_paragraph_gets_a_block_of_its_own() -> None:
     assert (above.text, below.text) == ("It follows that", "and so on")
 
 
+def test_equations_under_each_other_are_written_one_by_one() -> None:
+    lines = line("a=b", 100, 100), line("c=d", 100, 116)
+    maths = [*glyphs("a=b", 100), *glyphs("c=d", 100, baseline=116)]
+
+    (formula,) = set_formulas(page(block(BlockKind.FORMULA, *lines), maths=maths)).blocks
+
+    assert formula.text == "$$\na = b\n$$\n\n$$\nc = d\n$$"
+
+
+def test_limits_that_stand_in_another_block_belong_to_the_formula() -> None:
+    upper, main = line("b", 102, 88), line("∫f=c", 100, BASELINE)
+    maths = [*glyphs("b", 102, baseline=88, size=7), *glyphs("∫f=c", 100)]
+    found = Page(
+        1,
+        (600, 800),
+        (block(BlockKind.TEXT, upper), block(BlockKind.FORMULA, main)),
+        (upper, main),
+        maths=tuple(maths),
+        source=TextSource.TEXT_LAYER,
+    )
+
+    (formula,) = set_formulas(found).blocks
+
+    assert formula.lines == (upper, main)
+
+
 def test_a_formula_in_a_sentence_stays_there() -> None:
     lines = line("where we have", 0, BASELINE), line("a=b", 70, BASELINE)
     found = page(block(BlockKind.TEXT, *lines), maths=glyphs("a=b", 70))

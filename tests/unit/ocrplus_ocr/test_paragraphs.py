@@ -4,7 +4,7 @@ import pytest
 
 from ocrplus_ocr.engine import Block, BlockKind, TextLine
 from ocrplus_ocr.markdown.geometry import around
-from ocrplus_ocr.markdown.hyphens import compounds, joined_lines
+from ocrplus_ocr.markdown.hyphens import Hyphens, hyphens_of, joined_lines
 from ocrplus_ocr.markdown.listings import listing_text, set_listings
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.paragraphs import flowing_text
@@ -71,10 +71,22 @@ def test_only_a_printers_hyphen_goes(lines: list[str], whole: str) -> None:
 
 
 def test_a_word_that_the_page_writes_with_a_hyphen_keeps_it() -> None:
-    written = compounds(["a text-layer document"])
+    written = Hyphens(hyphens_of(["a text-layer document"]).written)
 
     assert joined_lines(["the text-", "layer"], written) == "the text-layer"
     assert joined_lines(["the text-", "layer"]) == "the textlayer"
+
+
+def test_a_page_that_parts_no_words_keeps_its_hyphens() -> None:
+    few = hyphens_of(["for problem-", "solving", *["a line of text"] * 20])
+    many = hyphens_of(["the connec-", "ted", "interpre-", "tation", *["a line of text"] * 20])
+
+    assert joined_lines(["for problem-", "solving"], few) == "for problem-solving"
+    assert joined_lines(["the connec-", "ted"], many) == "the connected"
+
+
+def test_two_single_quotation_marks_are_a_double_one() -> None:
+    assert text(row("the term ‘‘noblesse oblige’’ is", 0)) == "the term “noblesse oblige” is"
 
 
 def test_code_keeps_its_indentation() -> None:

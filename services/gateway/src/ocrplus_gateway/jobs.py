@@ -12,6 +12,7 @@ from ocrplus_contract.document import settled
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, Location, run_async
+from ocrplus_contract.merging import merged
 from ocrplus_contract.messages import ErrorObject, PageMarkdown, Result
 from ocrplus_contract.names import TaskId, UserId
 from ocrplus_contract.records import JobRecord, PageRecord
@@ -122,12 +123,18 @@ def page_text(record: PageRecord) -> str:
 
 
 def merged_markdown(pages: list[PageRecord]) -> str:
-    """The whole document, each page after its anchor; headings have the document's levels."""
+    """The whole document: each page has its anchor, headings have the document's levels, what
+    runs over a page's end is whole."""
     whole = settled(pages)
-    parts = [f"<!-- page {p.page} -->\n\n{page_text(p)}".rstrip() for p in whole]
-    if any(page.levels == "document" and page.headings for page in whole):
-        parts.insert(0, "<!-- heading levels: document -->")
-    return "\n\n".join(parts) + "\n"
+    open_end = False
+    parts = []
+    for page in whole:
+        goes_on = open_end and not page.starts_paragraph
+        parts.append((f"<!-- page {page.page} -->", page_text(page), goes_on))
+        open_end = not page.ends_paragraph
+    settled_levels = any(page.levels == "document" and page.headings for page in whole)
+    mark = "<!-- heading levels: document -->\n\n" if settled_levels else ""
+    return f"{mark}{merged(parts)}\n"
 
 
 def is_open(job: JobRecord) -> bool:

@@ -37,6 +37,7 @@ from ocrplus_ocr.engine.rulings import scanned_rules
 from ocrplus_ocr.engine.standins import RememberedLayout, TextLayerOcr, box_of
 from ocrplus_ocr.engine.textlayer import TextLayer, choose_source
 from ocrplus_ocr.engine.visible import visible_layer
+from ocrplus_ocr.markdown.continued import page_edges
 from ocrplus_ocr.markdown.coverage import coverage
 from ocrplus_ocr.markdown.geometry import area
 from ocrplus_ocr.markdown.render import headings, page_markdown
@@ -124,6 +125,7 @@ class PPStructureEngine:
             _give_back_memory()
         timings["engine"] = time.monotonic() - began
         markdown = page_markdown(blocks, figures, options)
+        starts, ends = page_edges(content)
         return PageResult(
             page=page.page,
             state=PageState.OK if markdown else PageState.EMPTY,
@@ -131,6 +133,8 @@ class PPStructureEngine:
             source=source,
             figures=() if options.figures == "inline" else figures,
             blocks=blocks,
+            starts_paragraph=starts,
+            ends_paragraph=ends,
             headings=headings(content),
             reading=Reading(reason, page.text.evidence, lie.turn, lie.skew),
             coverage=coverage(content, markdown),

@@ -7,7 +7,8 @@ the formula is kept as a picture that names the characters that were read. Never
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 from ocrplus_contract.states import TextSource
@@ -30,6 +31,11 @@ _MAY_HOLD: Final = frozenset(
 _APART: Final = 0.7  # line heights between the rows of one formula
 _ASIDE: Final = 2.5  # line heights between two pieces of one row
 _LEAST_GLYPHS: Final = 3
+_MOST_LINES: Final = 500
+_MOST_BARS: Final = 60
+_FULL_SIZE: Final = 0.85
+_AXIS: Final = 0.3  # a sign of relation stands so high over its baseline
+_NEXT_EQUATION: Final = 1.2  # font sizes between two equations' baselines
 _MOST_WORDS: Final = 2
 
 
@@ -37,15 +43,42 @@ def set_formulas(page: Page) -> Page:
     """The page with its display formulas in blocks of their own."""
     if page.source is not TextSource.TEXT_LAYER:
         return replace(page, blocks=tuple(map(_pictured, page.blocks)))
-    if not page.maths:
+    holding = [b for b in page.blocks if b.kind in _MAY_HOLD and not _is_latex(b.text)]
+    lines = [line for block in holding for line in block.lines]
+    if not page.maths or len(lines) > _MOST_LINES:
         return page
+    formulas = [_formula(cluster, page) for cluster in _clusters(lines)]
+    homes = _homes([f for f in formulas if f is not None], holding)
+    taken = {id(line) for made in homes.values() for formula in made for line in formula.lines}
     blocks: list[Block] = []
     for block in page.blocks:
-        if block.kind in _MAY_HOLD and block.lines and not _is_latex(block.text):
-            blocks.extend(_parted(block, page))
+        rest = [line for line in block.lines if id(line) not in taken]
+        if block in holding and len(rest) != len(block.lines):
+            blocks.extend(_interleaved(block, rest, homes.get(id(block), ())))
         else:
             blocks.append(block)
     return replace(page, blocks=tuple(blocks))
+
+
+def _homes(formulas: Sequence[Block], blocks: Sequence[Block]) -> dict[int, list[Block]]:
+    """Formulas by the block that most of their lines stand in."""
+    homes: dict[int, list[Block]] = {}
+    for formula in formulas:
+        own = {id(line) for line in formula.lines}
+        home = max(blocks, key=lambda block: sum(id(line) in own for line in block.lines))
+        homes.setdefault(id(home), []).append(formula)
+    return homes
+
+
+def _formula(cluster: Sequence[TextLine], page: Page) -> Block | None:
+    """A block of LaTeX of these lines; None where the layer gave too few characters."""
+    box = around(line.box for line in cluster)
+    latex = _latex(box, page)
+    if not latex:
+        return None
+    text = "\n\n".join(f"$$\n{row}\n$$" for row in latex)
+    lines = sorted(cluster, key=lambda line: (line.box[1], line.box[0]))
+    return Block(BlockKind.FORMULA, text, box, tuple(lines))
 
 
 def _is_latex(text: str) -> bool:
@@ -63,35 +96,6 @@ def _pictured(block: Block) -> Block:
 
 def _words(text: str) -> list[str]:
     return [word for word in _WORD.findall(text) if not _FUNCTION.fullmatch(word)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """Lines of a block that are one formula, or text."""
-
-    lines: tuple[TextLine, ...]
-    latex: str = ""
-
-    @property
-    def box(self) -> Box:
-        return around(line.box for line in self.lines)
-
-
-def _parted(block: Block, page: Page) -> list[Block]:
-    """A block as formulas and the text around them."""
-    clusters = _clusters(block.lines)
-    formulas = [_Piece(tuple(c), _latex(around(line.box for line in c), page)) for c in clusters]
-    formulas = [piece for piece in formulas if piece.latex]
-    if not formulas:
-        return [block]
-    taken = {id(line) for piece in formulas for line in piece.lines}
-    rest = [line for line in block.lines if id(line) not in taken]
-    made = [_formula(piece) for piece in formulas]
-    return _interleaved(block, rest, made)
-
-
-def _formula(piece: _Piece) -> Block:
-    return Block(BlockKind.FORMULA, f"$$\n{piece.latex}\n$$", piece.box, piece.lines)
 
 
 def _interleaved(block: Block, rest: Sequence[TextLine], made: Sequence[Block]) -> list[Block]:
@@ -150,18 +154,43 @@ def _near(a: Box, b: Box) -> bool:
     return below < _APART * height and beside < _ASIDE * height
 
 
-def _latex(box: Box, page: Page) -> str:
-    """LaTeX of the characters in a box; "" where the layer gave too few of them."""
+def _latex(box: Box, page: Page) -> list[str]:
+    """LaTeX of each row of the formula in a box; none where the layer gave too few characters."""
     grown = (box[0] - 2, box[1] - 2, box[2] + 2, box[3] + 2)
     glyphs = [glyph for glyph in page.maths if holds(grown, _box(glyph))]
-    if len(glyphs) < _LEAST_GLYPHS:
-        return ""
     bars = [
         rule
         for rule in page.rules
         if rule[2] - rule[0] > rule[3] - rule[1] and common(grown, _thick(rule)) > 0
     ]
-    return formula_latex(glyphs, bars)
+    if len(glyphs) < _LEAST_GLYPHS or len(bars) > _MOST_BARS:
+        return []
+    cuts = [grown[1], *_cuts(glyphs), grown[3]]
+    rows = []
+    for top, bottom in pairwise(cuts):
+        own = [g for g in glyphs if top <= (g.y0 + g.y1) / 2 < bottom]
+        if own:
+            rows.append(formula_latex(own, [b for b in bars if top <= b[1] < bottom]))
+    return rows
+
+
+def _cuts(glyphs: Sequence[MathGlyph]) -> list[float]:
+    """Heights between equations that stand under each other: each has its own sign of relation."""
+    largest = max(glyph.size for glyph in glyphs)
+    signs = (g for g in glyphs if _RELATION.match(g.text) and g.size >= _FULL_SIZE * largest)
+    baselines = sorted({round(sign.baseline, 1) for sign in signs})
+    return [
+        _emptiest(glyphs, above - _AXIS * largest, below - _AXIS * largest)
+        for above, below in pairwise(baselines)
+        if below - above > _NEXT_EQUATION * largest
+    ]
+
+
+def _emptiest(glyphs: Sequence[MathGlyph], top: float, bottom: float) -> float:
+    """The height between two that the fewest characters stand across, nearest to the middle."""
+    middle = (top + bottom) / 2
+    heights = [top + (bottom - top) * step / 40 for step in range(4, 37)]
+    return min(heights, key=lambda y: (sum(g.y0 < y < g.y1 for g in glyphs), abs(y - middle)))
 
 
 def _box(glyph: MathGlyph) -> Box:

@@ -17,6 +17,7 @@ from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.rows import Row, rows
 
 _AMOUNT: Final = re.compile(r"^[$€£¥₹(+\-–—−]{0,3}\s?\d[\d,.\s]*\s?[%)]{0,2}$|^[-–—]$|^n/?a$", re.I)
+_MOST_LINES: Final = 3000
 _LEAST_ROWS: Final = 3
 _MOST_BETWEEN: Final = 1  # rows without amounts inside a table: a heading within
 _MOST_HEADINGS: Final = 4
@@ -29,6 +30,8 @@ def found_tables(page: Page) -> list[Grid]:
     """Grids of the tables in what is text by the layout model."""
     closed = [b.box for b in page.blocks if b.kind is BlockKind.TABLE or b.kind in FURNITURE]
     lines = [line for line in page.lines if not any(holds(box, line.box) for box in closed)]
+    if len(lines) > _MOST_LINES:
+        return []
     grids = []
     for group in _groups(rows(with_currency(lines))):
         grid = aligned_grid([line for row in group for line in row.lines], page.rules)

@@ -1,7 +1,8 @@
 """Rows and columns of a table with their cells, filled with the lines that stand in them. Pure."""
 
 import html
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ocrplus_ocr.engine import Box, TextLine
@@ -49,19 +50,31 @@ class Grid:
 
 def filled(grid: Grid, lines: Iterable[TextLine]) -> Grid:
     """The grid with each line in the cell that holds its middle; a line over several is parted."""
-    inside: list[list[TextLine]] = [[] for _ in grid.cells]
-    boxes = [grid.cell_box(cell) for cell in grid.cells]
+    inside: dict[Cell, list[TextLine]] = {}
+    places = _places(grid)
     for line in lines:
-        for piece in _parted(line, boxes):
+        for piece in _parted(line, grid, places):
             x, y = _middle(piece.box)
-            for index, box in enumerate(boxes):
-                if box[0] <= x < box[2] and box[1] <= y < box[3]:
-                    inside[index].append(piece)
-                    break
-    cells = (
-        replace(cell, text=in_order(held)) for cell, held in zip(grid.cells, inside, strict=True)
-    )
+            cell = places.get((_index(grid.ys, y), _index(grid.xs, x)))
+            if cell is not None:
+                inside.setdefault(cell, []).append(piece)
+    cells = (replace(cell, text=in_order(inside.get(cell, ()))) for cell in grid.cells)
     return replace(grid, cells=tuple(cells))
+
+
+def _places(grid: Grid) -> dict[tuple[int, int], Cell]:
+    """The cell of each row and column."""
+    return {
+        (row, column): cell
+        for cell in grid.cells
+        for row in range(cell.row, cell.row + cell.rows)
+        for column in range(cell.column, cell.column + cell.columns)
+    }
+
+
+def _index(borders: Sequence[float], at: float) -> int:
+    """The row or column between two borders; outside of them none has this index."""
+    return bisect_right(borders, at) - 1
 
 
 def trimmed(grid: Grid) -> Grid:
@@ -89,19 +102,19 @@ def in_order(lines: Sequence[TextLine]) -> str:
     return " ".join(joined(parts).split())
 
 
-def _parted(line: TextLine, boxes: Sequence[Box]) -> list[TextLine]:
+def _parted(line: TextLine, grid: Grid, places: Mapping[tuple[int, int], Cell]) -> list[TextLine]:
     """A line cut at the borders it runs across, at the nearest space."""
     x0, y0, x1, y1 = line.box
-    y = (y0 + y1) / 2
     least = 0.35 * (y1 - y0)
-    crossed = [
-        box for box in boxes if box[1] <= y < box[3] and min(x1, box[2]) - max(x0, box[0]) > least
-    ]
+    row = _index(grid.ys, (y0 + y1) / 2)
+    columns = range(_index(grid.xs, x0 + least), _index(grid.xs, x1 - least) + 1)
+    crossed = dict.fromkeys(filter(None, (places.get((row, column)) for column in columns)))
     if len(crossed) < 2 or x1 <= x0:
         return [line]
     pieces: list[TextLine] = []
     start = 0
-    for box in sorted(crossed):
+    for cell in crossed:
+        box = grid.cell_box(cell)
         end = len(line.text)
         if box[2] < x1 - least:
             end = _cut(line.text, round((box[2] - x0) / (x1 - x0) * len(line.text)))

@@ -5,14 +5,14 @@ does a line before an indented one or a list's mark.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 from typing import Final
 
 from ocrplus_ocr.engine import Block, BlockKind
-from ocrplus_ocr.markdown.hyphens import compounds, joined_lines
+from ocrplus_ocr.markdown.hyphens import Hyphens, hyphens_of, joined_lines
 from ocrplus_ocr.markdown.joining import is_cjk
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.rows import Row, rows
@@ -45,30 +45,30 @@ class _Part:
 
 def set_paragraphs(page: Page) -> Page:
     """The page with the text of its blocks made from their lines."""
-    written = compounds(line.text for line in page.lines)
-    return replace(page, blocks=tuple(_set(block, written) for block in page.blocks))
+    hyphens = hyphens_of([line.text for line in page.lines])
+    return replace(page, blocks=tuple(_set(block, hyphens) for block in page.blocks))
 
 
-def _set(block: Block, written: Collection[str]) -> Block:
+def _set(block: Block, hyphens: Hyphens) -> Block:
     if not block.lines:
         return block
     if block.kind in _ONE_PARAGRAPH:
         if block.kind is BlockKind.CAPTION:
             texts = [row.text for row in rows(block.lines)]
-            return replace(block, text=joined_lines(texts, written))
+            return replace(block, text=joined_lines(texts, hyphens))
         return block
     if block.kind not in _FLOWING:
         return block
-    return replace(block, text=flowing_text(rows(block.lines), written))
+    return replace(block, text=flowing_text(rows(block.lines), hyphens))
 
 
-def flowing_text(found: Sequence[Row], written: Collection[str] = ()) -> str:
+def flowing_text(found: Sequence[Row], hyphens: Hyphens | None = None) -> str:
     """Markdown of rows of running text."""
     parts = _parts(found)
     depths = _depths(parts)
     out: list[str] = []
     for index, (part, depth) in enumerate(zip(parts, depths, strict=True)):
-        text = joined_lines((row.text for row in part.rows), written)
+        text = typeset(joined_lines((row.text for row in part.rows), hyphens))
         if part.mark == "-":
             text = f"{'  ' * depth}- {_BULLET.sub('', text, count=1)}"
         elif part.mark:
@@ -78,6 +78,12 @@ def flowing_text(found: Sequence[Row], written: Collection[str] = ()) -> str:
             out.append("\n" if tight else "\n\n")
         out.append(text)
     return "".join(out)
+
+
+def typeset(text: str) -> str:
+    """Quotation marks as one reads them: two single ones are a double one."""
+    text = re.sub(r"‘‘|``", "“", text)
+    return re.sub(r"’’|(?<=\w)''", "”", text)
 
 
 def _parts(found: Sequence[Row]) -> list[_Part]:

@@ -16,6 +16,7 @@ _COVERED: Final = 0.55  # share of a cell's side that a line must cover to part
 _LEAST_SIDE: Final = 6.5  # no row of text is lower
 _LEAST_REACH: Final = 0.08
 _MOST_CELLS: Final = 6000
+_MOST_RULES: Final = 1200
 _SURELY_DRAWN: Final = 0.4
 _MEETS: Final = 5.0
 
@@ -215,8 +216,11 @@ def _height(
     return height
 
 
-def connected(rules: Sequence[Box]) -> list[list[Box]]:
+def connected(drawn: Sequence[Box]) -> list[list[Box]]:
     """Groups of lines that touch or cross each other: each may be a table."""
+    rules = _whole(drawn)
+    if len(rules) > _MOST_RULES:
+        return []
     parents = list(range(len(rules)))
 
     def root(index: int) -> int:
@@ -236,6 +240,27 @@ def connected(rules: Sequence[Box]) -> list[list[Box]]:
     for index, rule in enumerate(rules):
         groups.setdefault(root(index), []).append(rule)
     return list(groups.values())
+
+
+def _whole(rules: Sequence[Box]) -> list[Box]:
+    """Lines that were drawn piece by piece, one per cell's side, as one each."""
+    flat = [rule for rule in rules if rule[2] - rule[0] >= rule[3] - rule[1]]
+    steep = [rule for rule in rules if rule[2] - rule[0] < rule[3] - rule[1]]
+    whole: list[Box] = []
+    for x0, y0, x1, y1 in sorted(flat, key=lambda r: (round(r[1]), r[0])):
+        last = whole[-1] if whole else None
+        if last is not None and abs(last[1] - y0) <= 1 and x0 <= last[2] + 1:
+            whole[-1] = (last[0], min(last[1], y0), max(last[2], x1), max(last[3], y1))
+        else:
+            whole.append((x0, y0, x1, y1))
+    columns: list[Box] = []
+    for x0, y0, x1, y1 in sorted(steep, key=lambda r: (round(r[0]), r[1])):
+        last = columns[-1] if columns else None
+        if last is not None and abs(last[0] - x0) <= 1 and y0 <= last[3] + 1:
+            columns[-1] = (min(last[0], x0), last[1], max(last[2], x1), max(last[3], y1))
+        else:
+            columns.append((x0, y0, x1, y1))
+    return whole + columns
 
 
 def _touch(a: Box, b: Box) -> bool:

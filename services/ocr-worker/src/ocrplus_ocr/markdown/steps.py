@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ocrplus_ocr.markdown.captions import place_captions
+from ocrplus_ocr.markdown.continued import join_columns
 from ocrplus_ocr.markdown.dropped_pictures import bring_back_pictures
 from ocrplus_ocr.markdown.figures import find_figures, fit_figures
 from ocrplus_ocr.markdown.formulas import set_formulas
@@ -49,6 +50,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("headings", mend_headings),
     Step("listings", set_listings),
     Step("paragraphs", set_paragraphs),
+    Step("continued", join_columns),
 )
 
 
