@@ -176,6 +176,31 @@ def test_vertical_writing_is_read_from_right_to_left() -> None:
     assert in_reading_order([second, first]) == [first, second]
 
 
+def test_a_page_in_vertical_chinese_comes_out_from_right_to_left() -> None:
+    words = ["右起第一行文字在这里继续写", "第二行文字接着写下去直到", "第三行文字最后结束了。"]
+    upright = [
+        TextLine(text, (500 - 22 * n, 60, 514 - 22 * n, 300), 12) for n, text in enumerate(words)
+    ]
+    region = Block(BlockKind.TEXT, "", (450, 55, 520, 305), tuple(reversed(upright)))
+
+    assert texts(finished(page(region))) == ["".join(words)]
+    assert texts(finished(page(lines=upright))) == ["".join(words)]
+
+
+def test_hebrew_is_read_from_right_to_left_in_rows_and_columns() -> None:
+    first, second = (
+        line("\u05e9\u05dc\u05d5\u05dd", 440, 100, 100),
+        line("\u05d8\u05d5\u05d1", 330, 100, 90),
+    )
+    left = line("\u05e1\u05d5\u05e3", 60, 100, 200)
+    right = block(BlockKind.TEXT, 320, 95, 230, 20, second, first)
+    other = block(BlockKind.TEXT, 50, 95, 220, 20, left)
+
+    result = finished(page(other, right))
+
+    assert texts(result) == [f"{first.text} {second.text}", left.text]
+
+
 def body(y: float = 200) -> Block:
     lines = [line("A sentence of the page's own text.", 50, y + 14 * n, 400) for n in range(10)]
     return block(BlockKind.TEXT, 50, y, 400, 150, *lines)

@@ -1,5 +1,6 @@
 """Lines of one block: their order, and their text. Pure."""
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,7 +21,19 @@ def rows_of(lines: Sequence[TextLine]) -> list[list[TextLine]]:
             rows[-1].append(line)
         else:
             rows.append([line])
-    return [sorted(row, key=lambda line: line.box[0]) for row in rows]
+    return [as_read(row) for row in rows]
+
+
+def as_read(row: Sequence[TextLine]) -> list[TextLine]:
+    """The lines of one row from left to right, or from right to left in Hebrew and Arabic."""
+    backwards = 2 * sum(is_right_to_left(line.text) for line in row) > len(row)
+    return sorted(row, key=lambda line: line.box[0], reverse=backwards)
+
+
+def is_right_to_left(text: str) -> bool:
+    """Whether the first letter of a text is written from right to left."""
+    first = next((c for c in text if unicodedata.bidirectional(c) in ("L", "R", "AL")), "")
+    return bool(first) and unicodedata.bidirectional(first) != "L"
 
 
 def _in_row(line: TextLine, row: Sequence[TextLine]) -> bool:

@@ -15,7 +15,7 @@ from ocrplus_ocr.engine import Block, BlockKind, TextLine
 from ocrplus_ocr.engine.labels import PICTURES
 from ocrplus_ocr.markdown.cutting import Columns, reading_order
 from ocrplus_ocr.markdown.geometry import across, around, holds
-from ocrplus_ocr.markdown.lines import text_of
+from ocrplus_ocr.markdown.lines import in_reading_order, is_vertical, text_of
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.placing import placed
 
@@ -47,6 +47,8 @@ def bring_back_lines(page: Page) -> Page:
 
 def paragraphs(lines: Sequence[TextLine], page_width: float) -> list[Block]:
     """Lines as paragraphs: column by column, joined where they follow as closely as most do."""
+    if is_vertical(lines):
+        return [_paragraph(in_reading_order(lines))]
     height = _height(lines)
     columns = Columns(height, _LEAST_COLUMN * page_width, _MOST_BREAK * height)
     ordered = [lines[i] for i in reading_order([line.box for line in lines], columns)]

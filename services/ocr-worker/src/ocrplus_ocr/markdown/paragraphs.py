@@ -14,6 +14,7 @@ from typing import Final
 from ocrplus_ocr.engine import Block, BlockKind
 from ocrplus_ocr.markdown.hyphens import Hyphens, hyphens_of, joined_lines
 from ocrplus_ocr.markdown.joining import is_cjk
+from ocrplus_ocr.markdown.lines import is_vertical
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.rows import Row, rows
 
@@ -50,7 +51,7 @@ def set_paragraphs(page: Page) -> Page:
 
 
 def _set(block: Block, hyphens: Hyphens) -> Block:
-    if not block.lines:
+    if not block.lines or is_vertical(block.lines):
         return block
     if block.kind in _ONE_PARAGRAPH:
         if block.kind is BlockKind.CAPTION:

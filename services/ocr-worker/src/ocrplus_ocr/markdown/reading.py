@@ -12,6 +12,7 @@ from ocrplus_ocr.engine import Block, BlockKind
 from ocrplus_ocr.engine.labels import PICTURES
 from ocrplus_ocr.markdown.cutting import Columns, reading_order
 from ocrplus_ocr.markdown.geometry import across
+from ocrplus_ocr.markdown.lines import is_right_to_left, is_vertical
 from ocrplus_ocr.markdown.page import Page
 
 _GUTTER: Final = 4.0  # points
@@ -35,9 +36,18 @@ def order_blocks(page: Page) -> Page:
     floats = frozenset(i for i, b in enumerate(rest) if _floats(b, rest))
     width, height = page.size
     columns = Columns(_GUTTER, _LEAST_COLUMN * width, _MOST_BREAK * height, floats)
-    order = reading_order([b.box for b in rest], columns)
+    boxes = [b.box for b in rest]
+    if _from_the_right(page):
+        boxes = [(-x1, y0, -x0, y1) for x0, y0, x1, y1 in boxes]
+    order = reading_order(boxes, columns)
     ordered: list[Block] = [*first, *top, *(rest[i] for i in order), *last]
     return replace(page, blocks=tuple(ordered))
+
+
+def _from_the_right(page: Page) -> bool:
+    """Whether columns follow each other from right to left: Hebrew, Arabic, vertical Chinese."""
+    backwards = sum(is_right_to_left(line.text) for line in page.lines)
+    return 2 * backwards > len(page.lines) or (bool(page.lines) and is_vertical(page.lines))
 
 
 def _floats(block: Block, blocks: Sequence[Block]) -> bool:

@@ -9,6 +9,7 @@ from typing import Final
 from ocrplus_ocr.engine import Box, TextLine
 from ocrplus_ocr.markdown.geometry import across, around
 from ocrplus_ocr.markdown.joining import is_cjk, joined
+from ocrplus_ocr.markdown.lines import as_read
 
 _SAME_ROW: Final = 0.5  # share of the lower line's height that two lines of a row have in common
 _OCR_MARGIN: Final = 0.3  # of the line height, both ends together
@@ -95,7 +96,7 @@ def rows(lines: Iterable[TextLine]) -> list[Row]:
             grouped[-1].append(line)
         else:
             grouped.append([line])
-    return [Row(tuple(sorted(group, key=lambda line: line.box[0]))) for group in grouped]
+    return [Row(tuple(as_read(group))) for group in grouped]
 
 
 def _beside(group: Sequence[TextLine], line: TextLine) -> bool:
