@@ -1,5 +1,6 @@
 """The steps from found blocks to blocks of Markdown, each on a small page."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -296,6 +297,22 @@ def test_lettered_parts_become_figures_of_their_own() -> None:
         (BlockKind.CAPTION, "(b) after"),
     ]
     assert result.blocks[0].box[2] == result.blocks[2].box[0] == 230
+
+
+def test_a_page_of_ten_thousand_scattered_lines_is_done_in_seconds() -> None:
+    scattered = [
+        line(f"word {n}", 7.3 * (n % 79), 8.1 * (n // 79 % 97), 6, 5) for n in range(10_000)
+    ]
+    crowded = page(
+        Block(BlockKind.FIGURE, "", (10, 10, 100, 100)),
+        lines=scattered,
+        drawings=tuple(item.box for item in scattered[:1500]),
+    )
+    began = time.process_time()
+
+    finished(crowded)
+
+    assert time.process_time() - began < 15
 
 
 def test_coverage_is_the_share_of_the_characters_that_are_written() -> None:

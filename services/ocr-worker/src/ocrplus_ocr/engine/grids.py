@@ -22,6 +22,7 @@ _LEAST_WORDS: Final = 0.3  # of the rows and columns
 _INK: Final = 40  # grey levels off the paper's
 _MOST_INK: Final = 0.02
 _LEAST_CELLS: Final = 0.6  # of the crossings that a full grid has
+_MOST_CELLS: Final = 1000
 _FULL_ROW: Final = 3
 _LEAST_ROWS: Final = 4
 _MOSTLY: Final = 0.7
@@ -106,6 +107,8 @@ def _bars(profile: Any) -> int:
 
 def is_grid(lines: Sequence[TextLine]) -> bool:
     """Whether the lines of a region stand in rows and columns, each as short as a cell."""
+    if len(lines) > _MOST_CELLS:
+        return False
     rows = rows_of(lines)
     full = [row for row in rows if len(row) >= _FULL_ROW]
     if len(full) < _LEAST_ROWS or len(full) < _MOSTLY * len(rows):

@@ -14,6 +14,7 @@ from ocrplus_ocr.markdown.geometry import around
 
 _OVERLAP: Final = 0.03  # of a box's side: regions of a layout model touch
 _DEEPEST: Final = 12
+_MOST_BOXES: Final = 1000  # the work grows by the square; no page that is read has as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Columns:
 
 def reading_order(boxes: Sequence[Box], columns: Columns) -> list[int]:
     """Indices of the boxes as they are read."""
+    if len(boxes) > _MOST_BOXES:
+        return sorted(range(len(boxes)), key=lambda i: (boxes[i][1], boxes[i][0]))
     return _ordered(list(range(len(boxes))), boxes, columns, 0)
 
 

@@ -22,6 +22,7 @@ _DEEP: Final = 0.15  # no header begins that far from the page's edge
 _EDGES: Final = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 _SIDE: Final = 0.1  # of its width
 _NARROW: Final = 0.05
+_MOST_BLOCKS: Final = 500
 _MOST_ROWS: Final = 2
 _APART: Final = 1.0  # line heights
 _LARGER: Final = 1.2
@@ -40,6 +41,8 @@ def mark_furniture(page: Page) -> Page:
     """The page with its headers, footers and page numbers named as such."""
     body = [b for b in page.blocks if b.kind not in FURNITURE and b.kind not in PICTURES]
     heights = [line.box[3] - line.box[1] for b in body for line in b.lines]
+    if len(page.blocks) > _MOST_BLOCKS:
+        return page
     if sum(len(b.text) for b in body) < _LEAST_BODY or not heights:
         return page  # one line at the top of an empty page may be all that it says
     usual = median(heights)
