@@ -1,11 +1,14 @@
 """Tables from drawn lines and from how words stand, on small made pages."""
 
+from dataclasses import replace
+
 import pytest
 
 from ocrplus_contract.states import TextSource
 from ocrplus_ocr.engine import Block, BlockKind, Box, TextLine
 from ocrplus_ocr.markdown.aligned_grid import aligned_grid, with_currency
 from ocrplus_ocr.markdown.found_tables import found_tables
+from ocrplus_ocr.markdown.geometry import around, upright
 from ocrplus_ocr.markdown.grid import Cell, Grid, filled, grid_html
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.ruled_grid import connected, ruled_grid
@@ -230,3 +233,28 @@ def test_the_gridlines_of_a_chart_make_no_table_of_it() -> None:
     (kept,) = rebuild_tables(page([block], lines, FULL)).blocks
 
     assert kept.kind is BlockKind.FIGURE
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_a_table_that_lies_sideways_is_read_upright(turn: int) -> None:
+    upright_lines = table_lines(
+        ("Item", "2019", "2020"), ("cost", "1", "2"), ("gain", "3", "4"), ("sum", "4", "6")
+    )
+    size = (800.0, 600.0) if turn % 2 else SIZE
+    lines = [
+        replace(item, box=upright(item.box, 4 - turn, size), turn=turn) for item in upright_lines
+    ]
+    words = line("Upright text", 300, 700, width=100)
+    box = around(item.box for item in lines)
+    blocks = [
+        Block(BlockKind.TABLE, "<table></table>", box, tuple(lines)),
+        Block(BlockKind.TEXT, words.text, words.box, (words,)),
+    ]
+
+    table, text = rebuild_tables(page(blocks, [*lines, words])).blocks
+
+    assert text.text == "Upright text"
+    assert table.box == box
+    assert table.text.startswith(
+        "<table><tr><td>Item</td><td>2019</td><td>2020</td></tr><tr><td>cost</td>"
+    )

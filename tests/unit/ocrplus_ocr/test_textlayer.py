@@ -13,9 +13,10 @@ from ocrplus_contract.states import TextSource
 from ocrplus_ocr.engine import Evidence
 from ocrplus_ocr.engine.glyphs import Font, Glyph, clean
 from ocrplus_ocr.engine.rendering import RenderedPage, Renderer, RenderLimits
-from ocrplus_ocr.engine.runs import distinct, join_prose, runs_of, upright
+from ocrplus_ocr.engine.runs import distinct, join_prose, runs_of
 from ocrplus_ocr.engine.textlayer import Line, TextLayer, choose_source, odd_share
 from ocrplus_ocr.engine.visible import visible_layer
+from ocrplus_ocr.markdown.geometry import upright
 
 SAMPLES = Path(__file__).parents[3] / "examples" / "samples"
 SOUND = Evidence(

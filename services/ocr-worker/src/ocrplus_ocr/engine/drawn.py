@@ -14,8 +14,9 @@ from ocrplus_ocr.engine import Box, Evidence
 from ocrplus_ocr.engine.glyphs import MOST_CHARACTERS, Matrix, read_glyphs, transformed
 from ocrplus_ocr.engine.mathglyphs import read_math_glyphs
 from ocrplus_ocr.engine.rulings import drawn_rules
-from ocrplus_ocr.engine.runs import distinct, main_turn, runs_of, upright
+from ocrplus_ocr.engine.runs import distinct, main_turn, runs_of
 from ocrplus_ocr.engine.textlayer import TextLayer, odd_share
+from ocrplus_ocr.markdown.geometry import upright
 
 _MOST_OBJECTS: Final = 4000
 _MOST_KEPT: Final = 1500
@@ -67,8 +68,8 @@ def read_text_layer(page: Any, to_upright: Matrix, size: tuple[float, float]) ->
         turn=turn,
     )
     pictures, rules, drawings = (
-        tuple(upright(box, turn, size) for box in boxes[:_MOST_KEPT])
-        for boxes in (drawn.pictures, drawn.rules, drawn.drawings)
+        tuple(upright(box, turn, size) for box in boxes)
+        for boxes in (drawn.pictures[:_MOST_KEPT], drawn.rules, drawn.drawings[:_MOST_KEPT])
     )
     runs = tuple(runs_of(glyphs, turn, size))
     maths = read_math_glyphs(page, to_upright) if turn == 0 else ()

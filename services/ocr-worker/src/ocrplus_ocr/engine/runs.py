@@ -13,6 +13,7 @@ from typing import Final
 from ocrplus_ocr.engine import Box
 from ocrplus_ocr.engine.glyphs import UNKNOWN_FONT, Font, Glyph
 from ocrplus_ocr.engine.textlayer import Line
+from ocrplus_ocr.markdown.geometry import upright
 
 CELL_GAP: Final = 0.5
 """In line heights. Measured: 0.5 parts table cells, 0.75 leaves justified prose whole."""
@@ -32,19 +33,6 @@ def main_turn(glyphs: Sequence[Glyph]) -> int:
     turns = Counter(glyph.turn for glyph in glyphs if glyph.box is not None)
     turn, count = turns.most_common(1)[0] if turns else (0, 0)
     return turn if 2 * count > sum(turns.values()) else 0
-
-
-def upright(box: Box, turn: int, size: tuple[float, float]) -> Box:
-    """A box of a page of this size, once the page has been turned back by `turn` quarters."""
-    x0, y0, x1, y1 = box
-    width, height = size
-    if turn == 1:
-        return y0, width - x1, y1, width - x0
-    if turn == 2:
-        return width - x1, height - y1, width - x0, height - y0
-    if turn == 3:
-        return height - y1, x0, height - y0, x1
-    return box
 
 
 def distinct(glyphs: Sequence[Glyph]) -> list[Glyph]:

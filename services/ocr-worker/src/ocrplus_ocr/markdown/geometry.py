@@ -40,3 +40,16 @@ def around(boxes: Iterable[Box]) -> Box:
     """The smallest box that holds them all; there is at least one."""
     x0, y0, x1, y1 = zip(*boxes, strict=True)
     return min(x0), min(y0), max(x1), max(y1)
+
+
+def upright(box: Box, turn: int, size: tuple[float, float]) -> Box:
+    """A box of a page of this size, once the page has been turned back by `turn` quarters."""
+    x0, y0, x1, y1 = box
+    width, height = size
+    if turn == 1:
+        return y0, width - x1, y1, width - x0
+    if turn == 2:
+        return width - x1, height - y1, width - x0, height - y0
+    if turn == 3:
+        return height - y1, x0, height - y0, x1
+    return box

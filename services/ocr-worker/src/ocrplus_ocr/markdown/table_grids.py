@@ -13,7 +13,7 @@ from ocrplus_ocr.engine import Block, BlockKind, Box, TextLine
 from ocrplus_ocr.engine.labels import PICTURES
 from ocrplus_ocr.markdown.aligned_grid import aligned_grid
 from ocrplus_ocr.markdown.found_tables import found_tables
-from ocrplus_ocr.markdown.geometry import holds, shared
+from ocrplus_ocr.markdown.geometry import holds, shared, upright
 from ocrplus_ocr.markdown.grid import Grid, filled, grid_html, trimmed
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.placing import placed
@@ -21,11 +21,55 @@ from ocrplus_ocr.markdown.ruled_grid import connected, ruled_grid
 
 _CAPTION: Final = re.compile(r"(?:table|表)\s*[\dA-Z]{1,3}(?:[.-]\d+)?[\s.:：　]", re.I)
 _LEAST_SIDE: Final = 20.0
+_LEAST_TURNED: Final = 6  # lines
 _MARGIN: Final = 6.0  # points that a table's lines may lie outside the layout model's box
 
 
 def rebuild_tables(page: Page) -> Page:
     """The page with its tables made from what is drawn and written, where that works."""
+    page = _rebuilt(page)
+    for turn in (1, 2, 3):
+        if sum(line.turn == turn for line in page.lines) >= _LEAST_TURNED:
+            page = _with_tables(page, _turned_tables(page, turn))
+    return page
+
+
+def _turned_tables(page: Page, turn: int) -> dict[Box, Block]:
+    """Tables that lie sideways on the page, found as on a page turned upright."""
+    width, height = page.size
+    size = (height, width) if turn % 2 else (width, height)
+    own = {
+        replace(line, box=upright(line.box, turn, page.size), turn=0): line
+        for line in page.lines
+        if line.turn == turn
+    }
+    blocks = [
+        Block(
+            block.kind,
+            block.text,
+            upright(block.box, turn, page.size),
+            tuple(line for line, shown in own.items() if shown in block.lines),
+        )
+        for block in page.blocks
+        if 2 * sum(line.turn == turn for line in block.lines) > len(block.lines)
+    ]
+    seen = replace(
+        page,
+        size=size,
+        lines=tuple(own),
+        blocks=tuple(blocks),
+        rules=tuple(upright(rule, turn, page.size) for rule in page.rules),
+    )
+    tables = {}
+    for block in _rebuilt(seen).blocks:
+        if block.kind is BlockKind.TABLE and block.lines:
+            box = upright(block.box, (4 - turn) % 4, size)
+            shown = tuple(own[line] for line in block.lines)
+            tables[box] = replace(block, box=box, lines=shown)
+    return tables
+
+
+def _rebuilt(page: Page) -> Page:
     ruled = _ruled_tables(page)
     page = _with_tables(page, ruled)
     blocks: list[Block] = []
