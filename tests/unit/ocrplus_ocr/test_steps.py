@@ -11,6 +11,7 @@ from ocrplus_ocr.markdown.coverage import coverage
 from ocrplus_ocr.markdown.cutting import Columns, reading_order
 from ocrplus_ocr.markdown.figures import find_figures, fit_figures
 from ocrplus_ocr.markdown.furniture import mark_furniture
+from ocrplus_ocr.markdown.leftovers import bring_back_leftovers
 from ocrplus_ocr.markdown.lines import in_reading_order, text_of
 from ocrplus_ocr.markdown.lost_lines import bring_back_lines
 from ocrplus_ocr.markdown.one_place import give_lines_one_place
@@ -338,6 +339,16 @@ def test_a_page_of_ten_thousand_scattered_lines_is_done_in_seconds() -> None:
     finished(crowded)
 
     assert time.process_time() - began < 15
+
+
+def test_words_that_a_table_lost_come_back_beside_it() -> None:
+    kept, lost = line("kept", 60, 120, 40), line("head", 60, 85, 40)
+    table = Block(BlockKind.TABLE, "<table><tr><td>kept</td></tr></table>", (50, 100, 300, 200))
+
+    result = bring_back_leftovers(page(table, lines=[kept, lost]))
+
+    assert [b.text for b in result.blocks] == ["head", table.text]
+    assert bring_back_leftovers(result) == result
 
 
 def test_coverage_is_the_share_of_the_characters_that_are_written() -> None:

@@ -19,7 +19,8 @@ from ocrplus_ocr.markdown.lines import in_reading_order, is_vertical, text_of
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.placing import placed
 
-_LEADER: Final = re.compile(r"([^\w\s])(?:\s*\1){4,}")  # a rule made of dots or dashes
+LEADER: Final = re.compile(r"([^\w\s])(?:\s*\1){4,}")
+"""A rule made of dots or dashes."""
 _PARAGRAPH_GAP: Final = 0.8  # of the line height
 _MOST_GAP: Final = 1.6
 _BELOW: Final = 0.5  # share of the narrower line that lies under the other
@@ -37,7 +38,7 @@ def bring_back_lines(page: Page) -> Page:
         for line in page.lines
         if id(line) not in claimed
         and not any(holds(box, line.box) for box in pictures)
-        and not _LEADER.fullmatch(line.text)
+        and not LEADER.fullmatch(line.text)
     ]
     blocks = page.blocks
     for paragraph in paragraphs(lines, page.size[0]):

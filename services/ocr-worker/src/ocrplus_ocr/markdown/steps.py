@@ -15,6 +15,7 @@ from ocrplus_ocr.markdown.figures import find_figures, fit_figures
 from ocrplus_ocr.markdown.formulas import set_formulas
 from ocrplus_ocr.markdown.furniture import mark_furniture
 from ocrplus_ocr.markdown.headings import mend_headings
+from ocrplus_ocr.markdown.leftovers import bring_back_leftovers
 from ocrplus_ocr.markdown.listings import set_listings
 from ocrplus_ocr.markdown.lost_lines import bring_back_lines
 from ocrplus_ocr.markdown.one_place import give_lines_one_place
@@ -50,6 +51,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("headings", mend_headings),
     Step("listings", set_listings),
     Step("paragraphs", set_paragraphs),
+    Step("leftovers", bring_back_leftovers),
     Step("continued", join_columns),
 )
 

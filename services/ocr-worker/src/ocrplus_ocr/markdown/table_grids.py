@@ -9,17 +9,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from ocrplus_contract.states import TextSource
 from ocrplus_ocr.engine import Block, BlockKind, Box, TextLine
 from ocrplus_ocr.engine.labels import PICTURES
 from ocrplus_ocr.markdown.aligned_grid import aligned_grid
 from ocrplus_ocr.markdown.found_tables import found_tables
-from ocrplus_ocr.markdown.geometry import holds, shared, upright
-from ocrplus_ocr.markdown.grid import Grid, filled, grid_html, trimmed
+from ocrplus_ocr.markdown.geometry import area, common, holds, shared, upright
+from ocrplus_ocr.markdown.grid import Cell, Grid, filled, grid_html, trimmed
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.placing import placed
 from ocrplus_ocr.markdown.ruled_grid import connected, ruled_grid
 
 _CAPTION: Final = re.compile(r"(?:table|表)\s*[\dA-Z]{1,3}(?:[.-]\d+)?[\s.:：　]", re.I)
+_MOSTLY: Final = 0.7
+_MOST_CUT: Final = 0.4  # a detector may join the words of two cells
 _LEAST_SIDE: Final = 20.0
 _LEAST_TURNED: Final = 6  # lines
 _MARGIN: Final = 6.0  # points that a table's lines may lie outside the layout model's box
@@ -103,7 +106,10 @@ def _table_grid(grid: Grid | None, page: Page) -> Grid | None:
     box = grid.box
     if min(box[2] - box[0], box[3] - box[1]) < _LEAST_SIDE:
         return None
-    grid = trimmed(filled(grid, (line for line in page.lines if holds(box, line.box))))
+    inside = [line for line in page.lines if holds(box, line.box)]
+    if _is_photo(box, page) or _cuts_words(grid, inside):
+        return None
+    grid = trimmed(filled(grid, inside))
     if min(grid.size) < 2:
         return None
     worded = {row for c in grid.cells if c.text for row in range(c.row, c.row + c.rows)}
@@ -112,6 +118,27 @@ def _table_grid(grid: Grid | None, page: Page) -> Grid | None:
         return None
     in_picture = any(b.kind in PICTURES and shared(b.box, box) > 0.9 for b in page.blocks)
     return None if in_picture and not _is_listing(grid) else grid
+
+
+def _is_photo(box: Box, page: Page) -> bool:
+    """Whether the lines are edges in a photograph on a scanned page."""
+    if page.source is not TextSource.OCR:
+        return False
+    return any(common(photo, box) > _MOSTLY * area(photo) for photo in page.pictures)
+
+
+def _cuts_words(grid: Grid, lines: Sequence[TextLine]) -> bool:
+    """Whether the borders go through the words: those are strokes of a picture or of writing."""
+    cut = sum(not any(_fits(line, grid, cell) for cell in grid.cells) for line in lines)
+    return cut > _MOST_CUT * len(lines)
+
+
+def _fits(line: TextLine, grid: Grid, cell: Cell) -> bool:
+    left, right = grid.xs[cell.column], grid.xs[cell.column + cell.columns]
+    top, bottom = grid.ys[cell.row], grid.ys[cell.row + cell.rows]
+    x0, y0, x1, y1 = line.box
+    within = min(x1, right) - max(x0, left)
+    return top <= (y0 + y1) / 2 <= bottom and within >= _MOSTLY * (x1 - x0)
 
 
 def _is_listing(grid: Grid) -> bool:
