@@ -30,7 +30,7 @@ def settle_headings(pages: Sequence[PageRecord]) -> list[PageRecord]:
     """The pages with the headings' levels that hold over the whole document."""
     headings = [heading for page in pages for heading in page.headings]
     scans = sum(len(p.headings) for p in pages if p.source is not TextSource.TEXT_LAYER)
-    found = iter(levels(headings, scanned=2 * scans > len(headings)))
+    found = iter(levels(headings, scanned=scans / max(1, len(headings))))
     settled_pages = []
     for page in pages:
         own = [next(found) for _ in page.headings]

@@ -16,6 +16,7 @@ DEEPEST: Final = 6
 
 _SAME_SIZE: Final = 0.95  # of the next larger size
 _SAME_SIZE_SCANNED: Final = 0.9  # heights of scanned lines vary with their letters
+_MOSTLY: Final = 0.5
 _BY_BOOKMARKS: Final = 0.5  # share of the headings that the outline must know
 
 _CHINESE: Final = "一二三四五六七八九十百零〇两"
@@ -61,11 +62,14 @@ def numbering(text: str) -> str | None:
     return f"decimal{1 + len(re.findall('[.．]', decimal.group(1)))}"
 
 
-def levels(headings: Sequence[HeadingRecord], *, scanned: bool = False) -> list[int]:
-    """The level of each heading, 1 the highest."""
+def levels(headings: Sequence[HeadingRecord], *, scanned: float = 0.0) -> list[int]:
+    """The level of each heading, 1 the highest; `scanned` is the share read by OCR, where sizes
+    are rough and no weight is known."""
     if not headings:
         return []
-    styled = _by_style(headings, _SAME_SIZE_SCANNED if scanned else _SAME_SIZE)
+    if scanned:
+        headings = [heading.model_copy(update={"bold": False}) for heading in headings]
+    styled = _by_style(headings, _SAME_SIZE_SCANNED if scanned > _MOSTLY else _SAME_SIZE)
     marked = sum(heading.bookmark > 0 for heading in headings)
     if marked >= 2 and marked >= _BY_BOOKMARKS * len(headings):
         return _by_bookmarks(headings, styled)
@@ -117,10 +121,12 @@ def _consistent(found: Sequence[int], names: Sequence[str | None]) -> list[int]:
     depth = 0
     for name in sorted(n for n in chosen if n.startswith("decimal")):
         chosen[name] = depth = max(chosen[name], depth + 1)
-    return [
-        min(DEEPEST, level if name is None else chosen[name])
-        for level, name in zip(found, names, strict=True)
+    whole = [
+        level if name is None else chosen[name] for level, name in zip(found, names, strict=True)
     ]
+    # What was given up for the commonest leaves no gap.
+    place = {level: index + 1 for index, level in enumerate(sorted(set(whole)))}
+    return [min(DEEPEST, place[level]) for level in whole]
 
 
 def _by_bookmarks(headings: Sequence[HeadingRecord], styled: Sequence[int]) -> list[int]:

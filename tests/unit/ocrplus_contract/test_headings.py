@@ -59,7 +59,7 @@ def test_in_one_size_the_numbering_tells_the_depth() -> None:
 def test_a_numbering_has_one_level_even_if_a_scan_gives_its_heights_unevenly() -> None:
     found = [heading("Title", 20), heading("1. A", 13), heading("2. B", 11.2), heading("3. C", 13)]
 
-    assert levels(found, scanned=True) == [1, 2, 2, 2]
+    assert levels(found, scanned=1.0) == [1, 2, 2, 2]
 
 
 def test_bookmarks_say_the_depth_where_there_are_some() -> None:
@@ -122,3 +122,24 @@ def test_the_step_can_be_switched_off() -> None:
     pages = [page(1, "# A", heading("A", 18)), page(2, "# B", heading("B", 10))]
 
     assert settled(pages, frozenset({"heading_levels"})) == pages
+
+
+def test_a_scanned_page_among_others_has_the_levels_of_its_sizes() -> None:
+    found = [
+        heading("Report", 18, bold=True),
+        heading("Trends", 13.4, bold=True),
+        heading("Soil", 11.6, bold=True),
+        heading("Bridges", 13.6),
+        heading("Loads", 11.5),
+    ]
+
+    assert levels(found, scanned=0.4) == [1, 2, 3, 2, 3]
+
+
+def test_levels_have_no_gap() -> None:
+    found = [
+        heading("Contract", 20),
+        *(heading(f"Article {n}. X", s) for n, s in ((1, 16), (2, 12), (3, 12))),
+    ]
+
+    assert levels(found, scanned=1.0) == [1, 2, 2, 2]

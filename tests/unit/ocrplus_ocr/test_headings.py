@@ -155,3 +155,9 @@ def test_a_heading_at_the_height_of_another_columns_text_is_parted_from_it() -> 
     result = mend_headings(page(glued, body(100)))
 
     assert (BlockKind.HEADING, "1. Trends") in kinds(result)
+
+
+def test_words_of_a_picture_on_a_page_with_a_text_layer_are_no_heading() -> None:
+    banner = block(BlockKind.HEADING, scanned("Learning", 20, em=30))
+
+    assert mend_headings(page(banner, body(100))).blocks[0].kind is BlockKind.TEXT

@@ -179,6 +179,21 @@ def test_rows_of_amounts_are_a_table_though_no_model_saw_it() -> None:
     assert cells(grid)["Year Ended"] == (0, 1, 1, 2)
 
 
+def test_headings_over_two_rows_with_a_word_between_belong_to_the_found_table() -> None:
+    rows = (
+        ("", "2019", "2020"),
+        ("cost", "178", "141"),
+        ("gain", "3,423", "2,532"),
+        ("sum", "4", "9"),
+    )
+    lines = table_lines(*rows, columns=(120, 300, 400), top=100)
+
+    (grid,) = found_tables(page(lines=[line("Actual", 350, 80), line("Item", 120, 90), *lines]))
+
+    assert cells(grid)["Actual"] == (0, 1, 1, 2)
+    assert cells(grid)["Item"] == (0, 0, 2, 1)
+
+
 def test_prose_with_numbers_is_no_table() -> None:
     lines = [
         line(f"In {year} the company earned more than before", 250, y, 300)

@@ -12,6 +12,7 @@ from ocrplus_ocr.engine import Box, TextLine
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
+_LEAST_LINES: Final = 2
 _WIDTHS: Final = (0.28, 1.3)  # in heights of a line of text
 _HIGHEST: Final = 0.2
 _FLATTEST: Final = 2.5  # times as wide as high
@@ -29,7 +30,7 @@ def lone_dashes(image: Pixels, tables: Sequence[Box], lines: Sequence[TextLine])
     found: list[TextLine] = []
     for table in tables:
         heights = [line.box[3] - line.box[1] for line in lines if _holds(table, line.box)]
-        if heights:
+        if len(heights) >= _LEAST_LINES:
             found += _in_table(image, table, float(np.median(heights)))
     return [dash for dash in found if not any(_overlap(line.box, dash.box) for line in lines)]
 

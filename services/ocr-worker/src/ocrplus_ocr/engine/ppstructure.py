@@ -157,7 +157,7 @@ class PPStructureEngine:
         )[0]
         dashes = []
         if layer is None:
-            tables = self._layout.of(BlockKind.TABLE)
+            tables = self._layout.of(BlockKind.TABLE, *PICTURES)  # a table may be taken for one
             dashes = lone_dashes(image, tables, self._ocr.lines)
         drawn = layer or TextLayer((), page.text.evidence)
         height, width = image.shape[:2]

@@ -16,6 +16,7 @@ from ocrplus_ocr.markdown.grid import Grid
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.rows import Row, rows
 
+_NOT_ROWS: Final = FURNITURE | {BlockKind.TABLE, BlockKind.CAPTION, BlockKind.CODE}
 _AMOUNT: Final = re.compile(r"^[$€£¥₹(+\-–—−]{0,3}\s?\d[\d,.\s]*\s?[%)]{0,2}$|^[-–—]$|^n/?a$", re.I)
 _MOST_LINES: Final = 3000
 _LEAST_ROWS: Final = 3
@@ -28,7 +29,7 @@ _ALIGNED: Final = 4.0
 
 def found_tables(page: Page) -> list[Grid]:
     """Grids of the tables in what is text by the layout model."""
-    closed = [b.box for b in page.blocks if b.kind is BlockKind.TABLE or b.kind in FURNITURE]
+    closed = [block.box for block in page.blocks if block.kind in _NOT_ROWS]
     lines = [line for line in page.lines if not any(holds(box, line.box) for box in closed)]
     if len(lines) > _MOST_LINES:
         return []
@@ -103,15 +104,16 @@ def _with_headings(found: Sequence[Row], start: int, end: int) -> int:
     amounts = around(line.box for row in found[start:end] for line in _amounts(row))
     first = start
     for index in range(start - 1, max(-1, start - 1 - _MOST_HEADINGS), -1):
-        row = found[index]
-        near = found[first].box[1] - row.box[3] < 1.2 * row.height
+        row, below = found[index], found[index + 1]
+        near = below.box[1] - row.box[3] < 1.2 * row.height
         short = all(len(line.text) <= _LONGEST_HEADING for line in row.lines)
-        if not (near and short and _over(row.box, columns, amounts)):
+        inside = columns[0] - _ALIGNED <= row.box[0] and row.box[2] <= columns[2] + _ALIGNED
+        if not (near and short and inside):
             break
-        first = index
+        if _over(row.box, columns, amounts):  # what stands in the first column alone may be text
+            first = index
     return first
 
 
 def _over(box: Box, columns: Box, amounts: Box) -> bool:
-    inside = columns[0] - _ALIGNED <= box[0] and box[2] <= columns[2] + _ALIGNED
-    return inside and box[2] > amounts[0] and box[0] >= columns[0] + _ALIGNED
+    return box[2] > amounts[0] and box[0] >= columns[0] + _ALIGNED

@@ -64,6 +64,7 @@ def mend_headings(page: Page) -> Page:
     styles = Styles(
         body_of(page.blocks),
         frozenset(_plain(m.title) for m in page.bookmarks if m.page == page.number) - {""},
+        in_layer=2 * sum(line.size > 0 for line in page.lines) > len(page.lines),
     )
     said = (b for b in page.blocks if b.kind in _MAY_HOLD)
     styles = replace(
@@ -124,6 +125,8 @@ class Styles:
 
     body: Body
     titles: frozenset[str]
+    in_layer: bool = False
+    """Whether the page has a text layer: what was read from a picture in it is no heading."""
     said: frozenset[str] = frozenset()
     """Rows of the page's text: a header may repeat a heading."""
 
@@ -143,7 +146,9 @@ class Styles:
         if _CAPTION.match(text) or row.mono or row.turned:
             return False
         if row.is_scanned:
-            return row.size >= _LARGER_SCANNED * self.body.size and len(text) > 1
+            return (
+                not self.in_layer and row.size >= _LARGER_SCANNED * self.body.size and len(text) > 1
+            )
         if not row.bold and row.size < _CLEARLY_LARGER * self.body.size and _LIST.search(text):
             return False  # the authors under a title
         return row.size >= _LARGER * self.body.size or (
@@ -235,7 +240,7 @@ def _judged(block: Block, found: Sequence[Row], styles: Styles) -> Block:
     wordless = len(_LETTERS.findall(text)) < _LEAST_LETTERS
     wordless = wordless or bool(_LEADER.search(text))
     wordless = wordless or bool(_BULLET.match(text) or _CAPTION.match(text))
-    unlike = ends or too_long or wordless
+    unlike = ends or too_long or wordless or (found[0].is_scanned and styles.in_layer)
     if not found[0].is_scanned:
         told = numbering(text) is not None or text.isupper()
         unlike = unlike or any(row.turned for row in found) or bool(_LIST.search(text))
@@ -305,7 +310,7 @@ def heading_record(block: Block, page: Page) -> HeadingRecord:
 
 def _with_levels(blocks: Sequence[Block], page: Page) -> tuple[Block, ...]:
     records = [heading_record(block, page) for block in blocks if block.kind in HEADINGS]
-    found = iter(levels(records, scanned=page.source is not TextSource.TEXT_LAYER))
+    found = iter(levels(records, scanned=float(page.source is not TextSource.TEXT_LAYER)))
     return tuple(
         replace(block, level=next(found)) if block.kind in HEADINGS else block for block in blocks
     )
