@@ -50,6 +50,15 @@ def test_a_page_that_its_rotation_sets_upright_needs_no_turning(
 
 
 @pytest.mark.parametrize("rotate", [90, 180, 270])
+def test_a_page_that_its_rotation_turns_wrong_is_read_in_order(rotate: int, tmp_path: Path) -> None:
+    page = read(tiny_pdf.write(tmp_path / "a.pdf", [prose()], rotate=rotate))
+
+    assert page.text.evidence.turn == rotate // 90
+    by_height = sorted(page.text.runs, key=lambda run: run.y0)
+    assert [run.text for run in by_height] == PROSE
+
+
+@pytest.mark.parametrize("rotate", [90, 180, 270])
 def test_a_page_drawn_sideways_is_turned_with_its_image(rotate: int, tmp_path: Path) -> None:
     content = f"{UPRIGHT[rotate]} cm\n" + "".join(
         tiny_pdf.text(line, 20, 500 - 20 * n) for n, line in enumerate(PROSE)
