@@ -22,6 +22,8 @@ PROSE_GAP: Final = 0.75
 _WORD_GAP: Final = 0.15  # loose boxes of one word touch; a space is a quarter of the size
 _LIGATURE_LETTERS: Final = frozenset("fijlst")
 _INITIAL: Final = 1.8  # times as large as the letters after it
+_ONE_ROW: Final = 0.4  # of a character's height
+_CJK: Final = "\u2e80"
 _TOUCHING: Final = 0.06
 _SAME_GLYPH: Final = 0.3  # of its size: drawn again there, it is a shadow or a poor man's bold
 _LEAST_STACK: Final = 3
@@ -81,6 +83,8 @@ def runs_of(glyphs: Sequence[Glyph], turn: int, size: tuple[float, float]) -> li
             g if g.box is None else Glyph(g.text, upright(g.box, here, size), here, g.font)
             for g in chosen
         ]
+        if here:
+            standing = _by_place(standing)
         found = _stacked(_with_initials(_joined(standing)))
         if relative == 0:
             runs += found
@@ -88,6 +92,35 @@ def runs_of(glyphs: Sequence[Glyph], turn: int, size: tuple[float, float]) -> li
         own_size = size if here % 2 == 0 else (size[1], size[0])
         runs += [_turned_back(run, relative, here, own_size) for run in found]
     return runs
+
+
+def _by_place(glyphs: Sequence[Glyph]) -> list[Glyph]:
+    """Characters in the order of their places, with spaces and line ends between them.
+
+    PDFium gives those of a turned page in an order of its own, its spaces in wrong places.
+    """
+    placed = [(glyph, glyph.box) for glyph in glyphs if glyph.box is not None]
+    placed.sort(key=lambda item: item[1][1] + item[1][3])
+    rows: list[list[tuple[Glyph, Box]]] = []
+    for glyph, box in placed:
+        middle = (box[1] + box[3]) / 2
+        if rows:
+            first = rows[-1][0][1]
+            if middle - (first[1] + first[3]) / 2 < _ONE_ROW * (first[3] - first[1]):
+                rows[-1].append((glyph, box))
+                continue
+        rows.append([(glyph, box)])
+    ordered: list[Glyph] = []
+    for row in rows:
+        row.sort(key=lambda item: item[1][0])
+        reach = row[0][1][2]
+        for glyph, box in row:
+            if box[0] - reach > _WORD_GAP * (box[3] - box[1]) and glyph.text < _CJK:
+                ordered.append(Glyph(" ", None))
+            ordered.append(glyph)
+            reach = box[2]
+        ordered.append(Glyph("\n", None))
+    return ordered
 
 
 def _turned_back(run: Line, relative: int, here: int, own_size: tuple[float, float]) -> Line:

@@ -22,6 +22,7 @@ _DEEP: Final = 0.15  # no header begins that far from the page's edge
 _EDGES: Final = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 _SIDE: Final = 0.1  # of its width
 _NARROW: Final = 0.05
+_LONGEST_TITLE: Final = 40
 _MOST_BLOCKS: Final = 500
 _MOST_ROWS: Final = 2
 _APART: Final = 1.0  # line heights
@@ -89,7 +90,8 @@ def _restored(block: Block, page: Page, usual: float) -> BlockKind | None:
     if not any(further):
         return None
     tall = max(line.box[3] - line.box[1] for line in block.lines)
-    return BlockKind.HEADING if tall > _LARGER * usual else BlockKind.TEXT
+    short = len(rows_of(block.lines)) == 1 and len(block.text.strip()) <= _LONGEST_TITLE
+    return BlockKind.HEADING if short or tall > _LARGER * usual else BlockKind.TEXT
 
 
 def _is_stamp(block: Block, page: Page) -> bool:

@@ -49,7 +49,15 @@ def _without_covers(blocks: Sequence[Block], page: Page) -> list[Block]:
         if len(surer) < _SEVERAL:
             kept.append(block)
             continue
-        own = [Block(item.kind, "", item.box) for item in surer]
+        formulas = [
+            item
+            for item in page.layout
+            if item.kind is BlockKind.FORMULA
+            and item not in surer
+            and not _same(item.box, block.box)
+            and common(item.box, block.box) > _WITHIN * max(area(item.box), 1e-6)
+        ]
+        own = [Block(item.kind, "", item.box) for item in (*surer, *formulas)]
         kept += [new for new in own if not any(_same(new.box, b.box) for b in blocks)]
     return kept
 
