@@ -21,7 +21,7 @@ from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import TaskId, UserId
 
 _SCANS = Path(__file__).parents[1] / "examples" / "samples"
-_MEAN_PAUSE_SECONDS = 3.5
+_MEAN_PAUSE_SECONDS = 1.3
 _WARM_UP = 6
 
 

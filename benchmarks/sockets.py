@@ -2,7 +2,8 @@
 
 `python sockets.py PORT USERS SUBPROTOCOL` connects users and prints one JSON line a second: how
 many events came and the percentiles of their age. An event says when it was meant to be sent as
-`"t":NANOSECONDS` of the monotonic clock, so waiting in the sender counts too.
+`"t":NANOSECONDS` of the monotonic clock, so waiting in the sender counts too; it is read from one
+event in four, since this process shares its core with Redis and the events' producer.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ class Client(asyncio.Protocol):
     """One socket: a handshake, a hello, then frames are counted and pings answered."""
 
     ages: ClassVar[list[int]] = []
+    events = 0
     open = 0
 
     def __init__(self, user: str, subprotocol: str) -> None:
@@ -67,9 +69,15 @@ class Client(asyncio.Protocol):
             at = start + size
             if opcode == 9:
                 self.send(10, data[start:at])
-            elif opcode == 1 and (match := _T.search(data, start, at)):
-                Client.ages.append(now - int(match[1]))
+            elif opcode == 1:
+                self.count(data, start, at, now)
         self.buffer = data[at:]
+
+    def count(self, data: bytes, start: int, end: int, now: int) -> None:
+        """One event, at `data[start:end]`."""
+        Client.events += 1
+        if not Client.events & 3 and (match := _T.search(data, start, end)):
+            Client.ages.append(now - int(match[1]))
 
     def connection_lost(self, exc: Exception | None) -> None:
         Client.open -= self.upgraded
@@ -88,11 +96,13 @@ async def main(port: int, users: int, subprotocol: str) -> None:
         while Client.open < min(first + 50, users):
             await asyncio.sleep(0.005)
     print(json.dumps({"connected": Client.open}), flush=True)
+    counted = Client.events
     while True:
         await asyncio.sleep(1)
-        ages, Client.ages = sorted(Client.ages), []
+        ages, Client.ages, events = sorted(Client.ages), [], Client.events - counted
+        counted += events
         at = {p: ages[int(len(ages) * p)] / 1e6 for p in (0.5, 0.99)} if ages else {0.5: 0, 0.99: 0}
-        report = {"events": len(ages), "p50_ms": at[0.5], "p99_ms": at[0.99], "open": Client.open}
+        report = {"events": events, "p50_ms": at[0.5], "p99_ms": at[0.99], "open": Client.open}
         print(json.dumps(report), flush=True)
 
 

@@ -5,12 +5,14 @@ RFC 6455 client answers it after it has taken the frames before. ASGI has no pin
 uvicorn's protocol class, whose version is pinned; a test proves the behaviour.
 """
 
-from collections.abc import Callable
+from asyncio import BaseTransport
+from collections.abc import Callable, Generator
 from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.streams import StreamReader
 
-from ocrplus_gateway.turns import Turns
+from ocrplus_gateway.turns import LARGE_BYTES, Turns
 
 EXTENSION: Final = "ocrplus.barrier"
 _MARK: Final = b"at:"
@@ -19,11 +21,30 @@ Confirmed = Callable[[str], None]
 """Called with the position that a pong brought back."""
 
 
+class _Reader(StreamReader):
+    """Gives a large frame away without a copy: copying 28 MB takes the event loop 7 to 24 ms."""
+
+    def read_exact(self, n: int) -> Generator[None, None, bytearray]:
+        if n <= LARGE_BYTES:
+            return (yield from super().read_exact(n))
+        while len(self.buffer) < n and not self.eof:
+            yield
+        if len(self.buffer) < n:
+            raise EOFError(f"stream ends after {len(self.buffer)} bytes, expected {n} bytes")
+        whole, self.buffer = self.buffer, self.buffer[n:]
+        del whole[n:]
+        return whole
+
+
 class BarrierProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol with pings of our own, and large frames in turn."""
 
     on_confirmed: Confirmed | None = None
     turns: Final = Turns()  # of all connections of the process
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        self.conn.reader.__class__ = _Reader  # the library's parser has hold of the object already
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)

@@ -16,12 +16,12 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from ocrplus_contract.errors import ErrorCode, JobRefused
 
 _MOST_FIELDS: Final = 20
-_SPOOL_BYTES: Final = 1 << 16
+_SPOOL_BYTES: Final = 1  # to disk at once
 _FORM_OVERHEAD_BYTES: Final = 1 << 16
 
 
 class _Parser(MultiPartParser):
-    """Starlette's, with less of a file in memory before it goes to disk."""
+    """Starlette's, with nothing of a file in memory before it goes to disk."""
 
     spool_max_size = _SPOOL_BYTES
 

@@ -1,5 +1,6 @@
 -- events: append to a user's stream and publish to the gateways. Needs keys.
 local EVENTS_KEPT = 10000 -- entries of a user's stream; older ones show as history_lost
+local COUNTED_EVERY = 64 -- events: trimming by age is part of each XADD, by number it costs a command
 
 -- The epoch of a user's events. A new one begins with the first event, or when the numbering was
 -- lost: the old entries would carry doubled numbers.
@@ -20,8 +21,11 @@ local function emit(user, body)
     local stream, epoch = key('stream:task', user), epoch_of(user)
     local seq = redis.call('HINCRBY', key('events', user), 'seq', 1)
     local event = '{"epoch":"' .. epoch .. '","seq":' .. seq .. ',' .. string.sub(body, 2)
-    local id = redis.call('XADD', stream, 'MAXLEN', '~', EVENTS_KEPT, '*', 'event', event)
-    redis.call('XTRIM', stream, 'MINID', string.format('%.0f', (now() - TTL) * 1000))
+    local oldest = string.format('%.0f', (now() - TTL) * 1000)
+    local id = redis.call('XADD', stream, 'MINID', oldest, '*', 'event', event)
+    if seq % COUNTED_EVERY == 0 then
+        redis.call('XTRIM', stream, 'MAXLEN', '~', EVENTS_KEPT)
+    end
     redis.call('EXPIRE', stream, TTL)
     redis.call('PUBLISH', stream, id .. ' ' .. event)
 end
