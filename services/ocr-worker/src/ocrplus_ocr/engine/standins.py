@@ -20,6 +20,7 @@ from ocrplus_ocr.markdown.geometry import area, around, common, holds
 
 _TABLE: Final = "table"
 _ON_A_PICTURE: Final = 0.5
+_LEAST_PICTURE: Final = 24.0  # points: a badge or a logo is no page that was pasted in
 _READ_MARGIN_PX: Final = 6
 
 
@@ -107,12 +108,13 @@ class TextLayerOcr:
             if block_kind(block.label) not in PICTURES | FURNITURE
             and not any(holds(block.box, line.box) for line in self.lines)
         ]
+        least = _LEAST_PICTURE * self._scale
         regions = []
         for picture in pictures:
             inside = [
                 box for box in silent if common(box, picture) > _ON_A_PICTURE * max(area(box), 1.0)
             ]
-            if inside:
+            if inside and min(picture[2] - picture[0], picture[3] - picture[1]) > least:
                 regions.append(around(inside))
         return regions
 
