@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCH := PYTHONPATH=benchmarks:tests/support $(BIN)/python benchmarks
+BENCH := PYTHONPATH=benchmarks:tests/support:tools $(BIN)/python benchmarks
 PDF ?= examples/samples/report_en.pdf
 OUT ?= out
 PORT ?= 8080
@@ -16,7 +16,7 @@ export PYTHONSAFEPATH := 1
 
 .PHONY: help
 help: ## list these commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -64,6 +64,10 @@ bench: $(VENV)/.dev ## every benchmark; writes benchmarks/results
 	$(BIN)/ocrplus models assemble
 	for name in original pages streaming faults delivery wire eta; do $(BENCH)/$$name.py || exit 1; done
 
+.PHONY: autoscaling
+autoscaling: $(VENV)/.dev ## the operator's law beside its peers, in virtual time: half an hour
+	$(BENCH)/autoscaling.py
+
 .PHONY: quality
 quality: $(VENV)/.dev ## score a corpus set, see it in OUT/index.html: make quality SET=dir OUT=dir
 	$(BIN)/ocrplus models assemble
@@ -77,6 +81,10 @@ quality-steps: $(VENV)/.dev ## what each Markdown step gains, from the pages of 
 faults: $(VENV)/.dev ## kill and stop workers in the middle of documents
 	$(BIN)/ocrplus models assemble
 	$(BENCH)/faults.py
+
+.PHONY: e2e-operator
+e2e-operator: $(VENV)/.dev ## the operator's tests on a real control plane, where one can be had
+	KUBE_E2E_SCALE_DOWNS=50 KUBE_E2E_GONE_SECONDS=120 $(BIN)/python tools/e2e_operator.py $(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)')
 
 .PHONY: test-hostile
 test-hostile: $(VENV)/.dev ## broken, huge and malicious PDFs through the real services

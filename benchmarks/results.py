@@ -18,7 +18,8 @@ def write(name: str, metrics: dict[str, Any]) -> Path:
     path = _FOLDER / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
     arguments = [Path(a).name if a.startswith("/") else a for a in sys.argv[1:]]
-    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments])
+    script = Path(sys.argv[0])
+    command = " ".join(["python", f"{script.resolve().parent.name}/{script.name}", *arguments])
     record = {
         "command": command,
         "machine": machine(),
@@ -45,6 +46,9 @@ _SUBJECTS = {
     "faults": "Deaths in the middle of a 40-page document, two workers, lease 10 s",
     "hostile": "Hostile documents of the development set, each held to its limits",
     "delivery": "Through nginx and two gateways: 100 MB, 200 cuts and 20 deaths, original clients",
+    "operator": "The operator's tests on a real control plane with fake GPU nodes",
+    "burst": "The same burst on a real control plane, at zero replicas: the operator and real KEDA",
+    "autoscaling": "The law beside its peers, in virtual time, as shares of KEDA + HPA",
     "fresh_clone": "An empty folder: seconds of each step",
 }
 _HEAD = """\
@@ -69,6 +73,8 @@ def rendered() -> str:
         origin = f"`{record['command']}` · {record['machine']} · {record['date']}"
         parts.append(f"\n## {title}\n\n`{path.name}` · {origin}\n")
         parts.append(f"\n| figure | value |\n|---|---|\n{rows}\n")
+        if path.with_suffix(".svg").exists():
+            parts.append(f"\n![{title}](results/{path.stem}.svg)\n")
     return "".join(parts)
 
 

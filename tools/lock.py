@@ -16,6 +16,7 @@ SETS: Final[dict[str, str]] = {
     "ocr-worker-cpu": "cpu",
     "ocr-worker-gpu-onnx": "gpu-onnx",
     "ocr-worker-gpu": "engine",
+    "operator": "operator",
     "local": "local",
     "dev": "dev",
 }

@@ -13,12 +13,14 @@ from pydantic_core import PydanticUndefined
 from ocrplus_contract.settings import PREFIX, CommonSettings, GatewaySettings, OcrSettings
 from ocrplus_gateway.app import build_parts, http_app
 from ocrplus_gateway.metrics import GatewayMetrics
+from ocrplus_operator.settings import OperatorSettings
 
 FOLDER: Final = Path(__file__).parents[1] / "docs"
 ROOMS: Final = (
     ("Every process", CommonSettings, None),
     ("Gateway", GatewaySettings, CommonSettings),
     ("OCR worker", OcrSettings, CommonSettings),
+    ("Operator", OperatorSettings, None),
 )
 _HEAD: Final = """\
 # Configuration

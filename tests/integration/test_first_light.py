@@ -166,3 +166,31 @@ def test_an_engine_stopped_past_its_lease_doubles_no_page(running: Service) -> N
     events = running.client.xrange("stream:task:faults")
     pages = [e for _, f in events if b'"stopped"' in (e := f[b"event"]) and b'"page"' in e]
     assert len(pages) == 24
+
+
+def test_a_worker_told_to_drain_ends_its_chunk_takes_none_and_goes_on_when_told(
+    running: Service,
+) -> None:
+    def is_in(state: str) -> bool:
+        return [str(w.state) for w in running.workers().values()] == [state]
+
+    def until(state: str) -> None:
+        deadline = time.monotonic() + 60
+        while not is_in(state):
+            assert time.monotonic() < deadline, running.workers()
+            time.sleep(0.02)
+
+    _submit(running, "drained", 36)
+    _busy(running, "drained")
+    pod = next(iter(running.workers().values())).pod
+    running.client.sadd("drain:ocr", pod)
+    until("draining")
+    until("drained")
+    left = running.client.xinfo_groups("work:ocr")[0]["lag"]
+    time.sleep(2)
+
+    assert is_in("drained") and left > 0
+    assert running.client.xinfo_groups("work:ocr")[0]["lag"] == left
+    running.client.srem("drain:ocr", pod)
+    _assert_all_pages(running, "drained", 36)
+    until("idle")

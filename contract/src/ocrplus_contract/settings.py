@@ -289,9 +289,26 @@ class OcrSettings(CommonSettings):
 ROOM_SETTINGS: Final[tuple[type[CommonSettings], ...]] = (GatewaySettings, OcrSettings)
 
 
+# The operator's settings stand with it, since it shares no code; its names are known here, so that
+# one set of variables may configure all. A test holds them together.
+OPERATOR_VARIABLES: Final = frozenset(
+    f"{PREFIX}OPERATOR__{name}"
+    for name in (
+        "NAMESPACE",
+        "IDENTITY",
+        "TICK_SECONDS",
+        "SURVEY_SECONDS",
+        "STATUS_SECONDS",
+        "LEASE_NAME",
+        "LEASE_SECONDS",
+    )
+)
+
+
 def known_variables() -> frozenset[str]:
     """Every environment variable of every room, by its full name."""
-    return frozenset(name for settings in ROOM_SETTINGS for name in _variables(settings, PREFIX))
+    services = {name for settings in ROOM_SETTINGS for name in _variables(settings, PREFIX)}
+    return frozenset(services | OPERATOR_VARIABLES)
 
 
 def _variables(model: type[BaseModel], prefix: str) -> dict[str, Any]:

@@ -112,3 +112,90 @@ def test_a_worker_that_leaves_in_order_leaves_no_record(store: redis.Redis) -> N
     beating.stop()
 
     assert store.keys("worker*") == []
+
+
+def told(store: redis.Redis, drain: bool) -> None:
+    change = store.sadd if drain else store.srem
+    change(KEYS.drain(Pool.OCR), "pod-1")
+
+
+def test_an_idle_worker_that_is_told_to_drain_confirms_it_and_takes_nothing(
+    store: redis.Redis,
+) -> None:
+    beating = pulse(store, [])
+    beating.warm(1.0, "e")
+    told(store, True)
+
+    beating.beat()
+
+    assert record(store).state == "drained"
+    assert not beating.reach()
+    assert record(store).state == "drained"
+
+
+def test_a_busy_worker_that_is_told_to_drain_confirms_it_when_the_chunk_is_done(
+    store: redis.Redis,
+) -> None:
+    admit(store, "u", "t", [(1, 2)])
+    beating = pulse(store, [])
+    beating.warm(1.0, "e")
+    assert beating.reach()
+    lease = take(store)
+    assert lease is not None
+    beating.begin_chunk(lease)
+    told(store, True)
+
+    beating.beat()
+    assert (record(store).state, record(store).pages_left) == ("draining", 2)
+    beating.page_done(2)
+    assert record(store).state == "draining"
+    beating.end_chunk()
+
+    assert record(store).state == "drained"
+
+
+def test_a_worker_between_asking_and_taking_does_not_confirm(store: redis.Redis) -> None:
+    beating = pulse(store, [])
+    beating.warm(1.0, "e")
+    assert beating.reach()
+    told(store, True)
+
+    beating.beat()
+    assert record(store).state == "draining"
+    beating.let_go()
+    beating.beat()
+
+    assert record(store).state == "drained"
+
+
+def test_a_drain_that_is_undone_leaves_a_worker_as_it_was(store: redis.Redis) -> None:
+    beating = pulse(store, [])
+    told(store, True)
+    beating.beat()
+    assert record(store).state == "drained"  # warming: nothing in hand
+    told(store, False)
+    beating.beat()
+    assert record(store).state == "warming"
+    beating.warm(1.0, "e")
+    told(store, True)
+    beating.beat()
+    told(store, False)
+
+    assert beating.reach()
+    assert record(store).state == "idle"
+
+
+def test_an_order_that_cannot_be_read_lets_nothing_be_taken_and_leaves_no_hand_out(
+    store: redis.Redis,
+) -> None:
+    beating = pulse(store, [])
+    beating.warm(1.0, "e")
+    store.set(KEYS.drain(Pool.OCR), "not a set")
+
+    with pytest.raises(redis.ResponseError):
+        beating.reach()
+    store.delete(KEYS.drain(Pool.OCR))
+    told(store, True)
+    beating.beat()
+
+    assert record(store).state == "drained"

@@ -16,6 +16,10 @@ from typing import Any  # celery is untyped
 import redis
 from pydantic import ValidationError
 
+from ocrplus_contract.draining import FOLLOW_SECONDS, Doorway, PodOrders
+from ocrplus_contract.keys import Keys
+from ocrplus_contract.names import Pool
+from ocrplus_contract.recovery import pod_name
 from ocrplus_contract.server import connect, unfit_because
 from ocrplus_contract.settings import OcrSettings
 
@@ -86,10 +90,20 @@ def _serve(settings: OcrSettings) -> int:
 
     from ocrplus_ocr.app import app
 
+    orders = PodOrders(
+        connect(settings),
+        Keys(settings.key_prefix),
+        Pool.OCR,
+        pod_name(settings.pod_name, os.getpid()),
+        slots=settings.workers_per_replica,
+    )
+    orders.start()
+
     @worker_ready.connect
     def announce(sender: Any, **_: object) -> None:
         # Celery looks for dead children every 5 s, and is not always told of one before that.
         sender.hub.call_repeatedly(_LOOK_FOR_DEAD_SECONDS, sender.pool.maintain_pool)
+        sender.hub.call_repeatedly(FOLLOW_SECONDS / 2, Doorway(orders, sender, Pool.OCR).follow)
         print(json.dumps({"ready": "ocr-worker", "metrics": url}), flush=True)
 
     worker = app.Worker(

@@ -4,25 +4,25 @@ The Celery child is a fresh interpreter (spawn); `start` builds everything in it
 hears that the child is up, so no doorbell reaches a cold engine.
 """
 
-import json
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 import redis
 from billiard import current_process
 
 from ocrplus_contract.blobs import open_store
+from ocrplus_contract.draining import FOLLOW_SECONDS
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, run
-from ocrplus_contract.names import GROUP, Permit, Pool
+from ocrplus_contract.names import Pool
+from ocrplus_contract.recovery import pod_name, release_expired, release_predecessor
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import OcrSettings
-from ocrplus_contract.states import WorkerState
 from ocrplus_ocr.chunk import ChunkReader
 from ocrplus_ocr.engine import Engine
 from ocrplus_ocr.engine.build import build_engine
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 Ring = Callable[[int], None]
 
+_DRAINING_PAUSE_SECONDS: Final = FOLLOW_SECONDS  # until this pod's parent listens no more
+_FIRST_CHILD_SECONDS: Final = 60.0
 _RESTART_PAUSE_SECONDS: Final = 5  # a child that cannot start is started again by Celery at once
 
 
@@ -51,8 +53,17 @@ class Child:
 
     def serve_one(self) -> None:
         """Take the next chunk, if there is one, and do it."""
-        self.ring(release_expired(self.client, self.ledger, self.lease_ms))
-        lease = run(self.client, self.ledger.take(Pool.OCR, self.worker_id))
+        self.ring(release_expired(self.client, self.ledger, Pool.OCR, self.lease_ms))
+        if not self.pulse.reach():
+            time.sleep(_DRAINING_PAUSE_SECONDS)
+            self.ring(1)  # for another pod
+            return
+        lease = None
+        try:
+            lease = run(self.client, self.ledger.take(Pool.OCR, self.worker_id))
+        finally:
+            if lease is None:
+                self.pulse.let_go()
         if lease is None:
             return
         try:
@@ -94,22 +105,35 @@ def stop() -> None:
         _current.engine.close()
 
 
+def _seconds_since_start() -> float:
+    """Since this replica began, or, for a successor of a dead child, since this process did."""
+    own, parent = _seconds_alive(os.getpid()), _seconds_alive(os.getppid())
+    return parent if parent - own < _FIRST_CHILD_SECONDS else own
+
+
+def _seconds_alive(pid: int) -> float:
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    started = int(after_name[19]) / os.sysconf("SC_CLK_TCK")
+    return float(Path("/proc/uptime").read_text().split()[0]) - started
+
+
 def _build(settings: OcrSettings, ring: Ring) -> Child:
     began = time.monotonic()
     client = connect(settings)
     keys = Keys(settings.key_prefix)
     ledger = Ledger(settings.key_prefix, settings.result_ttl_seconds)
-    worker_id = f"{pod_name(settings, os.getppid())}.{getattr(current_process(), 'index', 0)}"
-    ring(release_predecessor(client, ledger, worker_id))
+    worker_id = (
+        f"{pod_name(settings.pod_name, os.getppid())}.{getattr(current_process(), 'index', 0)}"
+    )
+    ring(release_predecessor(client, ledger, Pool.OCR, worker_id))
     timing = PulseTiming(settings.lease_seconds, settings.page_deadline_seconds)
-    pulse = Pulse(client, ledger, worker_id, timing)
+    metrics = OcrMetrics()
+    pulse = Pulse(client, ledger, worker_id, timing, on_state=metrics.state)
     pulse.start()
     engine = build_engine(settings)
-    metrics = OcrMetrics()
     warmup_seconds = time.monotonic() - began
     metrics.warmed(warmup_seconds)
-    metrics.state(WorkerState.IDLE)
-    pulse.warm(warmup_seconds, engine.version)
+    pulse.warm(_seconds_since_start(), engine.version)
     log.info("engine warm", extra={"worker": worker_id, "seconds": round(warmup_seconds, 2)})
     blobs = open_store(
         settings.blob_url, client=client, keys=keys, ttl_seconds=settings.blob_ttl_seconds
@@ -124,40 +148,3 @@ def _build(settings: OcrSettings, ring: Ring) -> Child:
         reader=ChunkReader(client, ledger, engine, blobs, pulse, metrics),
         ring=ring,
     )
-
-
-def pod_name(settings: OcrSettings, parent_pid: int) -> str:
-    """A replica's name, unique while it lives; the same after a restart in the same place."""
-    return settings.pod_name or f"{socket.gethostname()}-{parent_pid}"
-
-
-def release_predecessor(client: "redis.Redis", ledger: Ledger, worker_id: str) -> int:
-    """Bring back what a dead process of the same pod and slot held; doorbells to ring."""
-    doorbells = 0
-    leases: dict[Any, Any] = client.hgetall(Keys(ledger.prefix).lease(Pool.OCR))  # bytes to bytes
-    for permit, raw in leases.items():
-        lease = json.loads(raw)
-        if lease["owner"] == worker_id:
-            call = ledger.release(Pool.OCR, Permit(permit.decode()), "died")
-            released = run(client, call)
-            doorbells += released.permits
-            log.warning(
-                "brought back the chunk of a process that died",
-                extra={"job_id": lease["task"], "page": released.blamed},
-            )
-    return doorbells
-
-
-def release_expired(client: "redis.Redis", ledger: Ledger, lease_ms: int) -> int:
-    """Bring back chunks whose owners stopped beating; doorbells to ring."""
-    work = Keys(ledger.prefix).work(Pool.OCR)
-    try:
-        idle: list[Any] = client.xpending_range(work, GROUP, "-", "+", count=10, idle=lease_ms)
-    except redis.ResponseError:  # nothing was ever admitted: no stream, no group
-        return 0
-    doorbells = 0
-    for entry in idle:
-        permit = Permit(entry["message_id"].decode())
-        released = run(client, ledger.release(Pool.OCR, permit, "expired", idle_ms=lease_ms))
-        doorbells += released.permits
-    return doorbells

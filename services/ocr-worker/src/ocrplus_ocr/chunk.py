@@ -13,7 +13,7 @@ from ocrplus_contract.ledger import Lease, Ledger, run
 from ocrplus_contract.names import Pool
 from ocrplus_contract.options import JobOptions
 from ocrplus_contract.records import FigureRecord, PageRecord, ReadingRecord
-from ocrplus_contract.states import JobState, WorkerState
+from ocrplus_contract.states import JobState
 from ocrplus_ocr.engine import Engine, PageResult, ReadOptions
 from ocrplus_ocr.metrics import OcrMetrics
 from ocrplus_ocr.pulse import Pulse
@@ -36,7 +36,6 @@ class ChunkReader:
         """Do the chunk of a lease; return how many doorbells to ring for what waits anew."""
         started = time.monotonic()
         self.pulse.begin_chunk(lease)
-        self.metrics.state(WorkerState.BUSY)
         fields = {"job_id": lease.task, "chunk": f"{lease.first}-{lease.last}"}
         try:
             with self.blobs.local(lease.blob) as pdf:
@@ -53,7 +52,6 @@ class ChunkReader:
             return self._give_up(lease, refusal)
         finally:
             self.pulse.end_chunk()
-            self.metrics.state(WorkerState.IDLE)
 
     def _read_pages(self, lease: Lease, pdf: Path) -> None:
         results = self.engine.read(pdf, lease.pages, _read_options(lease))

@@ -10,10 +10,9 @@ import sys
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import Pool
 from ocrplus_contract.records import WorkerRecord
+from ocrplus_contract.recovery import pod_name
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import OcrSettings
-from ocrplus_contract.states import WorkerState
-from ocrplus_ocr.child import pod_name
 
 
 def main() -> int:
@@ -23,14 +22,15 @@ def main() -> int:
     ready = parser.parse_args().ready
     settings = OcrSettings()
     client, keys = connect(settings), Keys(settings.key_prefix)
-    pod = pod_name(settings, parent_pid=1)  # in a container the worker is process 1
+    pod = pod_name(settings.pod_name, parent_pid=1)  # in a container the worker is process 1
     records = [
         WorkerRecord.from_hash(client.hgetall(keys.worker(Pool.OCR, f"{pod}.{slot}")))
         for slot in range(settings.workers_per_replica)
     ]
     alive = [record for record in records if record is not None]
     if ready:
-        alive = [record for record in alive if record.state is not WorkerState.WARMING]
+        # Not by state: one that drains while it warms says `drained`.
+        alive = [record for record in alive if record.cold_start_seconds > 0]
     return 0 if alive else 1
 
 

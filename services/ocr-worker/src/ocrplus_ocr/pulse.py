@@ -1,4 +1,4 @@
-"""The heartbeat of one child: renews its lease, writes its record, ends a hung page.
+"""The heartbeat of one child: renews its lease, writes its record, hears orders, ends a hung page.
 
 It beats in a thread of the engine's own process, so that a process that is stopped or dead stops
 beating. A page in hand for longer than the deadline cannot be interrupted from within (it hangs
@@ -17,14 +17,11 @@ from typing import Final
 import redis
 
 from ocrplus_contract.errors import LeaseLost
+from ocrplus_contract.heartbeat import queue_forgetting, queue_record
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Lease, Ledger, run
 from ocrplus_contract.names import Pool
-from ocrplus_contract.records import (
-    WORKER_HEARTBEAT_SECONDS,
-    WORKER_RECORD_TTL_SECONDS,
-    WorkerRecord,
-)
+from ocrplus_contract.records import WORKER_HEARTBEAT_SECONDS, WorkerRecord
 from ocrplus_contract.states import WorkerState
 
 log = logging.getLogger(__name__)
@@ -58,6 +55,7 @@ class Pulse:
         timing: PulseTiming,
         *,
         end_process: Callable[[], None] = _kill_own_process,
+        on_state: Callable[[WorkerState], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._ledger = ledger
@@ -65,10 +63,14 @@ class Pulse:
         self._worker_id = worker_id
         self._timing = timing
         self._end_process = end_process
+        self._on_state = on_state  # told what others see, whenever the record is written
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._lease: Lease | None = None
         self._page_began = 0.0  # monotonic: a stopped process must see the time it lost
         self._engine = ""
+        self._told = False  # to drain
+        self._reaching = False  # for a chunk: from "may I" to the answer of the take script
         self._lost = threading.Event()
         self._stop = threading.Event()
         self._record = WorkerRecord(
@@ -81,14 +83,15 @@ class Pulse:
 
     def start(self) -> None:
         """Write the first record and begin to beat."""
-        self._write(self._record)
+        self._write()
         self._thread.start()
 
     def stop(self) -> None:
         """Stop beating and forget the record: this worker ended in order."""
         self._stop.set()
-        self._client.delete(self._keys.worker(Pool.OCR, self._worker_id))
-        self._client.zrem(self._keys.workers(Pool.OCR), self._worker_id)
+        pipe = self._client.pipeline(transaction=False)
+        queue_forgetting(pipe, self._keys, Pool.OCR, self._worker_id)
+        pipe.execute()
 
     def warm(self, cold_start_seconds: float, engine: str) -> None:
         """The engine of this version is ready."""
@@ -97,11 +100,38 @@ class Pulse:
             state=WorkerState.IDLE, cold_start_seconds=cold_start_seconds, idle_since=_unix()
         )
 
+    def reach(self) -> bool:
+        """Whether a chunk may be taken now. If so, nobody hears `drained` before `begin_chunk`
+        and `end_chunk`, or `let_go`, have told what came of it.
+        """
+        if self._told:
+            self._write()  # still? Who is told goes on saying `drained` meanwhile
+            if self._told:
+                return False
+        with self._lock:
+            self._reaching = True
+        may = False
+        try:
+            self._write()  # hears the orders as they are at this moment
+            may = not self._told
+        finally:
+            if not may:
+                self.let_go()
+        if not may:
+            self._write()
+        return may
+
+    def let_go(self) -> None:
+        """There was no chunk."""
+        with self._lock:
+            self._reaching = False
+
     def begin_chunk(self, lease: Lease) -> None:
         """A chunk was taken; its first page is in hand."""
         self._lost.clear()
         with self._lock:
             self._lease = lease
+            self._reaching = False
             self._page_began = time.monotonic()
         self._update(
             state=WorkerState.BUSY,
@@ -148,17 +178,17 @@ class Pulse:
     def beat(self) -> None:
         """One heartbeat: deadline, lease, record."""
         with self._lock:
-            lease, began, record = self._lease, self._page_began, self._record
+            lease, began, page = self._lease, self._page_began, self._record.page
         if lease is not None:
             seconds = time.monotonic() - began
             if seconds > self._timing.page_deadline_seconds:
                 log.error(
                     "page is past its deadline, ending this process",
-                    extra={"job_id": lease.task, "page": record.page, "seconds": round(seconds, 1)},
+                    extra={"job_id": lease.task, "page": page, "seconds": round(seconds, 1)},
                 )
                 self._end_process()
             self._renew(lease)
-        self._write(record)
+        self._write()
 
     def _renew(self, lease: Lease) -> None:
         try:
@@ -171,18 +201,40 @@ class Pulse:
 
     def _update(self, **changes: object) -> None:
         with self._lock:
-            self._record = record = self._record.model_copy(update=changes)
-        self._write(record)
+            self._record = self._record.model_copy(update=changes)
+        self._write()
 
-    def _write(self, record: WorkerRecord) -> None:
-        key = self._keys.worker(Pool.OCR, self._worker_id)
+    def _write(self) -> None:
+        """Write the record and hear the orders; an order that is new is answered at once."""
+        with self._writing:  # in turn, or an older record could lie over a newer one
+            while not self._write_once():
+                pass
+
+    def _write_once(self) -> bool:
+        with self._lock:
+            told, record = self._told, self._shown()
         pipe = self._client.pipeline(transaction=False)
-        pipe.hset(key, mapping=record.to_hash())
-        pipe.expire(key, WORKER_RECORD_TTL_SECONDS)
+        queue_record(pipe, self._keys, Pool.OCR, self._worker_id, record)
         if self._engine:
             pipe.set(self._keys.engine(), self._engine, ex=self._ledger.ttl_seconds)
         pipe.zadd(self._keys.workers(Pool.OCR), {self._worker_id: _unix()})
-        pipe.execute()
+        pipe.sismember(self._keys.drain(Pool.OCR), record.pod)
+        self._on_state(record.state)
+        orders = bool(pipe.execute()[-1])
+        if orders == told:
+            return True
+        log.info("told to drain" if orders else "told to go on", extra={"pod": record.pod})
+        with self._lock:
+            self._told = orders
+        return False
+
+    def _shown(self) -> WorkerRecord:
+        """The record under the present orders. A warming worker holds nothing: it is drained."""
+        if not self._told:
+            return self._record
+        holds = self._lease is not None or self._reaching
+        state = WorkerState.DRAINING if holds else WorkerState.DRAINED
+        return self._record.model_copy(update={"state": state})
 
     def _beat_until_stopped(self, interval: float) -> None:
         while not self._stop.wait(interval):

@@ -141,14 +141,14 @@ class Styles:
             return False
         if _LEADER.search(text):
             return False
+        if row.is_scanned and self.in_layer:
+            return False
         if _plain(text) in self.titles:
             return True
         if _CAPTION.match(text) or row.mono or row.turned:
             return False
         if row.is_scanned:
-            return (
-                not self.in_layer and row.size >= _LARGER_SCANNED * self.body.size and len(text) > 1
-            )
+            return row.size >= _LARGER_SCANNED * self.body.size and len(text) > 1
         if not row.bold and row.size < _CLEARLY_LARGER * self.body.size and _LIST.search(text):
             return False  # the authors under a title
         return row.size >= _LARGER * self.body.size or (

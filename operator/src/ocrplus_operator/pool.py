@@ -1,0 +1,305 @@
+"""One WorkerPool's loop: look, decide, act, tell. An asyncio task of the operator's own.
+
+Not a kopf timer or daemon: those put a finalizer on the resource, and an uninstalled operator
+would leave a pool that cannot be deleted.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import time
+
+from ocrplus_operator.act import Actor
+from ocrplus_operator.control.law import decide
+from ocrplus_operator.control.types import (
+    DRAINED_DELETION_COST,
+    Cluster,
+    Decision,
+    Memory,
+    Notice,
+    Reading,
+    Snapshot,
+    Unknown,
+)
+from ocrplus_operator.errors import ApiError, NotFound, Unreadable
+from ocrplus_operator.kube import Kube, Object
+from ocrplus_operator.metrics import OperatorMetrics
+from ocrplus_operator.observe.cluster import ClusterView
+from ocrplus_operator.observe.pods import unix
+from ocrplus_operator.observe.redis import WorkSource
+from ocrplus_operator.resource import Resource, pools_path, resource_of
+from ocrplus_operator.settings import OperatorSettings
+from ocrplus_operator.status import Outcome, StatusWriter, invalid, status_of
+
+log = logging.getLogger(__name__)
+
+
+class PoolLoop:
+    """Looks after one pool while this process leads."""
+
+    def __init__(
+        self, kube: Kube, settings: OperatorSettings, metrics: OperatorMetrics, body: Object
+    ) -> None:
+        self._kube = kube
+        self._settings = settings
+        self._metrics = metrics
+        self._body = body
+        self._view = ClusterView(kube, settings.operator.survey_seconds)
+        self._actor = Actor(kube)
+        self._work: WorkSource | None = None
+        self._memory: Memory | None = None
+        self._status: Object = {}
+        self._writer: StatusWriter | None = None
+        self._told: dict[tuple[str, str], float] = {}
+        self.ticked_at = time.monotonic()
+
+    def changed(self, body: Object) -> None:
+        """The resource as it is now."""
+        self._body = body
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._view.close()
+        if self._work is not None:
+            await self._work.close()
+        self._metrics.forget(self._label)
+
+    @property
+    def name(self) -> str:
+        """Name of the resource."""
+        return str(self._body["metadata"]["name"])
+
+    @property
+    def uid(self) -> str:
+        """Identity of the resource."""
+        return str(self._body["metadata"]["uid"])
+
+    @property
+    def _label(self) -> str:
+        return str(self._body["spec"].get("source", {}).get("pool", "ocr"))
+
+    def rest(self) -> None:
+        """Another replica leads: what is remembered grows old, status is where it goes on."""
+        if self._memory is not None:
+            self._memory, self._writer = None, None
+            self._metrics.forget(self._label)
+        self.ticked_at = time.monotonic()
+
+    async def tick(self, may_act: "asyncio.Event") -> None:
+        """Once: look, decide, act, tell."""
+        with self._metrics.tick.labels(self._label).time():
+            try:
+                resource = resource_of(self._body)
+            except Unreadable as error:
+                await self._refuse(error)
+            else:
+                await self._resume(resource)
+                await self._decide_and_act(resource, may_act)
+        self.ticked_at = time.monotonic()
+
+    async def _resume(self, resource: Resource) -> None:
+        """Begin, or begin again as leader: from the status as it stands in the API now."""
+        if self._memory is not None:
+            return
+        body = await self._kube.get(resource.path)
+        self._status = body.get("status") or {}
+        self._memory = _remembered(self._status)
+        self._writer = StatusWriter(
+            self._kube, resource.path, self._settings.operator.status_seconds, dict(self._status)
+        )
+
+    async def _decide_and_act(self, resource: Resource, may_act: "asyncio.Event") -> None:
+        cluster = await self._view.read(resource)
+        reading = await self._read_work(resource)
+        now = time.time()
+        snapshot = Snapshot(now, cluster, reading, resource.pause)
+        assert self._memory is not None
+        decision, self._memory = decide(snapshot, self._memory, resource.spec)
+        if strays := _strays(cluster, reading):
+            unmark = tuple(dict.fromkeys((*decision.unmark, *strays)))
+            decision = dataclasses.replace(decision, unmark=unmark)
+        self._note(decision, cluster, reading)
+        target = self._view.target
+        if target is not None and may_act.is_set():
+            await self._actor.carry_out(resource, decision, target, self._work)
+        outcome = Outcome(
+            at=now,
+            decision=decision,
+            reading=reading,
+            replicas=cluster.replicas if isinstance(cluster, Cluster) else None,
+            selector=target.selector if target else "",
+            grace_seconds=target.grace_seconds if target else None,
+            drain_timeout_seconds=resource.spec.scale_down.drain_timeout_seconds,
+            generation=resource.generation,
+        )
+        await self._tell(resource, outcome)
+
+    async def _read_work(self, resource: Resource) -> Reading | Unknown:
+        url = self._view.redis_url
+        if not url:
+            return Unknown("SourceUnknown", "the Secret with the server's URL was not read yet")
+        wanted = (url, resource.spec.source, resource.lease_seconds)
+        if self._work is None or (self._work.url, self._work.source, self._work.lease_seconds) != (
+            wanted
+        ):
+            if self._work is not None:
+                await self._work.close()
+            self._work = WorkSource(*wanted)
+        return await self._work.read()
+
+    def _note(self, decision: Decision, cluster: object, reading: object) -> None:
+        for side in (cluster, reading):
+            if isinstance(side, Unknown):
+                self._metrics.failed(self._label, side)
+        replicas = cluster.replicas if isinstance(cluster, Cluster) else None
+        self._metrics.decided(self._label, decision, replicas)
+
+    async def _tell(self, resource: Resource, outcome: Outcome) -> None:
+        status = status_of(self._status, outcome)
+        news = status["lastDecision"] != self._status.get("lastDecision")
+        self._status = status
+        decision = outcome.decision
+        if news:
+            log.info(
+                "decided",
+                extra={
+                    "worker_pool": resource.name,
+                    "from": outcome.replicas,
+                    "to": decision.desired,
+                    "reason": str(decision.reason),
+                    "why": decision.message,
+                    "mark": decision.mark,
+                    "unmark": decision.unmark,
+                    "cheapen": decision.cheapen,
+                    "scale_to": decision.scale_to,
+                    "inputs": dataclasses.asdict(decision.inputs),
+                },
+            )
+        for notice in decision.notices:
+            await self._announce(resource, notice)
+        if news and decision.scale_to is not None:
+            message = f"{outcome.replicas} to {decision.scale_to}: {decision.message}"
+            await self._announce(resource, Notice(f"Scaled{decision.reason}", message))
+        assert self._writer is not None
+        await self._writer.write(status, time.monotonic())
+
+    async def _announce(self, resource: Resource, notice: Notice) -> None:
+        """Write an Event unless the same was written within the last minutes."""
+        key, now = (notice.reason, notice.message), time.monotonic()
+        self._told = {k: at for k, at in self._told.items() if now - at < 300}
+        if key not in self._told:
+            self._told[key] = now
+            await self._actor.tell(resource, notice)
+
+    async def _refuse(self, error: Unreadable) -> None:
+        """The spec cannot be acted on; a person has to change it."""
+        meta = self._body["metadata"]
+        before = self._body.get("status") or {}
+        status = invalid(before, meta.get("generation", 0), error.message, time.time())
+        if status != before:
+            path = pools_path(meta["namespace"], meta["name"])
+            await self._kube.patch(f"{path}/status", {"status": status})
+
+
+def _strays(cluster: Cluster | Unknown, reading: Reading | Unknown) -> tuple[str, ...]:
+    """Pods with a drain's deletion cost that nobody drains, as after Redis has lost its set: they
+    would be removed first, with whatever they hold."""
+    if isinstance(cluster, Unknown) or isinstance(reading, Unknown):
+        return ()
+    return tuple(
+        pod.name
+        for pod in cluster.pods
+        if pod.deletion_cost <= DRAINED_DELETION_COST
+        and not pod.terminating
+        and pod.name not in reading.draining
+    )
+
+
+def _remembered(status: Object) -> Memory:
+    """What an earlier leader left in status."""
+    rates = status.get("rates") or {}
+    unknown_since = None
+    for condition in status.get("conditions", ()):
+        if condition["type"] == "MetricsAvailable" and condition["status"] == "False":
+            unknown_since = unix(condition["lastTransitionTime"])
+    return Memory.resumed(
+        seconds_per_page=rates.get("secondsPerPage"),
+        cold_start_seconds=rates.get("coldStartSeconds"),
+        unknown_since=unknown_since,
+    )
+
+
+class Pools:
+    """Every pool of the namespace, each in a task of its own."""
+
+    def __init__(self, kube: Kube, settings: OperatorSettings, metrics: OperatorMetrics) -> None:
+        self._kube = kube
+        self._settings = settings
+        self._metrics = metrics
+        self._loops: dict[str, tuple[PoolLoop, asyncio.Task[None]]] = {}
+        self.leads = asyncio.Event()
+        self._closed = False
+
+    def changed(self, body: Object) -> None:
+        """A pool was created or changed."""
+        uid = body["metadata"]["uid"]
+        if self._closed:
+            return
+        if uid in self._loops:
+            self._loops[uid][0].changed(body)
+            return
+        loop = PoolLoop(self._kube, self._settings, self._metrics, body)
+        task = asyncio.create_task(self._run(loop), name=body["metadata"]["name"])
+        self._loops[uid] = (loop, task)
+
+    async def gone(self, uid: str) -> None:
+        """A pool was deleted: its target stays as it is."""
+        found = self._loops.pop(uid, None)
+        if found is not None:
+            await _ended(found[1])
+
+    async def close(self) -> None:
+        """Stop all loops; nothing acts any more."""
+        self._closed = True
+        for uid in list(self._loops):
+            await self.gone(uid)
+
+    @property
+    def oldest_tick(self) -> float:
+        """When the pool that was looked after longest ago was."""
+        return min((loop.ticked_at for loop, _ in self._loops.values()), default=time.monotonic())
+
+    async def _run(self, loop: PoolLoop) -> None:
+        try:
+            while True:
+                began = time.monotonic()
+                if self.leads.is_set():
+                    if not await self._tick(loop):
+                        return
+                else:
+                    loop.rest()
+                took = time.monotonic() - began
+                await asyncio.sleep(max(0.1, self._settings.operator.tick_seconds - took))
+        finally:
+            await loop.close()
+
+    async def _tick(self, loop: PoolLoop) -> bool:
+        """One look after a pool; False when there is no such pool any more."""
+        try:
+            await loop.tick(self.leads)
+        except NotFound:  # a deletion that the watch missed
+            log.info("the pool is gone", extra={"worker_pool": loop.name})
+            self._loops.pop(loop.uid, None)
+            return False
+        except ApiError as error:
+            log.warning("tick failed; it is tried again", extra={"error": str(error)})
+        except Exception:  # the outermost loop: without it the pool would never be looked at again
+            log.exception("tick failed; it is tried again")
+        return True
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,111 @@
+"""An order rests on what is, not on what was: the last look before replicas are written."""
+
+from typing import Any
+
+import kube_api
+import pytest
+
+from ocrplus_operator.act import Actor
+from ocrplus_operator.control.types import Decision, Notice, Reason
+from ocrplus_operator.kube import Kube
+from ocrplus_operator.observe.cluster import Target
+from ocrplus_operator.resource import Resource, resource_of
+
+PATH = "/apis/apps/v1/namespaces/n/deployments/w"
+COST = "controller.kubernetes.io/pod-deletion-cost"
+
+
+@pytest.fixture
+def resource(api: kube_api.KubeApi) -> Resource:
+    """A pool and its target with three replicas."""
+    template = {"metadata": {"labels": {"app": "w"}}, "spec": {}}
+    spec = {"replicas": 3, "selector": {"matchLabels": {"app": "w"}}, "template": template}
+    body = {"metadata": {"name": "w"}, "spec": spec}
+    api.call(api.store.create, "deployments", "n", body)
+    meta = {"namespace": "n", "name": "p", "uid": "u"}
+    source = {"redis": {"secretRef": {"name": "s"}}}
+    return resource_of({"metadata": meta, "spec": {"targetRef": {"name": "w"}, "source": source}})
+
+
+def pod(api: kube_api.KubeApi, name: str, *, ready: bool = True, cost: int = 0) -> None:
+    status: dict[str, Any] = {
+        "phase": "Running",
+        "conditions": [
+            {"type": "Ready", "status": str(ready), "lastTransitionTime": kube_api.now()}
+        ],
+    }
+    meta = {"name": name, "labels": {"app": "w"}, "annotations": {COST: str(cost)}}
+    body = {"metadata": meta, "spec": {"nodeName": "node"}, "status": status}
+    api.call(api.store.create, "pods", "n", body)
+
+
+def order(to: int) -> Decision:
+    return Decision(desired=to, reason=Reason.DRAIN, message="", scale_to=to)
+
+
+async def replicas(kube: Kube) -> int:
+    return int((await kube.get(PATH))["spec"]["replicas"])
+
+
+@pytest.mark.parametrize(("ready", "cost", "left"), [(True, -1000, 2), (True, 0, 3), (False, 0, 3)])
+async def test_fewer_only_if_the_pods_that_go_first_are_those_that_drained(
+    api: kube_api.KubeApi, kube: Kube, resource: Resource, ready: bool, cost: int, left: int
+) -> None:
+    pod(api, "other", ready=ready)
+    pod(api, "third")
+    pod(api, "drained", cost=cost if ready else -1000)
+
+    await Actor(kube).carry_out(resource, order(2), Target(await kube.get(PATH)), None)
+
+    assert await replicas(kube) == left
+
+
+async def test_fewer_not_on_a_target_that_has_changed(
+    api: kube_api.KubeApi, kube: Kube, resource: Resource
+) -> None:
+    target = Target(await kube.get(PATH))
+    await kube.patch(f"{PATH}/status", {"status": {"replicas": 3}})
+
+    assert not await Actor(kube).carry_out(resource, order(2), target, None)
+    assert await replicas(kube) == 3
+
+
+async def test_more_also_on_a_target_whose_status_changed_but_not_its_replicas(
+    api: kube_api.KubeApi, kube: Kube, resource: Resource
+) -> None:
+    target = Target(await kube.get(PATH))
+    await kube.patch(f"{PATH}/status", {"status": {"replicas": 3}})
+
+    assert await Actor(kube).carry_out(resource, order(5), target, None)
+    assert await replicas(kube) == 5
+
+
+async def test_a_late_order_for_more_lowers_nothing_that_another_has_raised(
+    api: kube_api.KubeApi, kube: Kube, resource: Resource
+) -> None:
+    target = Target(await kube.get(PATH))
+    await kube.patch(f"{PATH}/scale", {"spec": {"replicas": 8}})
+
+    assert not await Actor(kube).carry_out(resource, order(5), target, None)
+    assert await replicas(kube) == 8
+
+
+async def test_nothing_is_scaled_while_a_drain_could_not_be_undone(
+    api: kube_api.KubeApi, kube: Kube, resource: Resource
+) -> None:
+    pod(api, "back", cost=-1000)
+    api.fail("PATCH", "/pods/", 500)
+    decision = Decision(desired=5, reason=Reason.BACKLOG, message="", unmark=("back",), scale_to=5)
+
+    assert not await Actor(kube).carry_out(resource, decision, Target(await kube.get(PATH)), None)
+    assert await replicas(kube) == 3
+
+
+async def test_an_event_names_the_pool_and_is_cut_to_what_the_api_takes(
+    api: kube_api.KubeApi, kube: Kube, resource: Resource
+) -> None:
+    await Actor(kube).tell(resource, Notice("Removing", "x" * 3000, warning=True))
+
+    event = (await kube.get("/api/v1/namespaces/n/events"))["items"][0]
+    assert (event["involvedObject"]["kind"], event["type"]) == ("WorkerPool", "Warning")
+    assert len(event["message"]) == 1000

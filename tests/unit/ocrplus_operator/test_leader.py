@@ -1,0 +1,76 @@
+"""Of two replicas one leads, by a Lease on an API server; each has a clock of its own."""
+
+from collections.abc import Callable
+
+import pytest
+
+from ocrplus_operator.kube import Kube
+from ocrplus_operator.leader import Candidacy, Leader
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def stand(kube: Kube) -> Callable[[str, Clock], Leader]:
+    return lambda name, clock: Leader(kube, Candidacy("n", "lease", name, 15), clock)
+
+
+async def test_the_second_waits_until_it_has_seen_the_lease_unrenewed_for_its_duration(
+    stand: Callable[[str, Clock], Leader],
+) -> None:
+    clock = Clock()
+    first, second = stand("a", clock), stand("b", clock)
+    await first.once()
+    await second.once()
+    assert (first.leads, second.leads) == (True, False)
+
+    clock.now = 10.0
+    await second.once()
+    assert not second.leads  # it counts from when it first saw this lease
+    assert not first.leads  # its own hold is no longer certain: it stops before others begin
+    clock.now = 15.5
+    await second.once()
+
+    assert second.leads
+    await first.once()
+    assert not first.leads
+
+
+async def test_a_renewed_lease_is_not_taken(stand: Callable[[str, Clock], Leader]) -> None:
+    clock = Clock()
+    first, second = stand("a", clock), stand("b", clock)
+    for _ in range(10):
+        await first.once()
+        await second.once()
+        clock.now += 5
+
+    assert first.leads and not second.leads
+
+
+async def test_a_lease_that_is_given_up_is_free_at_once(
+    stand: Callable[[str, Clock], Leader],
+) -> None:
+    clock = Clock()
+    first, second = stand("a", clock), stand("b", clock)
+    await first.once()
+    await second.once()
+    await first.release()
+    await second.once()
+
+    assert second.leads and not first.leads
+
+
+async def test_a_replica_that_returns_under_its_name_leads_at_once(
+    stand: Callable[[str, Clock], Leader],
+) -> None:
+    await stand("a", Clock()).once()
+    again = stand("a", Clock())
+    await again.once()
+
+    assert again.leads
