@@ -4,6 +4,8 @@ A worker sees a drain mark at its heartbeat, up to 5 s late, or before it takes 
 seen as the API server has them.
 """
 
+import time
+import timeit
 from collections import deque
 from typing import Final
 
@@ -11,7 +13,7 @@ from autoscaling_cluster import Cluster, Pod
 
 from ocrplus_operator.control import types as t
 from ocrplus_operator.control.law import decide
-from ocrplus_operator.control.spec import PoolSpec
+from ocrplus_operator.control.spec import Limits, PoolSpec, TargetRef
 
 TICK_SECONDS: Final = 3.0
 EPOCH: Final = 1_767_571_200.0  # a Monday, 00:00 UTC: second 0 of a trace
@@ -144,3 +146,22 @@ def _worker(name: str, pod: Pod, now: float) -> t.Worker:
         cold_start_seconds=pod.will_be_warm - pod.born,
         idle_since=EPOCH + pod.idle_since,
     )
+
+
+def decision_milliseconds(workers: int, repeat: int = 50) -> float:
+    """CPU time of a decision over so many busy workers; the least of some: noise only adds."""
+    spec = PoolSpec(TargetRef("w"), limits=Limits(max_replicas=2 * workers))
+    names = [f"p{i}" for i in range(workers)]
+    records = tuple(
+        t.Worker(f"{n}.0", n, t.WorkerPhase.BUSY, 16, 1 + i % 16, EPOCH - 1, EPOCH - 9, 0.6, 60.0)
+        for i, n in enumerate(names)
+    )
+    cluster = t.Cluster(workers, tuple(t.Pod(n, EPOCH - 600) for n in names))
+    reading = t.Reading(50 * workers, 800 * workers, workers=records)
+    snapshot = t.Snapshot(EPOCH, cluster, reading)
+    _, memory = decide(snapshot, t.Memory(), spec)
+
+    def once() -> None:
+        decide(snapshot, memory, spec)
+
+    return min(timeit.repeat(once, timer=time.process_time, number=1, repeat=repeat)) * 1000

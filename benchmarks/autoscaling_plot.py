@@ -7,7 +7,7 @@ from typing import Final
 
 Line = Sequence[tuple[float, float]]
 _COLOURS: Final = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#8c564b", "#7f7f7f")
-_WIDTH, _HEIGHT, _LEFT, _TOP, _GAP = 960, 190, 70, 34, 36
+_WIDTH, _HEIGHT, _LEFT, _TOP, _GAP = 960, 190, 70, 52, 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ def svg(title: str, panels: Sequence[Panel]) -> str:
         f'<text x="{_LEFT}" y="20" font-size="15">{escape(title)}</text>',
     ]
     for i, name in enumerate(names):
-        x = _WIDTH - 110 * (len(names) - i)
-        parts.append(f'<text x="{x}" y="20" fill="{colours[name]}">■ {escape(name)}</text>')
+        x = _LEFT + 110 * i
+        parts.append(f'<text x="{x}" y="40" fill="{colours[name]}">■ {escape(name)}</text>')
     for i, panel in enumerate(panels):
         parts += _panel(panel, colours, end, _TOP + i * (_HEIGHT + _GAP))
     return "\n".join([*parts, "</svg>", ""])

@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Replays arrivals, recorded or drawn, under the law and its peers, and draws what happened.
 
     benchmarks/autoscaling_replay.py --arrivals arrivals.csv --svg out.svg
@@ -17,7 +16,7 @@ from typing import Final
 import numpy as np
 from autoscaling import arm
 from autoscaling_cluster import QUOTA, Cluster, Setting, figures
-from autoscaling_peers import Always
+from autoscaling_peers import Always, oracle
 from autoscaling_plot import Line, Panel, svg
 from autoscaling_traces import CHUNK_PAGES, NAMES, Document, Trace, draw
 
@@ -99,7 +98,7 @@ def main() -> None:
         trace = draw(asked.trace, asked.seed)
     runs = {name: replay(trace, name, asked.seed) for name in asked.arms.split(",")}
     for name, cluster in runs.items():
-        found = figures(trace, cluster)
+        found = oracle(trace, asked.seed) if name == "oracle" else figures(trace, cluster)
         took = np.array(cluster.finished) - np.array([d.at for d in trace.documents])
         print(
             f"{name:14} p50 {found['p50']:7.1f} s  p95 {found['p95']:7.1f} s  "

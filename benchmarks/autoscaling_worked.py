@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """The worked trace of docs/autoscaling.md: two documents into a sleeping pool, step by step.
 
 `python benchmarks/autoscaling_worked.py` prints the table; a test holds the page to it.
@@ -18,7 +17,7 @@ TRACE: Final = Trace(
     "worked",
     (
         Document(10.0, 160, (_CHUNK,) * 10, 0),
-        Document(145.0, 240, (_CHUNK,) * 15, 1),
+        Document(124.0, 80, (_CHUNK,) * 5, 1),
     ),
     700.0,
 )

@@ -1,10 +1,12 @@
 """Who gets in: tokens, JWTs, tickets and origins on real gateways."""
 
 import asyncio
+import base64
 import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -434,9 +436,77 @@ async def test_nothing_of_tokens_names_or_text_is_logged(
             answer = await http.post("/v1/tasks", data=form, files={"file": ("x.pdf", PDF)})
             assert answer.status_code == 202
             await http.get("/v1/tasks/job", params={"user": "canary-other"})
+        submit = {"task_id": "ws", "pdf_file": base64.b64encode(PDF).decode()}
+        for subprotocols in (None, ["ocrplus.v2"]):
+            async with websockets.connect(
+                running.ws + "canaryuser?token=canary-query",
+                subprotocols=subprotocols,  # type: ignore[arg-type]
+                additional_headers=headers,
+            ) as socket:
+                options = {"options": {"password": "canary-password"}} if subprotocols else {}
+                await socket.send(json.dumps({**submit, **options}))
+                await socket.recv()
         play_worker(store)
     text = log.read_text()
     assert "document admitted" in text
     assert "canary" not in text
     kept = b"".join(store.dump(key) or b"" for key in store.scan_iter("*canaryuser*"))
     assert b"canary-password" not in kept and b"canary-token" not in kept
+
+
+async def test_strangers_who_name_a_user_take_none_of_his_connections(
+    valkey: redis_server.Server, blobs: Path
+) -> None:
+    with gateway_process.gateway(
+        valkey.url,
+        blobs,
+        OCRPLUS_AUTH__MODE="token",
+        OCRPLUS_AUTH__TOKENS="key-alice alice",
+        OCRPLUS_MAX_USER_CONNECTIONS="2",
+        OCRPLUS_MAX_CONNECTIONS="60",
+    ) as running:
+        async with AsyncExitStack() as stack:
+
+            async def connect(**more: Any) -> websockets.ClientConnection:
+                socket = websockets.connect(
+                    running.ws + "alice",
+                    subprotocols=["ocrplus.v2"],  # type: ignore[list-item]
+                    **more,
+                )
+                return await stack.enter_async_context(socket)
+
+            strangers = [await connect() for _ in range(7)]
+            alice = [
+                await connect(additional_headers={"Authorization": "Bearer key-alice"})
+                for _ in range(3)
+            ]
+            for socket in alice[:2]:
+                await socket.send('{"type":"hello","v":2}')
+            answers = [await taken_or_closed(socket) for socket in alice]
+            await strangers[0].send('{"type":"auth","token":"key-alice"}')
+
+            assert answers == ["welcome", "welcome", 4409]
+            assert await taken_or_closed(strangers[6]) == 1013  # a tenth of all may be strangers
+            assert await taken_or_closed(strangers[0]) == 4409
+
+
+async def taken_or_closed(socket: websockets.ClientConnection) -> str | int:
+    """The type of the next message, or the code of the close."""
+    try:
+        async with asyncio.timeout(3):
+            return str(json.loads(await socket.recv())["type"])
+    except websockets.ConnectionClosed as closed:
+        assert closed.rcvd is not None
+        return closed.rcvd.code
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://["[::-1], "//:x"])
+async def test_an_origin_that_cannot_be_read_is_forbidden(by_token: Gateway, origin: str) -> None:
+    headers = {"Authorization": "Bearer key-alice", "Origin": origin}
+    async with httpx.AsyncClient(base_url=by_token.http, headers=headers) as http:
+        answer = await http.get("/v1/tasks")
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        await websockets.connect(by_token.ws + "alice", additional_headers=headers)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
+    assert refused.value.response.status_code == 403

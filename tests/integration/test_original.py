@@ -170,3 +170,30 @@ async def test_pongs_are_read_while_a_document_is_being_admitted(
     assert lease is not None
     commit(store, lease, 1)
     finish(store, lease)
+
+
+@pytest.mark.parametrize("pong", ["9999999999999-0", "9" * 26 + "-0", "٣-0", "abc", ""])
+async def test_a_pong_that_nobody_asked_for_moves_no_position(
+    gateway: Gateway, store: redis.Redis, pong: str
+) -> None:
+    async with websockets.connect(gateway.ws + "forger") as socket:
+        await socket.pong(b"at:" + pong.encode())
+        await (await socket.ping())
+
+    read(store, "forger", "job")
+
+    assert [m["task_id"] for m in await taken(gateway, "forger")] == ["job", "job"]
+
+
+async def test_refusals_for_want_of_room_do_not_close_the_socket(
+    valkey: redis_server.Server, store: redis.Redis, tmp_path: Path
+) -> None:
+    pdf = base64.b64encode(text_document(1)).decode()
+    with gateway_process.gateway(valkey.url, tmp_path, OCRPLUS_MAX_USER_TASKS="1") as full:
+        async with websockets.connect(full.ws + "keen") as socket:
+            for number in range(25):
+                await socket.send(json.dumps({"task_id": f"t{number}", "pdf_file": pdf}))
+            answers = [json.loads(await socket.recv()) for _ in range(25)]
+
+    assert answers[0]["status"] == "submitted"
+    assert {answer["error"]["code"] for answer in answers[1:]} == {"busy"}

@@ -375,3 +375,36 @@ async def test_the_drain_says_goaway_and_closes_with_1012(
                 await client.hear()
     assert away["type"] == "goaway" and away["reconnect_in_ms"][0] < away["reconnect_in_ms"][1]
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1012
+
+
+async def test_a_password_of_half_a_character_is_refused_and_the_socket_stays(
+    gateway: Gateway,
+) -> None:
+    async with connected(gateway, "half") as client:
+        await client.greet()
+        await client.submit("t", options={"password": "\ud800"})
+        refused = await client.hear()
+        await client.say(type="ping", t=1)
+        pong = await client.hear()
+
+    assert (refused["code"], refused["task_id"]) == ("bad_message", "t")
+    assert pong["type"] == "pong"
+
+
+async def test_a_document_may_take_its_time_as_the_first_frame(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    encoded = base64.b64encode(PDF).decode()
+    frame = json.dumps({"task_id": "slow", "pdf_file": encoded})
+
+    async def slowly() -> AsyncIterator[str]:
+        half = len(frame) // 2
+        yield frame[:half]
+        await asyncio.sleep(6)
+        yield frame[half:]
+
+    async with connected(gateway, "slow") as client:
+        await client.socket.send(slowly())
+        welcome, submitted = await client.hear(), await client.hear()
+
+    assert (welcome["type"], submitted["type"]) == ("welcome", "submitted")

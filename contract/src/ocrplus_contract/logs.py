@@ -38,6 +38,8 @@ def configure(component: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # The server tells of query strings and users at info, of headers and frames at debug.
+    logging.getLogger("uvicorn.error").setLevel(max(root.level, logging.WARNING))
 
 
 def hashed(user: str) -> str:

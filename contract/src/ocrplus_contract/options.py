@@ -39,6 +39,12 @@ def _valid_ranges(value: object) -> object:
     return value
 
 
+def _encodable(value: object) -> object:
+    if isinstance(value, str):
+        value.encode()  # half a surrogate pair opens nothing; its error is a ValueError
+    return value
+
+
 class JobOptions(BaseModel):
     """Options of one job; every field is optional on the wire."""
 
@@ -69,7 +75,7 @@ class JobOptions(BaseModel):
     caption_language: Literal["auto", "zh", "en"] | None = Field(
         default=None, description="Language of the descriptions; default auto: the page's own."
     )
-    password: SecretStr | None = Field(
+    password: Annotated[SecretStr, BeforeValidator(_encodable)] | None = Field(
         default=None,
         max_length=200,
         exclude=True,  # used once at the door; neither stored nor logged

@@ -204,6 +204,9 @@ class GatewaySettings(CommonSettings):
     inspection_megabytes: int = Field(
         default=1024, ge=128, description="Address space in MiB that opening a PDF may take."
     )
+    inspections: int = Field(
+        default=2, ge=1, le=64, description="PDFs that one gateway opens at the same time."
+    )
     chunk_seconds: float = Field(
         default=20, gt=0, description="Expected seconds of work that one chunk holds."
     )
@@ -283,6 +286,12 @@ class OcrSettings(CommonSettings):
         ge=256,
         description="Address space in MiB of the process that renders; a page that needs more "
         "fails alone.",
+    )
+    markdown_steps_off: str = Field(
+        default="",
+        pattern=r"^[a-z_,\s]*$",
+        description="Steps between the engine's blocks and the Markdown that are left out, by "
+        "name; `all` for the bare engine's own blocks.",
     )
 
 

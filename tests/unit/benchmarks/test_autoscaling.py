@@ -4,10 +4,10 @@ from xml.etree import ElementTree
 import pytest
 from autoscaling import BASELINE, LEAN, SPEC, Runs, measured, missed, run, shares
 from autoscaling_cluster import Cluster, Setting, figures
-from autoscaling_operator import Operator
+from autoscaling_operator import Operator, decision_milliseconds
 from autoscaling_queue import Chunk, Fair, Fifo
 from autoscaling_replay import drawn, recorded, replay
-from autoscaling_traces import NAMES, Document, draw
+from autoscaling_traces import Document, draw
 
 from ocrplus_operator.control.law import decide
 from ocrplus_operator.control.spec import Objective
@@ -32,7 +32,7 @@ def test_peers_behave_as_in_the_study_that_set_the_goals(
 
 
 def test_a_seed_is_always_the_same_trace() -> None:
-    for name in NAMES:
+    for name in ("bigdoc", "sparse", "backfill"):
         trace = draw(name, 5)
         assert trace == draw(name, 5)
         assert all(sum(p for p, _ in d.chunks) == d.pages for d in trace.documents)
@@ -62,6 +62,10 @@ def test_every_document_is_finished_under_every_order() -> None:
         work = sum(seconds for d in trace.documents for _, seconds in d.chunks)
         assert figures(trace, cluster)["work_hours"] == pytest.approx(work / 3600)
         assert all(f > d.at for f, d in zip(cluster.finished, trace.documents, strict=True))
+
+
+def test_the_time_of_a_decision_is_measured() -> None:
+    assert 0 < decision_milliseconds(10, repeat=3) < decision_milliseconds(1000, repeat=3)
 
 
 def test_profiles_differ_from_the_default_only_where_they_say() -> None:

@@ -1,7 +1,9 @@
 """PDFs opened in a real child process."""
 
+import asyncio
 import io
 import json
+import time
 from pathlib import Path
 
 import pypdfium2 as pdfium
@@ -110,3 +112,31 @@ async def test_hostile_documents_are_refused_or_accepted_as_expected(tmp_path: P
             wrong.append((row["file"], row["kind"], "refused"))
 
     assert wrong == []
+
+
+async def test_a_client_that_leaves_frees_no_place_before_its_child_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, most = 0, 0
+
+    def slow(*_: object) -> tuple[list[dict[str, object]], int]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.2)
+        running -= 1
+        return [{"pages": 1}], 0
+
+    monkeypatch.setattr("ocrplus_gateway.inspection._told", slow)
+    file = tmp_path / "a.pdf"
+    file.write_bytes(text_document(1))
+    inspector = Inspector(GatewaySettings(inspections=2))
+
+    left = [asyncio.create_task(inspector.inspect(file)) for _ in range(6)]
+    await asyncio.sleep(0.05)
+    for task in left:
+        task.cancel()
+    stayed = await inspector.inspect(file)
+
+    assert stayed.pages == 1
+    assert most == 2

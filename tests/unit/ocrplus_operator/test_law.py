@@ -27,6 +27,7 @@ from ocrplus_operator.control.types import (
     Memory,
     Pause,
     Reason,
+    Snapshot,
     Unknown,
 )
 
@@ -313,6 +314,22 @@ def test_a_pause_keeps_replicas_and_gives_draining_pods_back() -> None:
 
     assert (decision.reason, decision.scale_to, decision.unmark) == (Reason.PAUSED, None, ("a",))
     assert condition(decision, ConditionType.PAUSED).status is True
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        look(*fleet_of(4), pause=Pause(all=True)),
+        look(*fleet_of(4), conflict="ScaledObject/ocr"),
+        replace(look(), cluster=Unknown("ApiServer", "no answer")),
+    ],
+)
+def test_a_whole_window_is_watched_after_the_law_had_no_say(held: Snapshot) -> None:
+    _, memory = decide(held, replace(WATCHED, quiet_since=NOW - 900), spec())
+
+    decision = answer(look(*fleet_of(4), now=NOW + 3), memory)
+
+    assert (decision.desired, decision.mark) == (4, ())
 
 
 def test_a_pause_of_scaling_down_still_lets_the_pool_grow() -> None:

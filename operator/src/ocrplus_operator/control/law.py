@@ -186,14 +186,15 @@ def _bounds(look: _Look, memory: Memory) -> Bounds:
 def _decided(look: _Look, memory: Memory, bounds: Bounds) -> tuple[Target, bool, str, Memory]:
     """The target, whether it may be acted on, why, and what is remembered."""
     present = look.fleet.present
+    unwatched = replace(memory, since=None, quiet_since=None)
     if look.cluster.conflict:
         stays = Target(present, Reason.CONFLICT, present)
-        return stays, False, f"{look.cluster.conflict} scales the same target", memory
+        return stays, False, f"{look.cluster.conflict} scales the same target", unwatched
     if look.snapshot.pause.all:
-        return Target(present, Reason.PAUSED, present), False, "paused by annotation", memory
+        return Target(present, Reason.PAUSED, present), False, "paused by annotation", unwatched
     acts = look.spec.mode is not Mode.DRY_RUN
     if look.spec.mode is Mode.MANUAL:
-        return _manual(look, bounds), acts, "spec.replicas of the pool", memory
+        return _manual(look, bounds), acts, "spec.replicas of the pool", unwatched
     if not look.known:
         return _unknown(look, memory, bounds, acts=acts)
     target, why, memory = _by_law(look, memory, bounds)

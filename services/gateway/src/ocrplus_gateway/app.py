@@ -238,7 +238,11 @@ def _add_errors(app: FastAPI) -> None:
         return response
 
     async def unexpected(request: Request, error: Any) -> Response:
-        log.error("a request failed", exc_info=error, extra={"path": request.scope["route"].path})
+        log.error(
+            "a request failed",
+            exc_info=error,
+            extra={"path": getattr(request.scope.get("route"), "path", None)},
+        )
         return error_response(JobRefused(ErrorCode.INTERNAL), None)
 
     handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {

@@ -298,7 +298,10 @@ class Doorkeeper:
         origin = headers.get("origin")
         if origin is None or "*" in self.origins or origin in self.origins:
             return True
-        return urlsplit(origin).netloc == headers.get("host")
+        try:
+            return urlsplit(origin).netloc == headers.get("host")
+        except ValueError:  # such as "http://["
+            return False
 
 
 def _digest(token: str) -> str:

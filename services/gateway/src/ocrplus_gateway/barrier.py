@@ -60,6 +60,11 @@ class BarrierProtocol(WebSocketsSansIOProtocol):
         self.turns.left(self)
         super().connection_lost(exc)
 
+    @property
+    def receiving(self) -> bool:
+        """Whether a message has begun to arrive."""
+        return bool(self.frames or self.conn.reader.buffer)
+
     def pause_receiving(self) -> None:
         """For `turns`: in the middle of a frame the server itself is reading."""
         self.transport.pause_reading()

@@ -85,11 +85,11 @@ class Door:
         """The session, or None for one too many."""
         speaks_v2 = SUBPROTOCOL in socket.scope["subprotocols"]
         await socket.accept(SUBPROTOCOL if speaks_v2 else None)
-        refused = self._sessions.refusal(user)
+        known = subject is not None
+        refused = self._sessions.refusal(user, known=known)
         if refused is not None:
             await socket.close(refused.code, refused.reason)
             return None
         if speaks_v2:
-            known = subject is not None
             return V2Session(self._shared, socket, user, send, self._doorkeeper, known)
         return OriginalSession(self._shared, socket, user, send, self._positions)

@@ -177,7 +177,7 @@ class HttpInterface:
         """The task's events as Server-Sent Events; an end without a gap, 204 when all are taken."""
         job = await self._find(user, task_id)
         stream = EventStream(self.hub, self.jobs, user, job)
-        refused = self.sessions.refusal(user)
+        refused = self.sessions.refusal(user, known=True)
         if refused is not None:
             raise JobRefused(ErrorCode.RATE_LIMITED, f"{refused.reason}; try again later.")
         if last_event_id is not None and await stream.is_complete(last_event_id):
@@ -238,7 +238,11 @@ class HttpInterface:
                 "page": record.page,
                 "state": record.state,
                 "markdown": page_text(record),
+                "levels": record.levels,
                 "source": record.source,
+                "coverage": record.coverage,
+                "incomplete": record.incomplete,
+                "reading": record.reading.model_dump() if record.reading else None,
                 "error": record.error,
                 "figures": figures_of(record, captions, TaskId(job.task_id)),
             }

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,9 @@ class Inspector:
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
-        self._slots = asyncio.Semaphore(max(1, os.cpu_count() or 1))
+        # Threads of their own, one an inspection: a client that leaves frees none before its child
+        # has ended.
+        self._slots = ThreadPoolExecutor(settings.inspections, "inspection")
 
     async def inspect(self, pdf: Path, password: str | None = None) -> Inspection:
         """Open a PDF and look at its pages.
@@ -57,8 +60,7 @@ class Inspector:
         """
         if not await asyncio.to_thread(_looks_like_pdf, pdf):
             raise JobRefused(ErrorCode.PDF_INVALID)
-        async with self._slots:
-            lines, code = await self._run(pdf, password)
+        lines, code = await self._run(pdf, password)
         decrypted = _decrypted(pdf)
         if decrypted.exists():
             decrypted.replace(pdf)
@@ -88,8 +90,13 @@ class Inspector:
             *(str(hint_seconds), str(settings.max_pages), str(_decrypted(pdf))),
         ]
         # In a thread: the event loop's own way forks, which takes long while uploads lie in memory.
-        return await asyncio.to_thread(
-            _told, command, f"{password or ''}\n", settings.inspection_seconds, hint_seconds
+        return await asyncio.get_running_loop().run_in_executor(
+            self._slots,
+            _told,
+            command,
+            f"{password or ''}\n",
+            settings.inspection_seconds,
+            hint_seconds,
         )
 
 

@@ -6,6 +6,7 @@ events are gone, the job records say what they said.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +34,7 @@ _EVENTS_A_BARRIER: Final = 20
 _MOST_TRIES: Final = 3
 _LARGE_RESULT_BYTES: Final = 64 * 1024
 _SURELY_LARGE_BYTES: Final = 1 << 20  # the usual limit of clients that refuse large frames
+_MOST_ASKED: Final = 256  # barriers that may be on their way; older ones a later one confirms too
 _RECORD_POSITION: Final = 2**62  # behind every event of the millisecond in which a job ended
 
 
@@ -129,6 +131,7 @@ class OriginalSession(Session):
         self._positions = positions
         self._name = ""
         self._confirmed = (0, 0)
+        self._asked: deque[str] = deque(maxlen=_MOST_ASKED)
         self._recovered: set[tuple[str, str]] = set()
         self._large: list[tuple[str, int]] = []  # unconfirmed large results: position, bytes
 
@@ -231,9 +234,14 @@ class OriginalSession(Session):
     def _ask(self, at: str) -> None:
         """Have the client confirm, by its pong, that it has taken everything up to here."""
         if self.barrier is not None:
+            self._asked.append(at)
             self.barrier.send_barrier(at)
 
     def _on_confirmed(self, at: str) -> None:
+        if at not in self._asked:  # a pong may hold anything: only what was asked counts
+            return
+        while self._asked.popleft() != at:
+            pass
         if position(at) > self._confirmed:
             self._confirmed = position(at)
             self._large = [one for one in self._large if position(one[0]) > self._confirmed]

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import aclosing, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final  # Any: ASGI messages, JSON
 
@@ -37,6 +38,8 @@ CLOSE_RATE: Final = 4429
 
 UPLOAD_PREFIX: Final = "ocrplus-upload-"
 _MOST_BAD_MESSAGES: Final = 20
+_BAD: Final = frozenset({ErrorCode.BAD_JSON, ErrorCode.BAD_MESSAGE, ErrorCode.UNKNOWN_TYPE})
+_STRANGERS: Final = 0.1  # of all sockets: those that still owe their token
 _RATE_SECONDS: Final = 10.0
 _LARGE_FRAME: Final = 256 * 1024
 
@@ -102,6 +105,7 @@ class Session:
     """One accepted socket of one user. Subclasses speak a protocol."""
 
     protocol_name = ""
+    known = True  # whose token says so; one who is still to show it counts for no user
 
     def __init__(self, shared: Shared, socket: WebSocket, user: UserId, send: Send) -> None:
         self._send = send  # the server's own: the way of every event is short
@@ -115,6 +119,7 @@ class Session:
         self._command: asyncio.Task[None] | None = None
         self._messages = _Rate()
         self._bad = _Rate()
+        self.introduce: Callable[[], None] = lambda: None  # set by `Sessions`
         self._ending: asyncio.Future[Refused] = asyncio.get_running_loop().create_future()
 
     # what a protocol brings
@@ -232,12 +237,15 @@ class Session:
             pass  # the client left while it was being answered
         except Refused as refused:
             self.end(refused.code, refused.reason)
+        except Exception:  # a command's outermost: nobody else would see it, nor answer
+            log.exception("a command failed unexpectedly")
+            await self._refuse(frame, JobRefused(ErrorCode.INTERNAL))
 
     async def _refuse(self, frame: dict[str, Any], refusal: JobRefused) -> None:
         self.shared.metrics.refused(refusal.code)
         with suppress(WebSocketDisconnect, RuntimeError):
             await self.refuse(frame, refusal)
-        if self._bad.more_than(_MOST_BAD_MESSAGES - 1):
+        if refusal.code in _BAD and self._bad.more_than(_MOST_BAD_MESSAGES - 1):
             self.end(CLOSE_RATE, "too many bad messages")
 
     async def admit(
@@ -283,14 +291,18 @@ class Sessions:
         self._most_of_user = most_of_user
         self._open: set[Session] = set()
         self._by_user: dict[UserId, int] = {}
+        self._strangers = 0
         self.draining = False
 
-    def refusal(self, user: UserId) -> Refused | None:
-        """Why one more socket of a user cannot be served."""
+    def refusal(self, user: UserId, *, known: bool) -> Refused | None:
+        """Why one more socket of a user, or of a stranger who names him, cannot be served."""
         if self.draining:
             return Refused(CLOSE_RESTART, "shutting down")
         if len(self._open) >= self._most:
             return Refused(CLOSE_OVERLOADED, "too many connections")
+        if not known:
+            too_many = self._strangers >= max(1, self._most * _STRANGERS)
+            return Refused(CLOSE_OVERLOADED, "too many without a token") if too_many else None
         if self._by_user.get(user, 0) >= self._most_of_user:
             return Refused(CLOSE_CONNECTIONS, "too many connections of this user")
         return None
@@ -298,19 +310,41 @@ class Sessions:
     async def serve(self, session: Session) -> None:
         """Run a session to its end."""
         self._open.add(session)
-        self._by_user[session.user] = self._by_user.get(session.user, 0) + 1
+        session.introduce = partial(self._introduce, session)
+        if session.known:
+            self._enter(session.user)
+        else:
+            self._strangers += 1
         try:
             with self._metrics.connected(session.protocol_name):
                 await session.run()
         finally:
             self._open.discard(session)
-            self._leave(session.user)
+            if session.known:
+                self._leave(session.user)
+            else:
+                self._strangers -= 1
+
+    def _introduce(self, session: Session) -> None:
+        """A stranger has shown who he is: he counts for his user from now on.
+
+        Raises:
+            Refused: the user has as many connections as he may.
+        """
+        if session.known:
+            return
+        refused = self.refusal(session.user, known=True)
+        if refused is not None:
+            raise refused
+        self._strangers -= 1
+        session.known = True
+        self._enter(session.user)
 
     async def counted(
         self, user: UserId, lines: AsyncGenerator[str, None]
     ) -> AsyncGenerator[str, None]:
         """An event stream over HTTP, counted as a connection of its user."""
-        self._by_user[user] = self._by_user.get(user, 0) + 1
+        self._enter(user)
         try:
             with self._metrics.connected("sse"):
                 async with aclosing(lines):
@@ -318,6 +352,9 @@ class Sessions:
                         yield line
         finally:
             self._leave(user)
+
+    def _enter(self, user: UserId) -> None:
+        self._by_user[user] = self._by_user.get(user, 0) + 1
 
     def _leave(self, user: UserId) -> None:
         self._by_user[user] -= 1

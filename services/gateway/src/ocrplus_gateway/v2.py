@@ -56,7 +56,7 @@ class V2Session(Session):
     ) -> None:
         super().__init__(shared, socket, user, send)
         self._doorkeeper = doorkeeper
-        self._known = known
+        self.known = known
         self._hello: asyncio.Future[wire.Hello] = asyncio.get_running_loop().create_future()
         self._tasks = frozenset([_EVERY_TASK])
         self._coalesce = False
@@ -66,13 +66,13 @@ class V2Session(Session):
     # events → messages
 
     async def deliver(self) -> None:
-        try:
-            async with asyncio.timeout(_FIRST_FRAME_SECONDS):
-                hello = await asyncio.shield(self._hello)
-        except TimeoutError:
-            code = CLOSE_PROTOCOL if self._known else CLOSE_UNAUTHORIZED
-            raise Refused(code, "no hello in time" if self._known else "no token in time") from None
-        subscription = await self._welcome(hello)
+        while not self._hello.done():
+            await asyncio.wait([self._hello], timeout=_FIRST_FRAME_SECONDS)
+            if self._hello.done() or (self.known and self._receiving()):
+                continue  # a first frame may be a large document on a slow line
+            code = CLOSE_PROTOCOL if self.known else CLOSE_UNAUTHORIZED
+            raise Refused(code, "no hello in time" if self.known else "no token in time")
+        subscription = await self._welcome(self._hello.result())
         try:
             while True:
                 item = await subscription.next()
@@ -83,6 +83,9 @@ class V2Session(Session):
                     self.shared.metrics.delivered(item)
         finally:
             await self.shared.hub.detach(subscription)
+
+    def _receiving(self) -> bool:
+        return self.barrier is not None and self.barrier.receiving
 
     def _wanted(self, event: Event, subscription: Subscription) -> bool:
         if self._coalesce and event.type == "progress" and not subscription.empty:
@@ -130,7 +133,7 @@ class V2Session(Session):
     # messages from the client
 
     def at_once(self, frame: dict[str, Any]) -> Awaitable[None] | None:
-        if not self._known:
+        if not self.known:
             return None
         match frame.get("type"):
             case "ping":
@@ -144,7 +147,7 @@ class V2Session(Session):
         kind = frame.get("type")
         if kind is None and "pdf_file" in frame:
             kind = "submit"  # the original's frame
-        if not self._known:
+        if not self.known:
             await self._authenticate(kind, frame)
             return
         command = wire.COMMANDS.get(kind) if isinstance(kind, str) else None
@@ -177,7 +180,7 @@ class V2Session(Session):
             forbidden = refusal.code is ErrorCode.FORBIDDEN
             code = CLOSE_FORBIDDEN if forbidden else CLOSE_UNAUTHORIZED
             raise Refused(code, str(refusal.code)) from refusal
-        self._known = True
+        self.introduce()
         if self.barrier is not None:
             self.barrier.conn.max_message_size = self.shared.limits.frame_bytes
 
