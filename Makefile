@@ -69,9 +69,13 @@ autoscaling: $(VENV)/.dev ## the operator's law beside its peers, in virtual tim
 	$(BENCH)/autoscaling.py
 
 .PHONY: quality
-quality: $(VENV)/.dev ## convert and score a corpus set: make quality SET=dir OUT=dir
+quality: $(VENV)/.dev ## score a corpus set, see it in OUT/index.html: make quality SET=dir OUT=dir
 	$(BIN)/ocrplus models assemble
-	$(BENCH)/original.py '$(SET)' '$(OUT)'
+	$(BENCH)/quality.py '$(SET)' '$(OUT)'
+
+.PHONY: quality-steps
+quality-steps: $(VENV)/.dev ## what each Markdown step gains, from the pages of `make quality`
+	$(BENCH)/quality_steps.py '$(SET)' '$(OUT)'
 
 .PHONY: faults
 faults: $(VENV)/.dev ## kill and stop workers in the middle of documents

@@ -37,6 +37,8 @@ _SUBJECTS = {
     "wire_uploads": "Six documents of 20 MiB at once",
     "eta": "The estimate at submission against the time it took, in a mixed load",
     "original": "Every document of the development set by an original-protocol client, scored",
+    "quality": "Every document of the development set by the engine alone, scored",
+    "quality_steps": "What each step of the Markdown gains: the score without it",
     "pages": "CPU and memory of a page: the service beside the bare engine, warm",
     "first_page": "When the first of 60 pages is there, as a share of the whole time",
     "two_workers": "A 64-page document with one worker and with two, one thread each",

@@ -496,7 +496,8 @@ async def taken_or_closed(socket: websockets.ClientConnection) -> str | int:
         async with asyncio.timeout(3):
             return str(json.loads(await socket.recv())["type"])
     except websockets.ConnectionClosed as closed:
-        return closed.code
+        assert closed.rcvd is not None
+        return closed.rcvd.code
 
 
 @pytest.mark.parametrize("origin", ["http://[", "http://["[::-1], "//:x"])

@@ -7,7 +7,7 @@ events only carry copies.
 import json
 import zlib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -36,8 +36,52 @@ class FigureRecord(BaseModel):
     caption: str | None = None
 
 
+class HeadingRecord(BaseModel):
+    """A heading of a page's Markdown, in its order, and what tells its depth.
+
+    `level` is what the page alone gives; `size` in points and `bold` are 0 and false in a scan.
+    `bookmark` is its depth in the PDF's outline, 0 where it has none.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    level: int
+    size: float = 0.0
+    bold: bool = False
+    bookmark: int = 0
+
+
+LEAST_COVERAGE: Final = 0.98
+"""A page whose Markdown has less of what was found on it says that it is incomplete."""
+
+
+class ReadingRecord(BaseModel):
+    """How a page was read: why from its text layer or by OCR, with the evidence, and how it lay.
+
+    Shares are 0..1: characters without a meaning, the page under its largest image, characters
+    hidden, characters turned away from the main writing. `turn` counts quarter turns clockwise,
+    `skew` degrees clockwise that were undone.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    reason: str
+    characters: int = 0
+    bad_share: float = 0.0
+    image_share: float = 0.0
+    hidden_share: float = 0.0
+    turned_share: float = 0.0
+    turn: int = 0
+    skew: float = 0.0
+
+
 class PageRecord(BaseModel):
-    """One committed page."""
+    """One committed page. `coverage`: share of the characters found that its Markdown has.
+
+    `levels`: whether its headings have the page's own levels, as committed, or those that hold
+    over the whole document, as in a result.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,8 +92,17 @@ class PageRecord(BaseModel):
     figures: tuple[FigureRecord, ...] = ()
     starts_paragraph: bool = True
     ends_paragraph: bool = True
+    headings: tuple[HeadingRecord, ...] = ()
+    levels: Literal["page", "document"] = "page"
     error: PageErrorCode | None = None
+    coverage: float | None = None
+    reading: ReadingRecord | None = None
     seconds: float = 0.0
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the Markdown lacks what was found on the page."""
+        return self.coverage is not None and self.coverage < LEAST_COVERAGE
 
     def pack(self) -> bytes:
         """Serialise for the pages hash."""

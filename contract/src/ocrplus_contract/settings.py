@@ -281,6 +281,12 @@ class OcrSettings(CommonSettings):
         description="Address space in MiB of the process that renders; a page that needs more "
         "fails alone.",
     )
+    markdown_steps_off: str = Field(
+        default="",
+        pattern=r"^[a-z_,\s]*$",
+        description="Steps between the engine's blocks and the Markdown that are left out, by "
+        "name; `all` for the bare engine's own blocks.",
+    )
 
 
 ROOM_SETTINGS: Final[tuple[type[CommonSettings], ...]] = (GatewaySettings, OcrSettings)

@@ -88,15 +88,21 @@ class PoolLoop:
 
     async def tick(self, may_act: "asyncio.Event") -> None:
         """Once: look, decide, act, tell."""
-        with self._metrics.tick.labels(self._label).time():
-            try:
-                resource = resource_of(self._body)
-            except Unreadable as error:
-                await self._refuse(error)
-            else:
-                await self._resume(resource)
-                await self._decide_and_act(resource, may_act)
-        self.ticked_at = time.monotonic()
+        try:
+            with self._metrics.tick.labels(self._label).time():
+                await self._look_after(may_act)
+        finally:
+            # Also where the API server failed: to be started anew would not help against that.
+            self.ticked_at = time.monotonic()
+
+    async def _look_after(self, may_act: "asyncio.Event") -> None:
+        try:
+            resource = resource_of(self._body)
+        except Unreadable as error:
+            await self._refuse(error)
+        else:
+            await self._resume(resource)
+            await self._decide_and_act(resource, may_act)
 
     async def _resume(self, resource: Resource) -> None:
         """Begin, or begin again as leader: from the status as it stands in the API now."""

@@ -2,11 +2,12 @@
 
 import pytest
 
-from ocrplus_ocr.engine import Block, BlockKind, Figure, ReadOptions
-from ocrplus_ocr.engine.blocks import FoundBlock, FoundLine, FoundPage, page_blocks, scaled
+from ocrplus_ocr.engine import Block, BlockKind, Figure, ReadOptions, TextLine
+from ocrplus_ocr.engine.found import FoundBlock, FoundPage, page_of
 from ocrplus_ocr.engine.labels import block_kind, known_labels
-from ocrplus_ocr.engine.markdown import caption_of, page_markdown
-from ocrplus_ocr.engine.tables import table_markdown
+from ocrplus_ocr.markdown.render import caption_of, page_markdown
+from ocrplus_ocr.markdown.steps import finished
+from ocrplus_ocr.markdown.tables import table_markdown
 from ocrplus_ocr.models.recipes import LAYOUT_LABELS
 
 SIZE = (1000, 1400)
@@ -35,7 +36,11 @@ DOCLAYOUT_PLUS_L = [
 
 
 def found(blocks=(), lines=(), layout=()) -> FoundPage:
-    return FoundPage(list(blocks), list(lines), list(layout), SIZE)
+    return FoundPage(1, list(blocks), list(lines), list(layout), SIZE)
+
+
+def page_blocks(page: FoundPage) -> list[Block]:
+    return list(finished(page_of(page)).blocks)
 
 
 @pytest.mark.parametrize("label", [*LAYOUT_LABELS, *DOCLAYOUT_PLUS_L])
@@ -53,9 +58,9 @@ def test_lines_that_no_block_claims_come_back_at_their_place() -> None:
         FoundBlock("text", "below", (100, 600, 900, 700)),
     ]
     lines = [
-        FoundLine("above", (100, 100, 900, 130)),
-        FoundLine("left out", (100, 300, 500, 330)),
-        FoundLine("and its second line", (100, 335, 500, 365)),
+        TextLine("above", (100, 100, 900, 130)),
+        TextLine("left out", (100, 300, 500, 330)),
+        TextLine("and its second line", (100, 335, 500, 365)),
     ]
 
     result = page_blocks(found(blocks, lines))
@@ -65,7 +70,7 @@ def test_lines_that_no_block_claims_come_back_at_their_place() -> None:
 
 def test_a_page_taken_for_one_picture_keeps_its_text() -> None:
     picture = FoundBlock("image", "", (0, 0, 1000, 1400))
-    lines = [FoundLine(f"line {n}", (50, n * 100, 900, n * 100 + 30)) for n in range(1, 9)]
+    lines = [TextLine(f"line {n}", (50, n * 100, 900, n * 100 + 30)) for n in range(1, 9)]
 
     text = " ".join(b.text for b in page_blocks(found([picture], lines)))
 
@@ -74,14 +79,14 @@ def test_a_page_taken_for_one_picture_keeps_its_text() -> None:
 
 def test_a_figure_keeps_the_text_inside_it_as_a_picture() -> None:
     picture = FoundBlock("image", "", (100, 100, 400, 400))
-    lines = [FoundLine("axis", (120, 120, 200, 140))]
+    lines = [TextLine("axis", (120, 120, 200, 140))]
 
     assert [b.kind for b in page_blocks(found([picture], lines))] == [BlockKind.FIGURE]
 
 
 def test_a_picture_that_the_pipeline_dropped_comes_back_before_its_caption() -> None:
     caption = FoundBlock("figure_title", "Figure 1", (120, 405, 380, 425))
-    layout = [(FoundBlock("image", "", (100, 100, 400, 410)), 0.9)]
+    layout = [FoundBlock("image", "", (100, 100, 400, 410), 0.9)]
 
     result = page_blocks(found([caption], layout=layout))
 
@@ -90,7 +95,7 @@ def test_a_picture_that_the_pipeline_dropped_comes_back_before_its_caption() -> 
 
 def test_a_table_that_could_not_be_read_keeps_its_text() -> None:
     table = FoundBlock("table", "<table><tr><td></td></tr></table>", (100, 100, 900, 300))
-    lines = [FoundLine("cell", (120, 120, 200, 150))]
+    lines = [TextLine("cell", (120, 120, 200, 150))]
 
     assert [(b.kind, b.text) for b in page_blocks(found([table], lines))] == [
         (BlockKind.TEXT, "cell")
@@ -164,7 +169,23 @@ def test_a_figure_stands_at_its_place_with_its_printed_caption() -> None:
 
 
 def test_boxes_are_told_in_points() -> None:
-    assert scaled([Block(BlockKind.TEXT, "", (10, 20, 30, 45))], 2.0)[0].box == (5, 10, 15, 22.5)
+    block = FoundBlock("text", "a", (10, 20, 30, 45))
+
+    page = page_of(FoundPage(1, [block], [], [], SIZE, scale=2.0))
+
+    assert page.blocks[0].box == (5, 10, 15, 22.5)
+    assert page.size == (500, 700)
+
+
+def test_with_the_steps_off_the_blocks_are_the_engines_own() -> None:
+    table = FoundBlock("table", "<table><tr><td></td></tr></table>", (100, 100, 900, 300))
+    lost = TextLine("lost", (120, 900, 200, 950))
+
+    blocks = finished(page_of(found([table], [lost])), off={"all"}).blocks
+
+    assert [(b.kind, b.text, b.box) for b in blocks] == [
+        (BlockKind.TABLE, table.content, table.box)
+    ]
 
 
 SPANNED = (

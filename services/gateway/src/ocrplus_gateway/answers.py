@@ -5,6 +5,7 @@ from typing import Any, Final  # Any: OpenAPI is JSON
 from ocrplus_contract import wire
 from ocrplus_contract.errors import MESSAGES, RETRYABLE, ErrorCode
 from ocrplus_contract.messages import ErrorObject, Result
+from ocrplus_contract.records import LEAST_COVERAGE, ReadingRecord
 from ocrplus_contract.schemas import definitions
 from ocrplus_contract.states import PageState, TextSource
 
@@ -43,7 +44,11 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "page": 1,
         "state": "ok",
         "markdown": "## Quarterly report",
+        "levels": "page",
         "source": "text_layer",
+        "coverage": 1.0,
+        "incomplete": False,
+        "reading": ReadingRecord(reason="sound", characters=1840).model_dump(),
         "error": None,
     },
     "ServerSentEvent": {
@@ -76,8 +81,12 @@ _STRING: Final = {"type": "string"}
 _INTEGER: Final = {"type": "integer"}
 _PAGES: Final = {"type": "array", "items": _INTEGER}
 
+_MODELS: Final = (wire.TaskStatus, Result, ReadingRecord)
+
 SCHEMAS: Final = {
-    **definitions([(model, "serialization") for model in (wire.TaskStatus, Result)], _REFS),
+    **definitions(
+        [(model, "serialization") for model in (wire.TaskStatus, Result, ReadingRecord)], _REFS
+    ),
     "Problem": _object(
         "How every request that is not fulfilled is answered.",
         {"error": _ref(ErrorObject.__name__), "task_id": {"type": ["string", "null"]}},
@@ -117,7 +126,20 @@ SCHEMAS: Final = {
             "page": _INTEGER,
             "state": {"enum": [str(state) for state in PageState]},
             "markdown": _STRING,
+            "levels": {
+                "enum": ["page", "document"],
+                "description": "Whether headings have the page's own levels, or the document's.",
+            },
             "source": {"enum": [*(str(source) for source in TextSource), None]},
+            "coverage": {
+                "type": ["number", "null"],
+                "description": "Share of the characters found on the page that its Markdown has.",
+            },
+            "incomplete": {
+                "type": "boolean",
+                "description": f"Whether `coverage` is below {LEAST_COVERAGE}.",
+            },
+            "reading": {"anyOf": [_ref(ReadingRecord.__name__), {"type": "null"}]},
             "error": {"type": ["string", "null"]},
         },
     ),

@@ -235,7 +235,11 @@ class HttpInterface:
                 "page": record.page,
                 "state": record.state,
                 "markdown": page_text(record),
+                "levels": record.levels,
                 "source": record.source,
+                "coverage": record.coverage,
+                "incomplete": record.incomplete,
+                "reading": record.reading.model_dump() if record.reading else None,
                 "error": record.error,
             }
         )

@@ -8,9 +8,11 @@ from typing import Any, Final  # Any: JSON, and redis-py's replies
 import redis.asyncio
 
 from ocrplus_contract.blobs import BlobStore, job_prefix
+from ocrplus_contract.document import settled
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, Location, run_async
+from ocrplus_contract.merging import merged
 from ocrplus_contract.messages import ErrorObject, PageMarkdown, Result
 from ocrplus_contract.names import TaskId, UserId
 from ocrplus_contract.records import JobRecord, PageRecord
@@ -87,7 +89,7 @@ class Jobs:
     ) -> Result:
         """The original `result` object; figure links point at `figures_at` if given."""
         markdown = []
-        for record in await self.pages(user, TaskId(job.task_id)):
+        for record in settled(await self.pages(user, TaskId(job.task_id))):
             text = page_text(record)
             if figures_at is not None:
                 text = text.replace(_FIGURES, f"]({figures_at}")
@@ -121,8 +123,18 @@ def page_text(record: PageRecord) -> str:
 
 
 def merged_markdown(pages: list[PageRecord]) -> str:
-    """The whole document, each page after its anchor."""
-    return "\n\n".join(f"<!-- page {p.page} -->\n\n{page_text(p)}".rstrip() for p in pages) + "\n"
+    """The whole document: each page has its anchor, headings have the document's levels, what
+    runs over a page's end is whole."""
+    whole = settled(pages)
+    open_end = False
+    parts = []
+    for page in whole:
+        goes_on = open_end and not page.starts_paragraph
+        parts.append((f"<!-- page {page.page} -->", page_text(page), goes_on))
+        open_end = not page.ends_paragraph
+    settled_levels = any(page.levels == "document" and page.headings for page in whole)
+    mark = "<!-- heading levels: document -->\n\n" if settled_levels else ""
+    return f"{mark}{merged(parts)}\n"
 
 
 def is_open(job: JobRecord) -> bool:

@@ -12,7 +12,7 @@ from ocrplus_contract.errors import BlobMissing, ErrorCode, JobRefused, LeaseLos
 from ocrplus_contract.ledger import Lease, Ledger, run
 from ocrplus_contract.names import Pool
 from ocrplus_contract.options import JobOptions
-from ocrplus_contract.records import FigureRecord, PageRecord
+from ocrplus_contract.records import FigureRecord, PageRecord, ReadingRecord
 from ocrplus_contract.states import JobState
 from ocrplus_ocr.engine import Engine, PageResult, ReadOptions
 from ocrplus_ocr.metrics import OcrMetrics
@@ -67,6 +67,11 @@ class ChunkReader:
         for figure in result.figures:
             self.blobs.put(figure_name(lease.user, lease.task, figure.id), figure.png)
         record = _record(result)
+        if record.incomplete:
+            log.warning(
+                "page lacks some of what was found on it; its result says so",
+                extra={"job_id": lease.task, "page": result.page, "coverage": result.coverage},
+            )
         next_page = result.page + 1 if result.page < lease.last else None
         run(
             self.client,
@@ -124,6 +129,25 @@ def _record(result: PageResult) -> PageRecord:
         ),
         starts_paragraph=result.starts_paragraph,
         ends_paragraph=result.ends_paragraph,
+        headings=result.headings,
+        coverage=result.coverage,
+        reading=_reading(result),
         error=result.error,
         seconds=round(sum(result.timings.values()), 3),
+    )
+
+
+def _reading(result: PageResult) -> ReadingRecord | None:
+    reading = result.reading
+    if reading is None:
+        return None
+    return ReadingRecord(
+        reason=reading.reason,
+        characters=reading.evidence.characters,
+        bad_share=round(reading.evidence.bad_share, 4),
+        image_share=round(reading.evidence.image_share, 4),
+        hidden_share=round(reading.evidence.hidden_share, 4),
+        turned_share=round(reading.evidence.turned_share, 4),
+        turn=reading.turn,
+        skew=reading.skew,
     )

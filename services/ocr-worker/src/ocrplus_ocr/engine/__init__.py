@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from ocrplus_contract.errors import PageErrorCode
+from ocrplus_contract.records import HeadingRecord
 from ocrplus_contract.states import PageState, TextSource
 
 Box = tuple[float, float, float, float]
@@ -31,6 +32,7 @@ class BlockKind(StrEnum):
     SEAL = "seal"
     CAPTION = "caption"
     FORMULA = "formula"
+    FORMULA_PICTURE = "formula_picture"
     FORMULA_NUMBER = "formula_number"
     CODE = "code"
     REFERENCE = "reference"
@@ -42,12 +44,37 @@ class BlockKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TextLine:
+    """A line of text as the text layer or the OCR model gave it.
+
+    `size` is the font size in points, `weight` the font's (400 regular, 700 bold); 0 where
+    unknown, which both are in a scan. `score` is the recognition model's, 1 for a text layer.
+    `turn` counts quarter turns clockwise by which a text layer's line stands away from the page's.
+    """
+
+    text: str
+    box: Box
+    size: float = 0.0
+    weight: int = 0
+    italic: bool = False
+    mono: bool = False
+    score: float = 1.0
+    turn: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
-    """One block of a page, in reading order: its kind, its Markdown and its place."""
+    """One block of a page, in reading order: its kind, its text (HTML for a table), its place.
+
+    `lines` are the page's lines that stand in it; `level` is a heading's depth, 1 the highest,
+    0 where nothing has settled it.
+    """
 
     kind: BlockKind
     text: str
     box: Box
+    lines: tuple[TextLine, ...] = ()
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +89,43 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of a page before anything is read. Shares are 0..1.
+
+    `bad_share`: characters without a meaning; `image_share`: page under its largest image;
+    `hidden_share`: characters that are not drawn, or drawn under a full-page image;
+    `turned_share`: characters that are not along the page's main writing; `odd_share`: how unlike
+    any language the letters are; `turn`: quarter turns clockwise of the main writing.
+    """
+
+    characters: int
+    bad_share: float
+    image_share: float
+    hidden_share: float
+    turned_share: float
+    odd_share: float = 0.0
+    turn: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a page came to be read as it was: why its source, and how it lay before it was turned
+    upright, in quarter turns and degrees clockwise."""
+
+    reason: str
+    evidence: Evidence
+    turn: int = 0
+    skew: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class PageResult:
     """What became of one page.
 
     `markdown` links its figures as `figures/{id}.png`; `starts_paragraph` and `ends_paragraph`
-    are false where a paragraph runs over from or into the neighbouring page; `timings` are wall
-    seconds by stage (render, text, engine).
+    are false where a paragraph runs over from or into the neighbouring page; `coverage` is
+    the share of the characters found that the Markdown has; `timings` are wall seconds by stage
+    (render, text, engine).
     """
 
     page: int
@@ -78,6 +136,9 @@ class PageResult:
     blocks: tuple[Block, ...] = ()
     starts_paragraph: bool = True
     ends_paragraph: bool = True
+    headings: tuple[HeadingRecord, ...] = ()
+    reading: Reading | None = None
+    coverage: float | None = None
     error: PageErrorCode | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
 

@@ -1,6 +1,7 @@
 """From the worker's settings to its engine."""
 
 import os
+import re
 
 from ocrplus_contract.settings import OcrSettings
 from ocrplus_ocr import models
@@ -14,13 +15,15 @@ def engine_config(settings: OcrSettings) -> EngineConfig:
     device = "gpu:0" if settings.device == "gpu" else settings.device
     on_gpu = device.startswith("gpu")
     engine = settings.engine or ("paddle" if on_gpu else "onnxruntime")
+    off = frozenset(filter(None, re.split(r"[\s,]+", settings.markdown_steps_off)))
     if engine == "paddle":
-        return EngineConfig(Profile.GPU, device, settings.models_dir, settings.engine_threads)
+        return EngineConfig(Profile.GPU, device, settings.models_dir, settings.engine_threads, off)
     return EngineConfig(
         Profile.GPU_ONNX if on_gpu else Profile.CPU,
         device,
         settings.models_dir or models.default_models_dir(),
         settings.engine_threads or os.cpu_count() or 1,
+        off,
     )
 
 

@@ -47,7 +47,9 @@ _KINDS: Final[dict[str, BlockKind]] = {
     "list": BlockKind.LIST,
 }
 
-PICTURES: Final = frozenset({BlockKind.FIGURE, BlockKind.CHART, BlockKind.SEAL})
+PICTURES: Final = frozenset(
+    {BlockKind.FIGURE, BlockKind.CHART, BlockKind.SEAL, BlockKind.FORMULA_PICTURE}
+)
 """Kinds that become a picture in the Markdown."""
 
 FURNITURE: Final = frozenset({BlockKind.HEADER, BlockKind.FOOTER, BlockKind.PAGE_NUMBER})

@@ -8,23 +8,24 @@ born-digital pages; layout, tables, reading order and figure crops stay PP-Struc
 import contextlib
 import ctypes
 import importlib.metadata
-import io
 import logging
 import os
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from PIL import Image
 
 from ocrplus_contract.errors import PageErrorCode
 from ocrplus_contract.states import PageState, TextSource
-from ocrplus_ocr.engine import Block, BlockKind, Box, Figure, PageResult, ReadOptions
-from ocrplus_ocr.engine.blocks import FoundBlock, FoundLine, FoundPage, page_blocks, scaled
-from ocrplus_ocr.engine.labels import PICTURES, block_kind
-from ocrplus_ocr.engine.markdown import caption_of, page_markdown
+from ocrplus_ocr.engine import BlockKind, Box, PageResult, Reading, ReadOptions
+from ocrplus_ocr.engine.cropping import cropped_figures
+from ocrplus_ocr.engine.dashes import lone_dashes
+from ocrplus_ocr.engine.found import FoundBlock, FoundPage, page_of, scaled
+from ocrplus_ocr.engine.labels import PICTURES
+from ocrplus_ocr.engine.orientation import LOOK_SIDE_PX, Lie, Pixels, Reader, lie_of, straightened
+from ocrplus_ocr.engine.photos import photos
 from ocrplus_ocr.engine.profiles import (
     Arguments,
     EngineConfig,
@@ -32,115 +33,52 @@ from ocrplus_ocr.engine.profiles import (
     predict_arguments,
 )
 from ocrplus_ocr.engine.rendering import RenderedPage, Renderer, RenderLimits, UnreadablePage
-from ocrplus_ocr.engine.textlayer import Line, choose_source, join_prose
+from ocrplus_ocr.engine.rulings import scanned_rules
+from ocrplus_ocr.engine.standins import RememberedLayout, TextLayerOcr, box_of
+from ocrplus_ocr.engine.textlayer import TextLayer, choose_source
+from ocrplus_ocr.engine.visible import visible_layer
+from ocrplus_ocr.markdown.continued import page_edges
+from ocrplus_ocr.markdown.coverage import coverage
+from ocrplus_ocr.markdown.geometry import area
+from ocrplus_ocr.markdown.render import headings, page_markdown
+from ocrplus_ocr.markdown.steps import finished
+
+_PAGE_SIZED: Final = 0.3  # share of the page
 
 log = logging.getLogger(__name__)
-
-Pixels = "np.ndarray[Any, np.dtype[np.uint8]]"
-
-_LEAST_FIGURE_PX: Final = 24
-
-
-class _TextLayerOcr:
-    """Stands where the pipeline has its OCR: gives the lines it was handed, else really reads."""
-
-    def __init__(self, real: Any, layout: "_RememberedLayout") -> None:
-        self._real = real
-        self._layout = layout
-        self.runs: Sequence[Line] | None = None
-        self.scale = 1.0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def __call__(self, images: Sequence[Any], **options: Any) -> Iterator[Any]:
-        if self.runs is None:
-            yield from self._real(images, **options)
-            return
-        for image in images:
-            yield _ocr_result(image, self._lines())
-
-    def _lines(self) -> list[FoundLine]:
-        s = self.scale
-        pixels = [Line(r.x0 * s, r.y0 * s, r.x1 * s, r.y1 * s, r.text) for r in self.runs or ()]
-        joined = join_prose(pixels, self._layout.tables)
-        return [FoundLine(line.text, (line.x0, line.y0, line.x1, line.y1)) for line in joined]
-
-
-class _RememberedLayout:
-    """The layout model, with what it found last: text runs are cut finer inside tables, and the
-    pipeline changes the list it is given."""
-
-    def __init__(self, real: Any) -> None:
-        self._real = real
-        self.boxes: list[tuple[FoundBlock, float]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def __call__(self, *args: Any, **options: Any) -> Iterator[Any]:
-        for result in self._real(*args, **options):
-            self.boxes = [
-                (FoundBlock(box["label"], "", _box(box["coordinate"])), float(box["score"]))
-                for box in result["boxes"]
-            ]
-            yield result
-
-    @property
-    def tables(self) -> list[Box]:
-        """Boxes of the tables on the page."""
-        return [block.box for block, _ in self.boxes if block_kind(block.label) is BlockKind.TABLE]
-
-
-def _ocr_result(image: Any, lines: Sequence[FoundLine]) -> Any:
-    """What the pipeline's OCR would have given for these lines."""
-    from paddlex.inference.pipelines.ocr.result import OCRResult
-
-    boxes = [[round(side) for side in line.box] for line in lines]
-    polygons = [np.array([[a, b], [c, b], [c, d], [a, d]]) for a, b, c, d in boxes]
-    count = len(lines)
-    return OCRResult(
-        {
-            "input_path": None,
-            "page_index": None,
-            "doc_preprocessor_res": {"output_img": image},
-            "dt_polys": list(polygons),
-            "model_settings": {"use_doc_preprocessor": False, "use_textline_orientation": False},
-            "text_det_params": {},
-            "text_type": "general",
-            "text_rec_score_thresh": 0.0,
-            "return_word_box": False,
-            "rec_texts": [line.text for line in lines],
-            "rec_scores": [1.0] * count,
-            "rec_polys": list(polygons),
-            "vis_fonts": [None] * count,
-            "textline_orientation_angles": [-1] * count,
-            "rec_boxes": np.array(boxes).reshape(-1, 4),
-        }
-    )
 
 
 class PPStructureEngine:
     """PP-StructureV3 behind the seam; warm once constructed."""
 
-    def __init__(self, config: EngineConfig, limits: RenderLimits | None = None) -> None:
+    def __init__(
+        self,
+        config: EngineConfig,
+        limits: RenderLimits | None = None,
+        *,
+        on_found: Callable[[FoundPage, Pixels], None] | None = None,
+    ) -> None:
+        """`on_found` is told of each page before its steps, for those who study them."""
         self._config = config
+        self._on_found = on_found
         self._renderer = Renderer(limits)
         self._predict_arguments = predict_arguments(config)
         self._pipeline = _build(config)
         inner = self._pipeline.paddlex_pipeline._pipeline
-        inner.layout_det_model = self._layout = _RememberedLayout(inner.layout_det_model)
-        self._ocr = _TextLayerOcr(inner.general_ocr_pipeline, self._layout)
+        self._reader = _reader(inner)
+        inner.layout_det_model = self._layout = RememberedLayout(inner.layout_det_model)
+        self._ocr = TextLayerOcr(inner.general_ocr_pipeline, self._layout)
         inner.general_ocr_pipeline = self._ocr
         self._warm_up()
 
     @property
     def version(self) -> str:
-        """Our version, the library's, the profile."""
+        """Our version, the library's, the profile, what is switched off."""
         import paddleocr
 
         ours = importlib.metadata.version("ocrplus")
-        return f"{ours}-ppstructurev3-{paddleocr.__version__}-{self._config.profile}"
+        parts = (ours, "ppstructurev3", paddleocr.__version__, self._config.profile)
+        return "-".join((*parts, *sorted(self._config.steps_off)))
 
     def read(
         self, pdf: Path, pages: Sequence[int], options: ReadOptions
@@ -163,25 +101,22 @@ class PPStructureEngine:
         """One page of real inference: sessions allocate and threads start before a page waits."""
         page = np.full((1100, 800, 3), 255, np.uint8)
         page[100:130, 100:600] = 0
-        self._ocr.runs = None
+        self._ocr.hand_over(None, 1.0)
+        lie_of(page, self._reader)
         list(self._pipeline.predict_iter(page, **self._predict_arguments))
 
     def _read_page(self, page: RenderedPage, options: ReadOptions) -> PageResult:
-        source = choose_source(page.text.evidence, options.text_source)
-        from_layer = source is TextSource.TEXT_LAYER
-        began = time.monotonic()
-        self._ocr.runs = page.text.runs if from_layer else None
-        self._ocr.scale = page.scale
+        source, reason = choose_source(page.text.evidence, options.text_source)
         timings = {"render": page.render_seconds, "text": page.text_seconds}
+        began = time.monotonic()
         try:
-            # A text layer is upright already: PDFium has undone the page's own rotation.
-            result = self._pipeline.predict(
-                page.image,
-                use_doc_orientation_classify=not from_layer,
-                **self._predict_arguments,
-            )[0]
-            blocks, image = _blocks(result, page.image, self._layout.boxes)
-            figures = _figures(blocks, image, page) if options.figures != "none" else ()
+            found, image, lie = self._found(page, source)
+            if self._on_found is not None:
+                self._on_found(found, image)
+            content = finished(page_of(found), self._config.steps_off)
+            blocks = content.blocks
+            wanted = options.figures != "none"
+            figures = cropped_figures(page.page, blocks, image, page.scale) if wanted else ()
         except Exception:
             # The pipeline raises whatever its libraries raise; one page must not end the chunk.
             log.exception("page could not be read", extra={"page": page.page})
@@ -189,17 +124,68 @@ class PPStructureEngine:
         finally:
             _give_back_memory()
         timings["engine"] = time.monotonic() - began
-        blocks = scaled(blocks, page.scale)
         markdown = page_markdown(blocks, figures, options)
+        starts, ends = page_edges(content)
         return PageResult(
             page=page.page,
             state=PageState.OK if markdown else PageState.EMPTY,
             markdown=markdown,
             source=source,
             figures=() if options.figures == "inline" else figures,
-            blocks=tuple(blocks),
+            blocks=blocks,
+            starts_paragraph=starts,
+            ends_paragraph=ends,
+            headings=headings(content),
+            reading=Reading(reason, page.text.evidence, lie.turn, lie.skew),
+            coverage=coverage(content, markdown),
             timings=timings,
         )
+
+    def _found(self, page: RenderedPage, source: TextSource) -> tuple[FoundPage, Pixels, Lie]:
+        """What the models find, the upright image it lies in, and how the page lay."""
+        layer: TextLayer | None = None
+        image, lie = page.image, Lie(page.text.evidence.turn)
+        if source is TextSource.TEXT_LAYER:
+            layer = visible_layer(page.text, image, page.scale)
+        else:
+            found_lie = lie_of(image, self._reader)
+            image = straightened(image, found_lie)
+            lie = Lie((lie.turn + found_lie.turn) % 4, found_lie.skew)
+        self._ocr.hand_over(layer, page.scale)
+        result = self._pipeline.predict(
+            image, use_doc_orientation_classify=False, **self._predict_arguments
+        )[0]
+        dashes = []
+        if layer is None:
+            tables = self._layout.of(BlockKind.TABLE, *PICTURES)  # a table may be taken for one
+            dashes = lone_dashes(image, tables, self._ocr.lines)
+        drawn = layer or TextLayer((), page.text.evidence)
+        height, width = image.shape[:2]
+        found = FoundPage(
+            number=page.page,
+            blocks=[
+                FoundBlock(block.label, str(block.content or ""), box_of(block.bbox))
+                for block in result["parsing_res_list"]
+            ],
+            lines=[*self._ocr.lines, *dashes],
+            layout=self._layout.boxes,
+            size=(width, height),
+            scale=page.scale,
+            source=source,
+            pictures=drawn.pictures if layer else self._photos(image, page.scale),
+            rules=drawn.rules if layer else scanned_rules(image, page.scale),
+            drawings=drawn.drawings,
+            bookmarks=page.bookmarks,
+            maths=drawn.maths,
+        )
+        return found, image, lie
+
+    def _photos(self, image: Pixels, scale: float) -> list[Box]:
+        """Photographs, in points, within what the layout model takes for one large picture."""
+        least = _PAGE_SIZED * image.shape[0] * image.shape[1]
+        large = [box for box in self._layout.of(*PICTURES) if area(box) >= least]
+        found = [photo for box in large for photo in photos(image, self._ocr.lines, box)]
+        return [scaled(box, scale) for box in found]
 
 
 def _failed(page: int, error: PageErrorCode, timings: dict[str, float]) -> PageResult:
@@ -213,64 +199,28 @@ def _failed(page: int, error: PageErrorCode, timings: dict[str, float]) -> PageR
     )
 
 
-def _blocks(
-    result: Any, image: Any, layout: list[tuple[FoundBlock, float]]
-) -> tuple[list[Block], Any]:
-    """Blocks in pixels, and the image they lie in (turned upright where the scan was not)."""
-    upright = result["doc_preprocessor_res"].get("output_img")
-    image = image if upright is None else upright
-    ocr = result["overall_ocr_res"]
-    found = FoundPage(
-        blocks=[
-            FoundBlock(block.label, str(block.content or ""), _box(block.bbox))
-            for block in result["parsing_res_list"]
-        ],
-        lines=[
-            FoundLine(text, _box(box))
-            for text, box in zip(ocr["rec_texts"], ocr["rec_boxes"], strict=True)
-        ],
-        layout=layout,
-        size=(image.shape[1], image.shape[0]),
-    )
-    return page_blocks(found), image
+def _reader(inner: Any) -> Reader:
+    """The pipeline's own models, for finding out how a page lies."""
+    ocr = inner.general_ocr_pipeline
+    orientation = inner.doc_preprocessor_pipeline.doc_ori_classify_model
 
-
-def _box(coordinates: Sequence[Any]) -> Box:
-    x0, y0, x1, y1 = map(float, coordinates)
-    return x0, y0, x1, y1
-
-
-def _figures(blocks: Sequence[Block], image: Any, page: RenderedPage) -> tuple[Figure, ...]:
-    figures: list[Figure] = []
-    in_points = scaled(blocks, page.scale)
-    for index, block in enumerate(blocks):
-        if block.kind not in PICTURES:
-            continue
-        png = _crop(image, block)
-        if png is None:
-            continue
-        figures.append(
-            Figure(
-                id=f"p{page.page}-f{len(figures) + 1}",
-                kind=block.kind,
-                box=in_points[index].box,
-                png=png,
-                caption=caption_of(blocks, index),
-            )
+    def lines(image: Pixels) -> Any:
+        found = ocr.text_det_model(
+            [image],
+            **ocr.get_text_det_params(
+                text_det_limit_side_len=LOOK_SIDE_PX, text_det_limit_type="max"
+            ),
         )
-    return tuple(figures)
+        return np.array(next(iter(found))["dt_polys"], dtype=float).reshape(-1, 4, 2)
 
+    def score(crops: Sequence[Pixels]) -> list[float]:
+        return [float(result["rec_score"]) for result in ocr.text_rec_model(list(crops))]
 
-def _crop(image: Any, block: Block) -> bytes | None:
-    """PNG of a block's box; None where it is too small to show anything."""
-    height, width = image.shape[:2]
-    x0, y0 = max(0, round(block.box[0])), max(0, round(block.box[1]))
-    x1, y1 = min(width, round(block.box[2])), min(height, round(block.box[3]))
-    if x1 - x0 < _LEAST_FIGURE_PX or y1 - y0 < _LEAST_FIGURE_PX:
-        return None
-    out = io.BytesIO()
-    Image.fromarray(image[y0:y1, x0:x1, ::-1].copy()).save(out, "PNG", compress_level=3)
-    return out.getvalue()
+    def turn(image: Pixels) -> int:
+        """The model names the degrees, counter-clockwise, by which the page was turned."""
+        return int(next(iter(orientation([image])))["label_names"][0]) // 90
+
+    return Reader(lines, score, turn)
 
 
 def _build(config: EngineConfig) -> Any:

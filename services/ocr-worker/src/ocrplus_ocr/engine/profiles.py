@@ -26,12 +26,14 @@ class EngineConfig:
 
     `models_dir`: the model pack (cpu, gpu-onnx) or a directory of official models (gpu; None:
     PaddleOCR's own cache or hub). `threads`: inference threads, 0 for the machine's cores.
+    `steps_off`: names of the steps of `markdown.steps` that are not taken.
     """
 
     profile: Profile
     device: str = "cpu"
     models_dir: Path | None = None
     threads: int = 0
+    steps_off: frozenset[str] = frozenset()
 
 
 Arguments = dict[str, Any]  # keyword arguments of many types

@@ -24,12 +24,18 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from ocrplus_contract.errors import ErrorCode, PageErrorCode
-from ocrplus_ocr.engine.textlayer import Evidence, Matrix, TextLayer, read_text_layer
+from ocrplus_ocr.engine import Evidence
+from ocrplus_ocr.engine.drawn import read_text_layer
+from ocrplus_ocr.engine.glyphs import Matrix
+from ocrplus_ocr.engine.textlayer import TextLayer
 
 _PR_SET_PDEATHSIG: Final = 1
 _PRECISION: Final = 1000  # PDFium's page-to-device mapping rounds to whole units
 _LEAST_SIDE_PX: Final = 16
 _MOST_ANNOTATIONS: Final = 2000
+_MOST_BOOKMARKS: Final = 2000
+_MOST_TITLE: Final = 300
+_DEEPEST_BOOKMARK: Final = 9
 _NO_TEXT: Final = TextLayer((), Evidence(0, 0.0, 0.0, 0.0, 0.0))
 _PAGE_TROUBLE: Final = (
     pdfium.PdfiumError,
@@ -80,10 +86,11 @@ def _limit(megabytes: int) -> None:
 def _serve(out: int, request: Mapping[str, Any], limits: Mapping[str, Any]) -> None:
     with _timed(limits):
         document = _open(request["pdf"])
+        marks = [] if isinstance(document, ErrorCode) else _bookmarks(document)
     if isinstance(document, ErrorCode):
         _send(out, {"refused": document})
         return
-    _send(out, {"refused": None})
+    _send(out, {"refused": None, "bookmarks": marks})
     for number in request["pages"]:
         with _timed(limits):
             header, bitmap = _render(document, number, limits)
@@ -139,6 +146,22 @@ def _open(path: str) -> Any:
     return document
 
 
+def _bookmarks(document: Any) -> list[tuple[str, int, int]]:
+    """Title, depth from 1 and page from 1 of the outline's entries; 0 for no page."""
+    found: list[tuple[str, int, int]] = []
+    try:
+        for mark in document.get_toc(max_depth=_DEEPEST_BOOKMARK):
+            target = mark.get_dest()
+            index = target.get_index() if target is not None else None
+            page = 0 if index is None else index + 1
+            found.append((mark.get_title()[:_MOST_TITLE], mark.level + 1, page))
+            if len(found) >= _MOST_BOOKMARKS:
+                break
+    except _PAGE_TROUBLE:
+        pass  # a broken outline tells nothing, and nothing depends on it
+    return found
+
+
 def _render(document: Any, number: int, limits: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
     """A page's header, and its bitmap unless it failed."""
     began = time.monotonic()
@@ -150,8 +173,10 @@ def _render(document: Any, number: int, limits: Mapping[str, Any]) -> tuple[dict
             return _failed(number, PageErrorCode.TOO_LARGE, began), None
         bitmap = page.render(scale=scale, rev_byteorder=False)
         text_began = time.monotonic()
+        # Before flattening: it writes a media box of its own over an inherited one.
+        to_upright = _to_upright(page, width, height)
         page = _flattened(document, number, page)
-        text = _text(page, width, height)
+        text = _text(page, to_upright, (width, height))
         page.close()
     except _PAGE_TROUBLE:
         return _failed(number, PageErrorCode.RENDER_FAILED, began), None
@@ -161,6 +186,8 @@ def _render(document: Any, number: int, limits: Mapping[str, Any]) -> tuple[dict
         "scale": scale,
         "runs": [astuple(run) for run in text.runs],
         "evidence": astuple(text.evidence),
+        "drawn": [text.pictures, text.rules, text.drawings],
+        "maths": [astuple(glyph) for glyph in text.maths],
         "render_seconds": text_began - began,
         "text_seconds": time.monotonic() - text_began,
     }
@@ -194,9 +221,9 @@ def _flattened(document: Any, number: int, page: Any) -> Any:
     return document[number - 1]
 
 
-def _text(page: Any, width: float, height: float) -> TextLayer:
+def _text(page: Any, to_upright: Matrix, size: tuple[float, float]) -> TextLayer:
     try:
-        return read_text_layer(page, _to_upright(page, width, height), width * height)
+        return read_text_layer(page, to_upright, size)
     except pdfium.PdfiumError:
         return _NO_TEXT
 

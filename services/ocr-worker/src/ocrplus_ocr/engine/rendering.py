@@ -24,7 +24,10 @@ from typing import Any, Final  # Any: what the child says, before it is checked
 import numpy as np
 
 from ocrplus_contract.errors import ErrorCode, JobRefused, PageErrorCode
-from ocrplus_ocr.engine.textlayer import Evidence, Line, TextLayer
+from ocrplus_ocr.engine import Box, Evidence
+from ocrplus_ocr.engine.mathglyphs import MathGlyph
+from ocrplus_ocr.engine.textlayer import Line, TextLayer
+from ocrplus_ocr.markdown.page import Bookmark
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +44,10 @@ _UNSOUND: Final = (ValueError, KeyError, TypeError, ArithmeticError, RecursionEr
 
 @dataclass(frozen=True, slots=True)
 class RenderedPage:
-    """A page ready to be read: BGR image [height, width, 3] of bytes, pixels per point."""
+    """A page ready to be read: BGR image [height, width, 3] of bytes, pixels per point.
+
+    Where the text layer stands sideways, image and layer alike are turned upright.
+    """
 
     page: int
     image: Pixels = field(repr=False)
@@ -49,6 +55,7 @@ class RenderedPage:
     text: TextLayer = field(repr=False)
     render_seconds: float
     text_seconds: float
+    bookmarks: tuple[Bookmark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +207,7 @@ class _Child:
         )
         assert self._process.stdout is not None
         self._out = self._process.stdout.fileno()
+        self._bookmarks: tuple[Bookmark, ...] = ()
         with contextlib.suppress(OSError, AttributeError):
             fcntl.fcntl(self._out, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         try:
@@ -223,7 +231,13 @@ class _Child:
             raise self._death() from error
         answer = self._message()
         try:
-            return ErrorCode(answer["refused"]) if answer["refused"] is not None else None
+            if answer["refused"] is not None:
+                return ErrorCode(answer["refused"])
+            self._bookmarks = tuple(
+                Bookmark(str(title), int(level), int(page))
+                for title, level, page in answer["bookmarks"]
+            )
+            return None
         except _UNSOUND as error:
             raise self._unsound() from error
 
@@ -237,13 +251,15 @@ class _Child:
                 error = PageErrorCode(header["error"])
                 return UnreadablePage(number, error, float(header["render_seconds"]))
             image = self._image(*map(int, header["size"]))
+            text = _text_layer(header)
             return RenderedPage(
                 page=number,
-                image=image,
+                image=np.ascontiguousarray(np.rot90(image, text.evidence.turn)),
                 scale=float(header["scale"]),
-                text=_text_layer(header),
+                text=text,
                 render_seconds=float(header["render_seconds"]),
                 text_seconds=float(header["text_seconds"]),
+                bookmarks=self._bookmarks,
             )
         except _UNSOUND as error:
             raise self._unsound() from error
@@ -319,9 +335,37 @@ class _Child:
 
 
 def _text_layer(header: Mapping[str, Any]) -> TextLayer:
-    runs = tuple(
-        Line(float(x0), float(y0), float(x1), float(y1), str(text))
-        for x0, y0, x1, y1, text in header["runs"]
+    characters, bad, image, hidden, turned, odd, turn = header["evidence"]
+    shares = float(bad), float(image), float(hidden), float(turned), float(odd)
+    pictures, rules, drawings = (tuple(map(_box, boxes)) for boxes in header["drawn"])
+    return TextLayer(
+        tuple(map(_run, header["runs"])),
+        Evidence(int(characters), *shares, int(turn) % 4),
+        pictures,
+        rules,
+        drawings,
+        tuple(map(_math_glyph, header["maths"])),
     )
-    characters, *shares = header["evidence"]
-    return TextLayer(runs, Evidence(int(characters), *map(float, shares)))
+
+
+def _math_glyph(sent: Sequence[Any]) -> MathGlyph:
+    text, x0, y0, x1, y1, baseline, size = sent
+    return MathGlyph(str(text), *_box((x0, y0, x1, y1)), float(baseline), float(size))
+
+
+def _run(sent: Sequence[Any]) -> Line:
+    x0, y0, x1, y1, text, size, weight, italic, mono, turn = sent
+    return Line(
+        *_box((x0, y0, x1, y1)),
+        str(text),
+        float(size),
+        int(weight),
+        italic=bool(italic),
+        mono=bool(mono),
+        turn=int(turn) % 4,
+    )
+
+
+def _box(sides: Sequence[Any]) -> Box:
+    x0, y0, x1, y1 = map(float, sides)
+    return x0, y0, x1, y1

@@ -3,13 +3,18 @@
 import base64
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
+from ocrplus_contract.records import HeadingRecord
 from ocrplus_ocr.engine import Block, BlockKind, Box, Figure, ReadOptions
 from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
-from ocrplus_ocr.engine.tables import escape, table_markdown
+from ocrplus_ocr.markdown.headings import heading_record
+from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.tables import escape, table_markdown
 
-_PREFIX: Final = {BlockKind.TITLE: "# ", BlockKind.HEADING: "## "}
+_LEVEL: Final = {BlockKind.TITLE: 1, BlockKind.HEADING: 2}
+"""Depth of a heading that nothing else has settled."""
 _STARTS_LIKE_SYNTAX: Final = re.compile(r"^(#{1,6}\s|>|```|~~~|\|)")
 _EDGE_WORDS: Final = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 _MOST_ALT: Final = 300
@@ -38,9 +43,9 @@ def _block_markdown(block: Block, pictures: dict[Box, Figure], options: ReadOpti
         return _picture(figure, options) if figure is not None else ""
     if block.kind is BlockKind.TABLE:
         return table_markdown(block.text, options.tables)
-    if block.kind in _PREFIX:
+    if block.kind in _LEVEL:
         title = " ".join(block.text.split())
-        return _PREFIX[block.kind] + escape(title) if title else ""
+        return f"{'#' * min(6, _level(block))} {escape(title)}" if title else ""
     if block.kind is BlockKind.CODE:
         return f"```\n{block.text.replace('```', '')}\n```" if block.text.strip() else ""
     return _paragraphs(block.text)
@@ -59,8 +64,26 @@ def _paragraphs(text: str) -> str:
     return "\n\n".join(_STARTS_LIKE_SYNTAX.sub(r"\\\1", part) for part in paragraphs if part)
 
 
+def headings(page: Page) -> tuple[HeadingRecord, ...]:
+    """The headings of `page_markdown`, with what tells their depth."""
+    return tuple(
+        heading_record(replace(block, level=_level(block)), page)
+        for block in page.blocks
+        if block.kind in _LEVEL and block.text.strip()
+    )
+
+
+def _level(block: Block) -> int:
+    return block.level or _LEVEL[block.kind]
+
+
 def caption_of(blocks: Sequence[Block], index: int) -> str | None:
-    """The printed caption of a picture: the caption block right after it, else right before."""
+    """The printed caption of a picture: the caption block right after it, else right before.
+
+    A formula that is kept as a picture names its characters.
+    """
+    if blocks[index].kind is BlockKind.FORMULA_PICTURE:
+        return blocks[index].text or None
     for neighbour in (index + 1, index - 1):
         if 0 <= neighbour < len(blocks) and blocks[neighbour].kind is BlockKind.CAPTION:
             return " ".join(blocks[neighbour].text.split()) or None

@@ -1,0 +1,212 @@
+"""Every quality document of a set by the engine alone: scored, compared, and shown.
+
+python benchmarks/quality.py [SET] [OUT] [--only PART] [--keep]
+Prints the scorer's table by document, metric and kind beside the committed baseline, and writes
+OUT/index.html: page picture, truth and our Markdown side by side. OUT/found holds what the models
+found, for quality_steps.py and for work on steps without a model. --keep makes this run the
+committed baseline.
+"""
+
+import argparse
+import json
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import corpus
+import psutil
+import quality_page
+import results
+from PIL import Image
+
+from ocrplus_contract.document import settled
+from ocrplus_contract.records import LEAST_COVERAGE, PageRecord
+from ocrplus_contract.settings import OcrSettings
+from ocrplus_ocr.engine import PageResult, ReadOptions
+from ocrplus_ocr.engine.build import engine_config
+from ocrplus_ocr.engine.found import FoundPage
+from ocrplus_ocr.engine.ppstructure import PPStructureEngine
+
+METRICS = (
+    "overall",
+    "text",
+    "order",
+    "table",
+    "table_s",
+    "heading",
+    "heading_level",
+    "figure",
+    "formula",
+    "tests",
+)
+BASELINE = Path(__file__).parent / "results" / "quality.json"
+LITEPARSE = {  # LiteParse 2.18 on the text-layer documents of the development set
+    "text": 0.878,
+    "order": 0.942,
+    "table": 0.605,
+    "heading": 0.542,
+    "figure": 0.75,
+    "tests": 0.506,
+}
+
+
+class Reader:
+    """The engine, with what it found and the CPU seconds that it took."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._found: list[FoundPage] = []
+        self._name = ""
+        (out / "found").mkdir(parents=True, exist_ok=True)
+        self._engine = PPStructureEngine(engine_config(OcrSettings()), on_found=self._keep)
+
+    def read(self, document: corpus.Document) -> tuple[list[PageResult], float]:
+        """A document's pages, and its CPU seconds."""
+        self._name, self._found = document.name, []
+        (self._out / document.name).mkdir(exist_ok=True)
+        began = _cpu_seconds()
+        pages = range(1, document.pages + 1)
+        read = list(self._engine.read(document.path, pages, ReadOptions()))
+        took = _cpu_seconds() - began
+        (self._out / "found" / f"{document.name}.pkl").write_bytes(pickle.dumps(self._found))
+        return read, took
+
+    def close(self) -> None:
+        """End it."""
+        self._engine.close()
+
+    def _keep(self, found: FoundPage, image: Any) -> None:
+        self._found.append(found)
+        picture = Image.fromarray(image[:, :, ::-1])
+        picture.thumbnail((1100, 1100))
+        picture.save(self._out / self._name / f"page_{found.number}.jpg", quality=70)
+
+
+def _cpu_seconds() -> float:
+    own = psutil.Process()
+    return sum(sum(p.cpu_times()[:2]) for p in [own, *own.children()])
+
+
+def written(pages: Sequence[PageResult], folder: Path) -> None:
+    """The document's Markdown as a client gets it in the end, by page and whole."""
+    records = settled([record_of(page) for page in pages])
+    for record in records:
+        (folder / f"page_{record.page}.md").write_text(record.markdown, "utf-8")
+    whole = "\n\n".join(record.markdown for record in records)
+    folder.with_suffix(".md").write_text(whole, "utf-8")
+    for page in pages:
+        for figure in page.figures:
+            (folder / "figures").mkdir(exist_ok=True)
+            (folder / "figures" / f"{figure.id}.png").write_bytes(figure.png)
+
+
+def record_of(page: PageResult) -> PageRecord:
+    """What a worker would commit of a page, as far as the Markdown depends on it."""
+    return PageRecord(
+        page=page.page,
+        state=page.state,
+        source=page.source,
+        markdown=page.markdown,
+        headings=page.headings,
+        starts_paragraph=page.starts_paragraph,
+        ends_paragraph=page.ends_paragraph,
+    )
+
+
+def score(folder: Path, out: Path, only: str = "") -> dict[str, Any]:
+    """The scorer's report on a folder of Markdown."""
+    report = out / "score.json"
+    command = [sys.executable, str(folder.parent / "score.py"), str(folder), str(out)]
+    command += ["--json", str(report), "--jobs", "2", *(["--only", only] if only else [])]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    scored: dict[str, Any] = json.loads(report.read_text())
+    return scored
+
+
+def means(scored: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Mean of each metric, by kind of document."""
+    return {
+        kind: {m: values[m] for m in METRICS if values.get(m) is not None}
+        for kind, values in scored["mean"].items()
+    }
+
+
+def table(scored: dict[str, Any], baseline: dict[str, dict[str, float]]) -> str:
+    """Scores by document and by kind, and how the kinds moved against the baseline."""
+
+    def row(name: str, values: dict[str, Any]) -> str:
+        cells = (f"{values[m]:8.3f}" if values.get(m) is not None else " " * 8 for m in METRICS)
+        return f"{name[:30]:30}" + "".join(cells)
+
+    lines = [" " * 30 + "".join(f"{m[:7]:>8}" for m in METRICS)]
+    lines += [row(document["name"], document) for document in scored["docs"]]
+    for kind, values in scored["mean"].items():
+        lines.append(row(f"= {kind} ({values['documents']})", values))
+        if kind in baseline:
+            old = baseline[kind]
+            moved = {
+                m: values[m] - old[m] for m in METRICS if m in old and values.get(m) is not None
+            }
+            lines.append(row("  against the baseline", moved))
+    lines.append(row("LiteParse 2.18, text-layer", LITEPARSE))
+    return "\n".join(lines)
+
+
+def cost(documents: Sequence[corpus.Document], spent: dict[str, float]) -> dict[str, float]:
+    """CPU seconds of a page by kind of document."""
+    by_kind = {}
+    for kind in ("born_digital", "scanned"):
+        chosen = [d for d in documents if d.kind == kind]
+        pages = sum(d.pages for d in chosen)
+        if pages:
+            by_kind[kind] = round(sum(spent[d.name] for d in chosen) / pages, 3)
+    return by_kind
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("set", nargs="?", type=Path, default=corpus.DEFAULT)
+    parser.add_argument("out", nargs="?", type=Path)
+    parser.add_argument("--only", default="", help="documents whose name has this in it")
+    parser.add_argument("--keep", action="store_true", help="make this run the baseline")
+    arguments = parser.parse_args()
+    documents = [d for d in corpus.documents(arguments.set) if arguments.only in d.name]
+    out = arguments.out or Path(tempfile.mkdtemp(prefix="ocrplus-quality-"))
+    reader = Reader(out)
+    spent: dict[str, float] = {}
+    low: dict[str, float] = {}
+    failed: list[str] = []
+    for document in documents:
+        pages, spent[document.name] = reader.read(document)
+        written(pages, out / document.name)
+        failed += [f"{document.name} page {p.page}: {p.error}" for p in pages if p.error]
+        low |= {
+            f"{document.name} page {p.page}": p.coverage
+            for p in pages
+            if p.coverage is not None and p.coverage < LEAST_COVERAGE
+        }
+        print(f"{document.name}: {spent[document.name]:.1f} CPU s", flush=True)
+    reader.close()
+    scored = score(arguments.set, out, arguments.only)
+    baseline = json.loads(BASELINE.read_text())["metrics"]["mean"] if BASELINE.exists() else {}
+    print(table(scored, baseline if arguments.set.resolve() == corpus.DEFAULT.resolve() else {}))
+    figures = {
+        "documents": len(documents),
+        "failed_pages": failed,
+        "mean": means(scored),
+        "cpu_seconds_per_page": cost(documents, spent),
+        "pages_below_coverage": low,
+    }
+    print(json.dumps({k: v for k, v in figures.items() if k != "mean"}, indent=2))
+    page = quality_page.write(arguments.set, out, scored["docs"])
+    print(f"to look at: {page}")
+    if arguments.keep:
+        results.write("quality", figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""What only the whole document can settle: depths of headings, what runs over a page's end.
+
+Pages are read in chunks by workers that do not see each other, and each is told to the client at
+once with what it knows of itself. When a document is delivered as a whole, these steps go over its
+committed pages. They are pure and cheap: they look at records, never at a PDF.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ocrplus_contract.headings import levels
+from ocrplus_contract.records import PageRecord
+from ocrplus_contract.states import TextSource
+
+_HEADING: Final = re.compile(r"#{1,6}(?= )")
+_FENCE: Final = re.compile(r"\s*(?:```|~~~)")
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentStep:
+    """A named change over all pages of a document, in their order."""
+
+    name: str
+    apply: Callable[[Sequence[PageRecord]], Sequence[PageRecord]]
+
+
+def settle_headings(pages: Sequence[PageRecord]) -> list[PageRecord]:
+    """The pages with the headings' levels that hold over the whole document."""
+    headings = [heading for page in pages for heading in page.headings]
+    scans = sum(len(p.headings) for p in pages if p.source is not TextSource.TEXT_LAYER)
+    found = iter(levels(headings, scanned=scans / max(1, len(headings))))
+    settled_pages = []
+    for page in pages:
+        own = [next(found) for _ in page.headings]
+        settled_pages.append(_with_levels(page, own))
+    return settled_pages
+
+
+def _with_levels(page: PageRecord, found: Sequence[int]) -> PageRecord:
+    """The page with these levels in its record and its Markdown; unchanged if they do not fit."""
+    lines = page.markdown.split("\n")
+    places = list(_heading_lines(lines))
+    if len(places) != len(page.headings):
+        return page
+    for place, level in zip(places, found, strict=True):
+        lines[place] = _HEADING.sub("#" * level, lines[place], count=1)
+    headings = tuple(
+        heading.model_copy(update={"level": level})
+        for heading, level in zip(page.headings, found, strict=True)
+    )
+    markdown = "\n".join(lines)
+    return page.model_copy(
+        update={"markdown": markdown, "headings": headings, "levels": "document"}
+    )
+
+
+def _heading_lines(lines: Sequence[str]) -> Iterator[int]:
+    fenced = False
+    for index, line in enumerate(lines):
+        if _FENCE.match(line):
+            fenced = not fenced
+        elif not fenced and _HEADING.match(line):
+            yield index
+
+
+DOCUMENT_STEPS: Final[tuple[DocumentStep, ...]] = (DocumentStep("heading_levels", settle_headings),)
+
+
+def settled(pages: Sequence[PageRecord], off: frozenset[str] = frozenset()) -> list[PageRecord]:
+    """The pages after every document step that is not switched off."""
+    for step in DOCUMENT_STEPS:
+        if step.name not in off and "all" not in off:
+            pages = step.apply(pages)
+    return list(pages)

@@ -1,0 +1,99 @@
+"""Paragraphs that go on in the next column, whole again; and whether one goes on over the page's
+end. Pure.
+
+What does not end as a sentence does, at the end of a full line, goes on in the next block of text
+that does not begin as a sentence does, even if a figure, a table or a footnote stands between.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from ocrplus_ocr.engine import Block, BlockKind
+from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
+from ocrplus_ocr.markdown.geometry import around
+from ocrplus_ocr.markdown.hyphens import Hyphens, hyphens_of, joined_lines
+from ocrplus_ocr.markdown.joining import is_cjk
+from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.rows import Row, rows
+
+_BETWEEN: Final = (
+    PICTURES | FURNITURE | {BlockKind.TABLE, BlockKind.CAPTION, BlockKind.FOOTNOTE, BlockKind.ASIDE}
+)
+_FINISHED: Final = re.compile(r"[.!?。！？:：;；…][\"'”’」』)）\]]*$")
+_FULL: Final = 1.5  # font sizes that a full line may end before its column does
+_INDENT: Final = 0.8
+_SAME_SIZE: Final = 0.08
+
+
+def join_columns(page: Page) -> Page:
+    """The page with the parts of a paragraph that stand in two columns in one block."""
+    hyphens = hyphens_of([line.text for line in page.lines])
+    blocks: list[Block] = []
+    open_at: int | None = None  # the block of text that may go on
+    for block in page.blocks:
+        if block.kind in _BETWEEN:
+            blocks.append(block)
+            continue
+        if open_at is not None and _goes_on(blocks[open_at], block):
+            blocks[open_at] = _joined(blocks[open_at], block, hyphens)
+            continue
+        blocks.append(block)
+        open_at = len(blocks) - 1 if block.kind is BlockKind.TEXT else None
+    return replace(page, blocks=tuple(blocks))
+
+
+def _goes_on(block: Block, following: Block) -> bool:
+    if following.kind is not BlockKind.TEXT or not ends_open(block) or not starts_open(following):
+        return False
+    above, below = rows(block.lines)[-1], rows(following.lines)[0]
+    apart = following.box[1] < block.box[3] or following.box[0] > block.box[2]
+    return apart and abs(above.size - below.size) <= _SAME_SIZE * above.size
+
+
+def ends_open(block: Block) -> bool:
+    """Whether a block's last line is full and ends no sentence."""
+    if block.kind is not BlockKind.TEXT or not block.lines or _FINISHED.search(block.text.strip()):
+        return False
+    found = rows(block.lines)
+    right = max(row.box[2] for row in found)
+    return len(found) > 1 and right - found[-1].box[2] <= _FULL * found[-1].size
+
+
+def starts_open(block: Block) -> bool:
+    """Whether a block begins in the middle of a sentence."""
+    if block.kind is not BlockKind.TEXT or not block.lines or not block.text.strip():
+        return False
+    found = rows(block.lines)
+    first = block.text.strip()[0]
+    if is_cjk(first):
+        return first.isalpha() and not _is_indented(found)
+    return first.islower()
+
+
+def _is_indented(found: Sequence[Row]) -> bool:
+    left = min(row.box[0] for row in found)
+    return len(found) > 1 and found[0].box[0] > left + _INDENT * found[0].size
+
+
+def _joined(block: Block, following: Block, hyphens: Hyphens) -> Block:
+    *before, last = block.text.split("\n\n")
+    first, *after = following.text.split("\n\n")
+    text = "\n\n".join([*before, joined_lines([last, first], hyphens), *after])
+    lines = (*block.lines, *following.lines)
+    return replace(block, text=text, lines=lines, box=around((block.box, following.box)))
+
+
+def page_edges(page: Page) -> tuple[bool, bool]:
+    """Whether the page begins with a paragraph of its own, and ends with a whole one."""
+    text = [block for block in page.blocks if block.kind not in FURNITURE]
+    body = [block for block in text if block.kind not in _BETWEEN]
+    begins = not (bool(text) and starts_open(text[0]))
+    ends = not (bool(body) and ends_open(body[-1]) and body[-1] is _last_but_notes(text))
+    return begins, ends
+
+
+def _last_but_notes(blocks: Sequence[Block]) -> Block | None:
+    kept = [block for block in blocks if block.kind is not BlockKind.FOOTNOTE]
+    return kept[-1] if kept else None

@@ -1,0 +1,84 @@
+"""Words that were parted at a line's end, whole again. Pure.
+
+A hyphen at a line's end is either the printer's or the word's own. It is the word's own after a
+prefix that is written with one, between capitals or digits, and where the page writes the word
+with a hyphen elsewhere, or parts no words; else it goes. Chinese and Japanese have none.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from ocrplus_ocr.markdown.joining import is_cjk
+
+_HYPHENS: Final = "-\u2010\u2011\u00ad"
+_END: Final = re.compile(rf"([^\W\d_]+)[{_HYPHENS}]$")
+_START: Final = re.compile(r"([^\W\d_]+)")
+_WORD: Final = re.compile(rf"[^\W\d_]+(?:[{_HYPHENS}][^\W\d_]+)+")
+_LEAST_PARTED: Final = 2
+_PARTED_SHARE: Final = 0.02  # of the lines; justified text in columns has 0.05 and more
+_KEEP_AFTER: Final = frozenset(
+    re.findall(
+        "[a-z]+",
+        "all anti built class co cross end ex fine full half high inter ill large long low mid "
+        "multi near non off on one open over post pre quasi real self semi short single small "
+        "state sub super three time two ultra user vice well world zero",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hyphens:
+    """How a page writes hyphens: words it has with one within a line, and whether its printer
+    parts words at all. Most programs do not; then each hyphen is the word's own."""
+
+    written: frozenset[str] = frozenset()
+    parts: bool = True
+
+
+def hyphens_of(texts: Sequence[str]) -> Hyphens:
+    """What the lines of a page tell."""
+    written = frozenset(
+        re.sub(rf"[{_HYPHENS}]", "-", word).casefold()
+        for text in texts
+        for word in _WORD.findall(text)
+    )
+    ends = sum(
+        bool(_END.search(text.strip())) and following.strip()[:1].islower()
+        for text, following in pairwise(texts)
+    )
+    return Hyphens(written, ends >= _LEAST_PARTED and ends >= _PARTED_SHARE * len(texts))
+
+
+def joined_lines(lines: Iterable[str], hyphens: Hyphens | None = None) -> str:
+    """Lines of one paragraph as one text."""
+    hyphens = hyphens or Hyphens()
+    text = ""
+    for line in lines:
+        following = line.strip()
+        if not following:
+            continue
+        text = _joint(text, following, hyphens) if text else following
+    return text
+
+
+def _joint(text: str, following: str, hyphens: Hyphens) -> str:
+    end, start = _END.search(text), _START.match(following)
+    if end is not None and start is not None:
+        if _is_parted(end.group(1), start.group(1), hyphens):
+            return text[:-1] + following
+        return text + following
+    if text[-1] in _HYPHENS and following[0].isalnum() and len(text) > 1 and text[-2].isalnum():
+        return text + following
+    return text + ("" if is_cjk(text[-1]) or is_cjk(following[0]) else " ") + following
+
+
+def _is_parted(before: str, after: str, hyphens: Hyphens) -> bool:
+    """Whether a printer parted the word."""
+    if not hyphens.parts or f"{before}-{after}".casefold() in hyphens.written:
+        return False
+    if before.casefold() in _KEEP_AFTER:
+        return False
+    return after[0].islower() and not (len(before) > 1 and before.isupper())

@@ -1,0 +1,106 @@
+"""Code: rows in a font of fixed pitch, with their indentation and without line numbers. Pure."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
+from typing import Final
+
+from ocrplus_ocr.engine import Block, BlockKind, TextLine
+from ocrplus_ocr.markdown.geometry import around
+from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.rows import Row, rows
+
+_MAY_HOLD: Final = frozenset({BlockKind.TEXT, BlockKind.LIST, BlockKind.HEADING, BlockKind.CODE})
+_NUMBER: Final = re.compile(r"^(\d{1,4})(?:\s+|$)")
+_LEAST_CHARACTERS: Final = 3
+_LINE_GAP: Final = 0.5  # of the line height
+
+
+def set_listings(page: Page) -> Page:
+    """The page with its code in blocks of its own."""
+    blocks: list[Block] = []
+    for block in page.blocks:
+        pieces = _parted(block) if block.kind in _MAY_HOLD and block.lines else [block]
+        for piece in pieces:
+            if _goes_on(blocks, piece):
+                lines = (*blocks[-1].lines, *piece.lines)
+                blocks[-1] = _listing(lines)
+            else:
+                blocks.append(piece)
+    return replace(page, blocks=tuple(blocks))
+
+
+def _parted(block: Block) -> list[Block]:
+    """A block as code and the text around it."""
+    found = rows(block.lines)
+    if not any(_is_code(row) for row in found):
+        return [block]
+    pieces: list[tuple[list[Row], bool]] = []
+    for row in found:
+        code = _is_code(row) and not (pieces and _ends_a_sentence(pieces[-1], row))
+        if pieces and pieces[-1][1] == code:
+            pieces[-1][0].append(row)
+        else:
+            pieces.append(([row], code))
+    parted = []
+    for piece, code in pieces:
+        lines = tuple(line for row in piece for line in row.lines)
+        if code:
+            parted.append(_listing(lines))
+        else:
+            box = around(line.box for line in lines)
+            text = "\n".join(row.text for row in piece)
+            kind = BlockKind.TEXT if block.kind is BlockKind.CODE else block.kind
+            parted.append(Block(kind, text, box, lines, block.level))
+    return parted
+
+
+def _is_code(row: Row) -> bool:
+    return (row.mono and len(row.text) >= _LEAST_CHARACTERS) or (row.mono and len(row.lines) == 1)
+
+
+def _ends_a_sentence(piece: tuple[list[Row], bool], row: Row) -> bool:
+    """Whether a row with a name in fixed pitch only goes on with the text above it."""
+    lines, code = piece
+    above = lines[-1]
+    if code:
+        return False
+    close = row.box[1] - above.box[3] < _LINE_GAP * row.height
+    return close and abs(row.box[0] - above.box[0]) < _LINE_GAP * row.height
+
+
+def _goes_on(blocks: Sequence[Block], piece: Block) -> bool:
+    """Whether a piece of code follows right under another one."""
+    if not blocks or piece.kind is not BlockKind.CODE or blocks[-1].kind is not BlockKind.CODE:
+        return False
+    if not piece.lines or not blocks[-1].lines:
+        return False
+    height = piece.lines[0].box[3] - piece.lines[0].box[1]
+    return -height < piece.box[1] - blocks[-1].box[3] < height
+
+
+def _listing(lines: Sequence[TextLine]) -> Block:
+    return Block(
+        BlockKind.CODE, listing_text(rows(lines)), around(line.box for line in lines), tuple(lines)
+    )
+
+
+def listing_text(found: Sequence[Row]) -> str:
+    """The code of rows: set in as on the page, line numbers left out, wrapped lines joined."""
+    numbers = [_NUMBER.match(row.text) for row in found]
+    counted = [int(n.group(1)) for n in numbers if n is not None]
+    numbered = bool(counted) and numbers[0] is not None
+    numbered = numbered and counted == list(range(counted[0], counted[0] + len(counted)))
+    out: list[str] = []
+    left = min(row.box[0] for row in found)
+    width = median((r.box[2] - r.box[0]) / max(1, len(r.text)) for r in found)
+    for row, number in zip(found, numbers, strict=True):
+        if not numbered:
+            indent = round((row.box[0] - left) / width) if width else 0
+            out.append(" " * indent + row.text)
+        elif number is not None:
+            out.append(row.text[number.end() :])
+        else:  # a line too long for the page goes on without a number
+            out[-1] = f"{out[-1]} {row.text}"
+    return "\n".join(out)

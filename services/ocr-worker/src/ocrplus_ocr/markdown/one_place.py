@@ -1,0 +1,123 @@
+"""Each line stands in exactly one block, and a block's text is its lines'. Pure.
+
+The layout model gives regions that overlap: the pipeline then says a line twice, cuts it where two
+regions meet and reads the halves anew, or leaves it out. Here a region inside another of its like
+goes, each line goes to one region, and the text is put together again from the lines.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from ocrplus_ocr.engine import Block, BlockKind, Box, TextLine
+from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
+from ocrplus_ocr.markdown.geometry import area, common
+from ocrplus_ocr.markdown.lines import in_reading_order, text_of
+from ocrplus_ocr.markdown.page import LayoutBox, Page
+from ocrplus_ocr.markdown.text_pictures import is_text
+
+_INSIDE: Final = 0.5  # share of a line that lies in a block
+_WITHIN: Final = 0.75  # share of a region that lies in another
+_SURER: Final = 0.1
+_SEVERAL: Final = 2
+_NOT_FROM_LINES: Final = PICTURES | {BlockKind.TABLE}
+
+
+def give_lines_one_place(page: Page) -> Page:
+    """The page with every line in at most one block, and text blocks made of their lines."""
+    blocks = [block for block in page.blocks if not is_text(block, page)]
+    blocks = _without_doubles(_without_covers(blocks, page))
+    homes = [_home(line, blocks) for line in page.lines]
+    filled = []
+    for index, block in enumerate(blocks):
+        own = [line for line, home in zip(page.lines, homes, strict=True) if home == index]
+        if block.kind in _NOT_FROM_LINES:
+            filled.append(replace(block, lines=tuple(own)))
+        elif not any(common(block.box, line.box) > 0 for line in page.lines):
+            filled.append(block)  # the pipeline has read it although no line was detected there
+        elif own:
+            ordered = in_reading_order(own)
+            filled.append(replace(block, text=text_of(ordered), lines=tuple(ordered)))
+    return replace(page, blocks=tuple(filled))
+
+
+def _without_covers(blocks: Sequence[Block], page: Page) -> list[Block]:
+    """The blocks, but for unsure regions that lie over several surer ones: those instead."""
+    kept: list[Block] = []
+    for block in blocks:
+        surer = [] if block.kind in _NOT_FROM_LINES else _surer_within(block, page)
+        if len(surer) < _SEVERAL:
+            kept.append(block)
+            continue
+        formulas = [
+            item
+            for item in page.layout
+            if item.kind is BlockKind.FORMULA
+            and item not in surer
+            and not _same(item.box, block.box)
+            and common(item.box, block.box) > _WITHIN * max(area(item.box), 1e-6)
+        ]
+        own = [Block(item.kind, "", item.box) for item in (*surer, *formulas)]
+        kept += [new for new in own if not any(_same(new.box, b.box) for b in blocks)]
+    return kept
+
+
+def _surer_within(block: Block, page: Page) -> list[LayoutBox]:
+    """Regions of text in a block that the layout model is surer of, also ones since dropped."""
+    score = _score(block, page)
+    return [
+        item
+        for item in page.layout
+        if item.kind not in _NOT_FROM_LINES | FURNITURE
+        and item.score > score + _SURER
+        and not _same(item.box, block.box)
+        and common(item.box, block.box) > _WITHIN * max(area(item.box), 1e-6)
+    ]
+
+
+def _score(block: Block, page: Page) -> float:
+    """How sure the layout model is of a block; 1 for one that is not its own."""
+    own = [item.score for item in page.layout if _same(item.box, block.box)]
+    return max(own, default=1.0)
+
+
+def _same(a: Box, b: Box) -> bool:
+    both = common(a, b)
+    return both > _WITHIN * max(area(a), area(b), 1e-6)
+
+
+def _without_doubles(blocks: Sequence[Block]) -> list[Block]:
+    """The blocks without text regions that lie in a larger one."""
+    kept: list[Block] = []
+    for block in sorted(blocks, key=lambda b: -area(b.box)):
+        if not any(_repeats(block, larger) for larger in kept):
+            kept.append(block)
+    return [block for block in blocks if block in kept]
+
+
+def _repeats(block: Block, larger: Block) -> bool:
+    if block.kind in _NOT_FROM_LINES or larger.kind in PICTURES:
+        return False
+    within = common(block.box, larger.box) > _WITHIN * max(area(block.box), 1e-6)
+    if not within or block.kind is larger.kind:
+        return within
+    if larger.kind is BlockKind.TABLE:
+        return True
+    distinct = {BlockKind.TITLE, BlockKind.HEADING, BlockKind.CAPTION, *FURNITURE}
+    return block.kind not in distinct
+
+
+def _home(line: TextLine, blocks: Sequence[Block]) -> int | None:
+    """Index of the block that a line belongs to: the smallest of those that hold it."""
+    holding = [i for i, block in enumerate(blocks) if _claims(block, line)]
+    words = [i for i in holding if blocks[i].kind not in PICTURES]
+    return min(words or holding, key=lambda i: area(blocks[i].box), default=None)
+
+
+def _claims(block: Block, line: TextLine) -> bool:
+    """Whether half of the line lies in the block; or nearly all of the block in the line, for
+    the layout model's box of a single line is often too tight."""
+    both = common(block.box, line.box)
+    return both > _INSIDE * max(area(line.box), 1e-6) or (
+        block.kind not in _NOT_FROM_LINES and both > _WITHIN * max(area(block.box), 1e-6)
+    )

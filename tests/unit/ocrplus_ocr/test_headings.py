@@ -1,0 +1,163 @@
+"""Which rows of a page are headings."""
+
+from ocrplus_contract.states import TextSource
+from ocrplus_ocr.engine import Block, BlockKind, TextLine
+from ocrplus_ocr.markdown.geometry import around
+from ocrplus_ocr.markdown.headings import mend_headings
+from ocrplus_ocr.markdown.page import Bookmark, Page
+from ocrplus_ocr.markdown.render import headings
+
+BODY = "All the words of a line of running text in a paragraph of the page"
+
+
+def row(
+    text: str, y: float, *, size: float = 10, weight: int = 400, mono: bool = False
+) -> TextLine:
+    width = len(text) * size * 0.5
+    return TextLine(text, (50, y, 50 + width, y + size), size, weight, mono=mono)
+
+
+def scanned(text: str, y: float, em: float = 10) -> TextLine:
+    return TextLine(text, (50, y, 50 + em * (len(text) + 0.3), y + em))
+
+
+def block(kind: BlockKind, *lines: TextLine) -> Block:
+    text = " ".join(line.text for line in lines)
+    return Block(kind, text, around(line.box for line in lines), lines)
+
+
+def page(*blocks: Block, source=TextSource.TEXT_LAYER, bookmarks=()) -> Page:
+    lines = tuple(line for b in blocks for line in b.lines)
+    return Page(1, (600, 800), blocks, lines, source=source, bookmarks=tuple(bookmarks))
+
+
+def body(y: float, rows: int = 4) -> Block:
+    return block(BlockKind.TEXT, *(row(BODY, y + 12 * i) for i in range(rows)))
+
+
+def kinds(result: Page) -> list[tuple[BlockKind, str]]:
+    return [(b.kind, b.text) for b in result.blocks]
+
+
+def test_a_bold_line_glued_to_its_paragraph_is_a_heading() -> None:
+    glued = block(BlockKind.TEXT, row("Causes", 20, weight=700), row(BODY, 40), row(BODY, 52))
+
+    result = mend_headings(page(body(100), glued))
+
+    assert kinds(result)[1] == (BlockKind.HEADING, "Causes")
+    assert result.blocks[2].kind is BlockKind.TEXT
+
+
+def test_a_larger_line_is_a_heading_and_its_level_is_the_pages_own() -> None:
+    title = block(BlockKind.TEXT, row("Report on rain", 20, size=18))
+    section = block(BlockKind.TEXT, row("Causes of rain", 60, size=13))
+
+    result = mend_headings(page(title, section, body(100)))
+
+    assert [b.level for b in result.blocks] == [1, 2, 0]
+
+
+def test_body_text_that_the_model_takes_for_a_heading_is_text() -> None:
+    false = block(BlockKind.HEADING, row("See the manual for more", 20))
+
+    assert mend_headings(page(false, body(100))).blocks[0].kind is BlockKind.TEXT
+
+
+def test_a_heading_of_the_model_in_body_font_stays_if_it_is_numbered() -> None:
+    numbered = block(BlockKind.HEADING, row("3.1 Grades", 20))
+
+    assert mend_headings(page(numbered, body(100))).blocks[0].kind is BlockKind.HEADING
+
+
+def test_a_paragraph_larger_than_a_page_of_small_print_is_no_heading() -> None:
+    large = block(BlockKind.TEXT, *(row(BODY, 20 + 14 * i, size=12) for i in range(5)))
+
+    assert mend_headings(page(large, body(100, rows=20))).blocks[0].kind is BlockKind.TEXT
+
+
+def test_bullets_captions_and_code_are_no_headings() -> None:
+    lines = [
+        row("• Energy use rose", 20, weight=700),
+        row("Table 1. Sales", 40, weight=700),
+        row("make install", 60, weight=700, mono=True),
+    ]
+
+    result = mend_headings(page(*(block(BlockKind.TEXT, line) for line in lines), body(100)))
+
+    assert {b.kind for b in result.blocks} == {BlockKind.TEXT}
+
+
+def test_a_bookmark_makes_a_heading_and_gives_its_letters_back() -> None:
+    small_capitals = block(BlockKind.CAPTION, row("III. INTERLEAVER DESIGN", 20))
+    mark = Bookmark("Interleaver Design", 1, 1)
+
+    result = mend_headings(page(small_capitals, body(100), bookmarks=[mark]))
+
+    assert kinds(result)[0] == (BlockKind.HEADING, "III. Interleaver Design")
+    assert headings(result)[0].bookmark == 1
+
+
+def test_what_the_model_takes_for_a_header_is_a_title_if_it_is_far_too_large() -> None:
+    title = block(BlockKind.HEADER, row("Review of yields", 20, size=18, weight=700))
+    header = block(BlockKind.HEADER, row("Review of yields", 5, size=8))
+
+    result = mend_headings(page(header, title, body(100)))
+
+    assert [b.kind for b in result.blocks[:2]] == [BlockKind.HEADER, BlockKind.HEADING]
+
+
+def test_a_scans_heading_is_known_by_the_width_of_its_characters() -> None:
+    title = block(BlockKind.TEXT, scanned("公式与证明", 20, em=14))
+    paragraph = block(BlockKind.TEXT, *(scanned("正文" * 15, 60 + 15 * i) for i in range(4)))
+
+    result = mend_headings(page(title, paragraph, source=TextSource.OCR))
+
+    assert [b.kind for b in result.blocks] == [BlockKind.HEADING, BlockKind.TEXT]
+
+
+def test_a_stretched_line_within_a_scanned_paragraph_is_no_heading() -> None:
+    lines = [scanned("正文" * 15, 60), scanned("正文" * 10, 75, em=14), scanned("正文" * 15, 90)]
+
+    result = mend_headings(page(block(BlockKind.TEXT, *lines), source=TextSource.OCR))
+
+    assert [b.kind for b in result.blocks] == [BlockKind.TEXT]
+
+
+def test_a_number_far_before_its_title_belongs_to_it() -> None:
+    number = row("第四条", 20, size=13)
+    title = TextLine("课程设置", (150, 20, 202, 33), 13, 400)
+    apart = [block(BlockKind.HEADING, number), block(BlockKind.HEADING, title)]
+
+    result = mend_headings(page(*apart, body(100)))
+
+    assert kinds(result)[0] == (BlockKind.HEADING, "第四条课程设置")
+
+
+def test_in_a_scan_what_is_numbered_like_the_headings_is_one() -> None:
+    first = block(BlockKind.TEXT, scanned("Article 1. Causes", 20, em=5))
+    second = block(BlockKind.HEADING, scanned("Article 2. Trends", 60, em=5))
+    paragraph = block(
+        BlockKind.TEXT, *(scanned("some words " * 5, 80 + 15 * i, 5) for i in range(4))
+    )
+
+    result = mend_headings(page(first, second, paragraph, source=TextSource.OCR))
+
+    assert [b.kind for b in result.blocks[:2]] == [BlockKind.HEADING, BlockKind.HEADING]
+
+
+def test_a_heading_at_the_height_of_another_columns_text_is_parted_from_it() -> None:
+    glued = block(
+        BlockKind.TEXT,
+        row("1. Trends", 20, size=12, weight=700),
+        TextLine("although revenue rose", (300, 20, 400, 30), 10, 400),
+    )
+
+    result = mend_headings(page(glued, body(100)))
+
+    assert (BlockKind.HEADING, "1. Trends") in kinds(result)
+
+
+def test_words_of_a_picture_on_a_page_with_a_text_layer_are_no_heading() -> None:
+    banner = block(BlockKind.HEADING, scanned("Learning", 20, em=30))
+
+    assert mend_headings(page(banner, body(100))).blocks[0].kind is BlockKind.TEXT

@@ -1,0 +1,133 @@
+"""Running text, lists and code from their lines."""
+
+import pytest
+
+from ocrplus_ocr.engine import Block, BlockKind, TextLine
+from ocrplus_ocr.markdown.geometry import around
+from ocrplus_ocr.markdown.hyphens import Hyphens, hyphens_of, joined_lines
+from ocrplus_ocr.markdown.listings import listing_text, set_listings
+from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.paragraphs import flowing_text
+from ocrplus_ocr.markdown.rows import rows
+
+FULL = "a line of text that fills the width of the whole column"
+
+
+def row(text: str, y: float, x: float = 50, *, size: float = 10, mono: bool = False) -> TextLine:
+    return TextLine(text, (x, y, x + len(text) * 5, y + 10), size, 400, mono=mono)
+
+
+def text(*lines: TextLine) -> str:
+    return flowing_text(rows(lines))
+
+
+def test_full_lines_are_one_paragraph() -> None:
+    assert text(row(FULL, 0), row(FULL, 12), row("end.", 24)) == f"{FULL} {FULL} end."
+
+
+def test_a_line_that_ends_early_ends_the_paragraph() -> None:
+    assert text(row(FULL, 0), row("end.", 12), row(FULL, 24)) == f"{FULL} end.\n\n{FULL}"
+
+
+def test_an_indented_line_begins_a_paragraph() -> None:
+    lines = [row(FULL, 0), row(FULL, 12), row(FULL[:-4], 24, 70), row(FULL, 36)]
+
+    assert text(*lines).count("\n\n") == 1
+
+
+def test_bullets_become_markdown_with_their_depth() -> None:
+    lines = [row("• first", 0), row("• deeper", 12, 70), row("• second", 24)]
+
+    assert text(*lines) == "- first\n  - deeper\n- second"
+
+
+def test_numbers_stay_as_they_are_printed() -> None:
+    assert text(row("3. third", 0), row("4. fourth", 12)) == "3. third\n4. fourth"
+
+
+def test_an_item_goes_on_over_lines() -> None:
+    assert text(row(f"• {FULL}", 0), row("and its end", 12, 60)) == f"- {FULL} and its end"
+
+
+def test_chinese_is_joined_without_spaces() -> None:
+    lines = [TextLine("正文" * 10, (50, y, 250, y + 10), 10, 400) for y in (0, 12)]
+
+    assert text(*lines) == "正文" * 20
+
+
+@pytest.mark.parametrize(
+    ("lines", "whole"),
+    [
+        (["connec-", "ted sets"], "connected sets"),
+        (["a pre-", "compiled package"], "a pre-compiled package"),
+        (["the Rhine-", "Main region"], "the Rhine-Main region"),
+        (["rate-", "1/2 codes"], "rate-1/2 codes"),
+        (["systematic IRA-", "codes"], "systematic IRA-codes"),
+        (["end", "of line"], "end of line"),
+    ],
+)
+def test_only_a_printers_hyphen_goes(lines: list[str], whole: str) -> None:
+    assert joined_lines(lines) == whole
+
+
+def test_a_word_that_the_page_writes_with_a_hyphen_keeps_it() -> None:
+    written = Hyphens(hyphens_of(["a text-layer document"]).written)
+
+    assert joined_lines(["the text-", "layer"], written) == "the text-layer"
+    assert joined_lines(["the text-", "layer"]) == "the textlayer"
+
+
+def test_a_page_that_parts_no_words_keeps_its_hyphens() -> None:
+    few = hyphens_of(["for problem-", "solving", *["a line of text"] * 20])
+    many = hyphens_of(["the connec-", "ted", "interpre-", "tation", *["a line of text"] * 20])
+
+    assert joined_lines(["for problem-", "solving"], few) == "for problem-solving"
+    assert joined_lines(["the connec-", "ted"], many) == "the connected"
+
+
+def test_two_single_quotation_marks_are_a_double_one() -> None:
+    assert text(row("the term ‘‘noblesse oblige’’ is", 0)) == "the term “noblesse oblige” is"
+
+
+def test_code_keeps_its_indentation() -> None:
+    found = rows([row("def f():", 0, mono=True), row("return 1", 12, 70, mono=True)])
+
+    assert listing_text(found) == "def f():\n    return 1"
+
+
+def test_line_numbers_are_no_code_and_wrapped_lines_are_whole() -> None:
+    lines = ["1 $ ./mongod", "2 $ # a comment that is", "too long", "3 > help"]
+    found = rows([row(t, 12 * i, mono=True) for i, t in enumerate(lines)])
+
+    assert listing_text(found) == "$ ./mongod\n$ # a comment that is too long\n> help"
+
+
+def test_code_within_a_paragraph_gets_a_block_of_its_own() -> None:
+    lines = (row(FULL, 0), row("make install", 20, mono=True), row(FULL, 40))
+    block = Block(BlockKind.TEXT, "", around(line.box for line in lines), lines)
+
+    result = set_listings(Page(1, (600, 800), (block,), lines))
+
+    assert [b.kind for b in result.blocks] == [BlockKind.TEXT, BlockKind.CODE, BlockKind.TEXT]
+    assert result.blocks[1].text == "make install"
+
+
+def test_a_number_that_a_line_happens_to_begin_with_is_no_mark() -> None:
+    lines = [row(FULL, 0), row(f"[1], have received {FULL[18:]}", 12), row("since then.", 24)]
+
+    assert "\n" not in text(*lines)
+
+
+def test_marks_in_circles_are_counted_like_numbers() -> None:
+    lines = [row("① one", 0), row("② two", 12), row("③ three", 24)]
+
+    assert text(*lines) == "① one\n② two\n③ three"
+
+
+def test_a_line_of_text_with_a_name_in_fixed_pitch_stays_text() -> None:
+    lines = (row(FULL, 0), row("coding of PKIX1.Dss", 12, mono=True))
+    block = Block(BlockKind.TEXT, "", around(line.box for line in lines), lines)
+
+    result = set_listings(Page(1, (600, 800), (block,), lines))
+
+    assert [b.kind for b in result.blocks] == [BlockKind.TEXT]

@@ -1,0 +1,275 @@
+"""Tables from drawn lines and from how words stand, on small made pages."""
+
+from dataclasses import replace
+
+import pytest
+
+from ocrplus_contract.states import TextSource
+from ocrplus_ocr.engine import Block, BlockKind, Box, TextLine
+from ocrplus_ocr.markdown.aligned_grid import aligned_grid, with_currency
+from ocrplus_ocr.markdown.found_tables import found_tables
+from ocrplus_ocr.markdown.geometry import around, upright
+from ocrplus_ocr.markdown.grid import Cell, Grid, filled, grid_html
+from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.ruled_grid import connected, ruled_grid
+from ocrplus_ocr.markdown.table_grids import rebuild_tables
+
+SIZE = (600.0, 800.0)
+
+
+def flat(y: float, x0: float, x1: float) -> Box:
+    return x0, y, x1, y
+
+
+def steep(x: float, y0: float, y1: float) -> Box:
+    return x, y0, x, y1
+
+
+def line(text: str, centre: float, y: float, width: float = 30, size: float = 10) -> TextLine:
+    return TextLine(text, (centre - width / 2, y - 5, centre + width / 2, y + 5), size, 400)
+
+
+def page(blocks=(), lines=(), rules=()) -> Page:
+    return Page(
+        number=1,
+        size=SIZE,
+        blocks=tuple(blocks),
+        lines=tuple(lines),
+        rules=tuple(rules),
+        source=TextSource.TEXT_LAYER,
+    )
+
+
+def shape(grid: Grid | None) -> list[tuple[int, int, int, int]]:
+    assert grid is not None
+    return [(c.row, c.column, c.rows, c.columns) for c in grid.cells]
+
+
+FULL = [flat(y, 100, 400) for y in (100, 120, 140)] + [steep(x, 100, 140) for x in (100, 250, 400)]
+
+
+def test_lines_that_cross_make_cells() -> None:
+    assert shape(ruled_grid(FULL)) == [(0, 0, 1, 1), (0, 1, 1, 1), (1, 0, 1, 1), (1, 1, 1, 1)]
+
+
+def test_a_missing_line_makes_a_cell_span() -> None:
+    rules = [r for r in FULL if r != steep(250, 100, 140)] + [steep(250, 120, 140)]
+
+    assert shape(ruled_grid(rules)) == [(0, 0, 1, 2), (1, 0, 1, 1), (1, 1, 1, 1)]
+
+
+def test_a_missing_line_below_makes_a_cell_span_rows() -> None:
+    rules = [r for r in FULL if r != flat(120, 100, 400)] + [flat(120, 100, 250)]
+
+    assert shape(ruled_grid(rules)) == [(0, 0, 1, 1), (0, 1, 2, 1), (1, 0, 1, 1)]
+
+
+def test_a_table_open_at_its_sides_is_closed_where_words_stand() -> None:
+    rules = [r for r in FULL if r not in (steep(100, 100, 140), steep(400, 100, 140))]
+    words = [(110, 105, 150, 115), (300, 105, 350, 115)]
+
+    grid = ruled_grid([*rules, steep(330, 100, 140)], words)
+
+    assert grid is not None and grid.xs == (100, 250, 330)
+
+
+def test_short_strokes_of_writing_part_no_columns() -> None:
+    grid = ruled_grid([*FULL, steep(320, 107, 113)])
+
+    assert grid is not None and grid.xs == (100, 250, 400)
+
+
+def test_lines_apart_are_tables_apart() -> None:
+    below = [(x0, y0 + 300, x1, y1 + 300) for x0, y0, x1, y1 in FULL]
+
+    assert len(connected([*FULL, *below])) == 2
+
+
+def test_empty_cells_stay_and_a_line_over_two_cells_is_parted() -> None:
+    grid = ruled_grid(FULL)
+    assert grid is not None
+
+    html = grid_html(filled(grid, [TextLine("left right", (150, 105, 350, 115), 10)]))
+
+    assert html == (
+        "<table><tr><td>left</td><td>right</td></tr><tr><td></td><td></td></tr></table>"
+    )
+
+
+def table_lines(*rows: tuple[str, ...], columns=(100, 200, 300), top=100.0, pitch=20.0):
+    return [
+        line(text, centre, top + index * pitch)
+        for index, row in enumerate(rows)
+        for text, centre in zip(row, columns, strict=True)
+        if text
+    ]
+
+
+def cells(grid: Grid | None) -> dict[str, tuple[int, int, int, int]]:
+    assert grid is not None
+    return {c.text: (c.row, c.column, c.rows, c.columns) for c in grid.cells if c.text}
+
+
+def test_words_in_rows_and_columns_make_a_table() -> None:
+    grid = aligned_grid(
+        table_lines(("Item", "2019", "2020"), ("cost", "1", ""), ("gain", "3", "4"))
+    )
+
+    assert grid is not None and grid.size == (3, 3)
+    assert Cell(1, 2, text="") in grid.cells
+
+
+def test_a_heading_in_the_middle_over_two_columns_spans_them() -> None:
+    lines = table_lines(("", "2019", "2020"), ("cost", "1", "2"), ("gain", "3", "4"), top=120)
+
+    grid = aligned_grid([line("Year", 250, 100), *lines])
+
+    assert cells(grid)["Year"] == (0, 1, 1, 2)
+
+
+def test_a_heading_over_a_drawn_line_spans_what_is_under_it() -> None:
+    lines = table_lines(("", "2019", "2020"), ("cost", "1", "2"), ("gain", "3", "4"), top=120)
+
+    grid = aligned_grid([line("Year", 215, 100), *lines], [flat(107, 180, 330)])
+
+    assert cells(grid)["Year"] == (0, 1, 1, 2)
+
+
+def test_a_word_half_way_between_two_rows_spans_both() -> None:
+    lines = table_lines(("Item", "a", "b"), ("one", "1", ""), ("two", "2", ""), ("three", "3", "9"))
+
+    grid = aligned_grid([*lines, line("both", 300, 130)])
+
+    assert cells(grid)["both"] == (1, 2, 2, 1)
+
+
+def test_a_wrapped_cell_is_one_row() -> None:
+    lines = table_lines(("Item", "a", "b"), ("one", "1", "x"), ("two", "2", "y"), pitch=30)
+
+    grid = aligned_grid([*lines, line("more", 300, 141)])
+
+    assert cells(grid)["x more"] == (1, 2, 1, 1)
+
+
+def test_a_currency_sign_belongs_to_its_amount() -> None:
+    joined = with_currency([line("$", 100, 100, width=5), line("178", 140, 100)])
+
+    assert [item.text for item in joined] == ["$ 178"]
+
+
+def test_text_in_one_column_is_no_table() -> None:
+    assert (
+        aligned_grid([line("words", 200, y, width=300) for y in (100, 115, 130, 145, 160)]) is None
+    )
+
+
+def statement() -> list[TextLine]:
+    rows = (
+        ("Cost of revenue", "178", "141"),
+        ("Research", "3,423", "2,532"),
+        ("Total", "4,737", "3,549"),
+    )
+    return [line("Year Ended", 350, 80, width=60), *table_lines(*rows, columns=(120, 300, 400))]
+
+
+def test_rows_of_amounts_are_a_table_though_no_model_saw_it() -> None:
+    (grid,) = found_tables(page(lines=[line("We report as follows:", 200, 50, 200), *statement()]))
+
+    assert grid.size == (4, 3)
+    assert cells(grid)["Year Ended"] == (0, 1, 1, 2)
+
+
+def test_headings_over_two_rows_with_a_word_between_belong_to_the_found_table() -> None:
+    rows = (
+        ("", "2019", "2020"),
+        ("cost", "178", "141"),
+        ("gain", "3,423", "2,532"),
+        ("sum", "4", "9"),
+    )
+    lines = table_lines(*rows, columns=(120, 300, 400), top=100)
+
+    (grid,) = found_tables(page(lines=[line("Actual", 350, 80), line("Item", 120, 90), *lines]))
+
+    assert cells(grid)["Actual"] == (0, 1, 1, 2)
+    assert cells(grid)["Item"] == (0, 0, 2, 1)
+
+
+def test_prose_with_numbers_is_no_table() -> None:
+    lines = [
+        line(f"In {year} the company earned more than before", 250, y, 300)
+        for year, y in ((2019, 100), (2020, 115), (2021, 130), (2022, 145))
+    ]
+
+    assert found_tables(page(lines=lines)) == []
+
+
+def test_a_table_of_the_layout_is_made_from_its_words_and_its_caption_parted() -> None:
+    lines = [
+        line("Table 1. Sales", 200, 80, width=120),
+        *table_lines(("Item", "2019", "2020"), ("cost", "1", "2"), ("gain", "3", "4")),
+    ]
+    block = Block(BlockKind.TABLE, "<table></table>", (60, 70, 340, 150), tuple(lines))
+
+    caption, table = rebuild_tables(page([block], lines)).blocks
+
+    assert (caption.kind, caption.text) == (BlockKind.CAPTION, "Table 1. Sales")
+    assert table.text.startswith("<table><tr><td>Item</td><td>2019</td>")
+
+
+def test_one_line_is_no_table_and_is_kept_as_text() -> None:
+    only = line("a title", 200, 100, width=100)
+    block = Block(BlockKind.TABLE, "<table></table>", (100, 90, 300, 110), (only,))
+
+    (kept,) = rebuild_tables(page([block], [only])).blocks
+
+    assert (kept.kind, kept.text) == (BlockKind.TEXT, "a title")
+
+
+@pytest.mark.parametrize("kind", [BlockKind.TEXT, BlockKind.FIGURE])
+def test_a_ruled_table_takes_the_place_of_what_the_model_took_it_for(kind: BlockKind) -> None:
+    lines = [line(t, x, y) for t, x, y in (("a", 175, 110), ("b", 325, 110), ("c", 175, 130))]
+    rules = [*FULL, flat(160, 100, 400), *(steep(x, 140, 160) for x in (100, 250, 400))]
+    lines.append(line("d", 175, 150))
+    block = Block(kind, "a b c d", (95, 95, 405, 165), tuple(lines))
+
+    (table,) = rebuild_tables(page([block], lines, rules)).blocks
+
+    assert table.kind is BlockKind.TABLE
+    assert table.text == (
+        "<table><tr><td>a</td><td>b</td></tr><tr><td>c</td><td></td></tr>"
+        "<tr><td>d</td><td></td></tr></table>"
+    )
+
+
+def test_the_gridlines_of_a_chart_make_no_table_of_it() -> None:
+    lines = [line(t, x, 130) for t, x in (("2010", 175), ("2020", 325))]
+    block = Block(BlockKind.FIGURE, "", (95, 95, 405, 145), ())
+
+    (kept,) = rebuild_tables(page([block], lines, FULL)).blocks
+
+    assert kept.kind is BlockKind.FIGURE
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_a_table_that_lies_sideways_is_read_upright(turn: int) -> None:
+    upright_lines = table_lines(
+        ("Item", "2019", "2020"), ("cost", "1", "2"), ("gain", "3", "4"), ("sum", "4", "6")
+    )
+    size = (800.0, 600.0) if turn % 2 else SIZE
+    lines = [
+        replace(item, box=upright(item.box, 4 - turn, size), turn=turn) for item in upright_lines
+    ]
+    words = line("Upright text", 300, 700, width=100)
+    box = around(item.box for item in lines)
+    blocks = [
+        Block(BlockKind.TABLE, "<table></table>", box, tuple(lines)),
+        Block(BlockKind.TEXT, words.text, words.box, (words,)),
+    ]
+
+    table, text = rebuild_tables(page(blocks, [*lines, words])).blocks
+
+    assert text.text == "Upright text"
+    assert table.box == box
+    assert table.text.startswith(
+        "<table><tr><td>Item</td><td>2019</td><td>2020</td></tr><tr><td>cost</td>"
+    )
