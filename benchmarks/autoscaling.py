@@ -3,7 +3,7 @@
     benchmarks/autoscaling.py --seeds 100-119 --json out.json
 
 A figure is the mean over the seeds of a trace, as a share of KEDA + HPA at their defaults, then the
-geometric mean over the traces. Seeds 0 to 9 are what the law was tuned on; report others.
+geometric mean over the traces. Seeds 0 to 9 are for tuning the law; report others.
 `autoscaling_replay.py` takes recorded arrivals instead and draws them.
 """
 
