@@ -82,13 +82,15 @@ class Reconciler:
 
     async def once(self) -> None:
         """One round."""
-        if await self._leads():
+        if leads := await self._leads():
             await self._bring_back()
             await self._give_up()
             if time.monotonic() - self._resynced > _RESYNC_SECONDS:
                 await self._resync()
-            if time.monotonic() - self._swept > self._settings.sweep_seconds:
-                self._swept = time.monotonic()
+        if time.monotonic() - self._swept > self._settings.sweep_seconds:
+            self._swept = time.monotonic()
+            await self._sweeper.own()
+            if leads:
                 await self._sweeper.once()
         reading = await self.read(Pool.OCR)
         self._export(reading)
