@@ -2,6 +2,11 @@
 
 python benchmarks/wire.py [--only throughput connections uploads]
 Servers run on one core, clients, producer and Redis on another. Exits 1 when a bar is missed.
+
+A rate is held for a settling second and then SECONDS more; each of these has a p99 of its events'
+ages. The rate passes if more than 98 of 100 events came and the p99 of every second is below
+MOST_P99_MS, one second excepted: a single stall of a shared machine says nothing of a rate. Rates
+rise until two in a row have not passed; the highest that passed counts, of ROUNDS the best.
 """
 
 import argparse
@@ -79,17 +84,16 @@ def product(**env: str) -> Iterator[tuple[gateway_process.Gateway, redis_server.
 
 
 def highest_rate(clients: Child, source: Child) -> tuple[int, list[dict[str, Any]]]:
-    """The highest rate whose events all come, 99 of 100 within the bar."""
+    """The highest rate that passes."""
     best, steps, misses = 0, [], 0
     for rate in RATES:
         source.say(rate)
         clients.hear()  # settling
         heard = [clients.hear() for _ in range(SECONDS)]
-        events = sum(second["events"] for second in heard) / SECONDS
-        p99 = sorted(second["p99_ms"] for second in heard)[SECONDS // 2]
-        steps.append({"rate": rate, "delivered": round(events), "p99_ms": round(p99, 1)})
-        print(steps[-1], flush=True)
-        if p99 < MOST_P99_MS and events > rate * 0.98:
+        step, has_passed = judged(rate, heard)
+        steps.append(step)
+        print(step, flush=True)
+        if has_passed:
             best, misses = rate, 0
         else:
             misses += 1
@@ -97,6 +101,14 @@ def highest_rate(clients: Child, source: Child) -> tuple[int, list[dict[str, Any
             break
     source.say(1)
     return best, steps
+
+
+def judged(rate: int, heard: list[dict[str, Any]]) -> tuple[dict[str, Any], bool]:
+    """A rate's figures, `p99_ms` that of its worst second save one, and whether it passes."""
+    events = sum(second["events"] for second in heard) / len(heard)
+    *_, p99, worst = sorted(second["p99_ms"] for second in heard)
+    figures = {"delivered": round(events), "p99_ms": round(p99, 1), "worst_ms": round(worst, 1)}
+    return {"rate": rate, **figures}, p99 < MOST_P99_MS and events > rate * 0.98
 
 
 def throughput() -> dict[str, Any]:
@@ -139,38 +151,40 @@ def gateway_rate() -> tuple[int, list[dict[str, Any]]]:
 
 
 def connections(count: int = 5000) -> dict[str, Any]:
+    """Idle clients of each protocol, on a gateway of its own."""
+    arms = {"v2": "ocrplus.v2", "original": ""}
+    found: dict[str, Any] = {name: idle(subprotocol, count) for name, subprotocol in arms.items()}
+    found["kept"] = all(
+        arm["kib_each"] <= 40 and arm["redis_connections"] <= 5 for arm in found.values()
+    )
+    return found
+
+
+def idle(subprotocol: str, count: int) -> dict[str, Any]:
+    """What so many clients cost that hear nothing."""
     with product(OCRPLUS_MAX_USER_CONNECTIONS="10000") as (gateway, store):
         process = psutil.Process(gateway.process.pid)
         port = int(gateway.http.rpartition(":")[2])
-        found: dict[str, Any] = {}
-        for name, subprotocol in (("v2", "ocrplus.v2"), ("original", "")):
-            with Child(1, "sockets.py", port, 50, subprotocol) as warm:
-                warm.hear()
-            time.sleep(1)
-            before = process.memory_info().rss
-            with Child(1, "sockets.py", port, count, subprotocol) as clients:
-                assert clients.hear()["connected"] == count
-                time.sleep(3)
-                used = process.memory_info().rss - before
-                with store.client as client:
-                    mine = client.client_info()["id"]
-                    servers = [c for c in client.client_list() if int(c["id"]) != int(mine)]
-                cpu = process.cpu_times()
-                time.sleep(5)
-                idle = process.cpu_times()
-            found[name] = {
-                "clients": count,
-                "kib_each": round(used / 1024 / count, 1),
-                "redis_connections": len(servers),
-                "idle_cpu_percent": round(
-                    (idle.user + idle.system - cpu.user - cpu.system) * 20, 1
-                ),
-            }
-            time.sleep(2)
-        found["kept"] = all(
-            arm["kib_each"] <= 40 and arm["redis_connections"] <= 5 for arm in found.values()
-        )
-        return found
+        with Child(1, "sockets.py", port, 50, subprotocol) as warm:
+            warm.hear()
+        time.sleep(1)
+        before = process.memory_info().rss
+        with Child(1, "sockets.py", port, count, subprotocol) as clients:
+            assert clients.hear()["connected"] == count
+            time.sleep(3)
+            used = process.memory_info().rss - before
+            with store.client as client:
+                mine = client.client_info()["id"]
+                servers = [c for c in client.client_list() if int(c["id"]) != int(mine)]
+            cpu = process.cpu_times()
+            time.sleep(5)
+            later = process.cpu_times()
+    return {
+        "clients": count,
+        "kib_each": round(used / 1024 / count, 1),
+        "redis_connections": len(servers),
+        "idle_cpu_percent": round((later.user + later.system - cpu.user - cpu.system) * 20, 1),
+    }
 
 
 def _lag_ms(gateway: gateway_process.Gateway) -> float:

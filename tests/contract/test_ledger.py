@@ -1,6 +1,7 @@
 """What each script promises, one promise a test."""
 
 import json
+import random
 import time
 from dataclasses import replace
 
@@ -236,6 +237,57 @@ def test_a_position_before_what_was_trimmed_is_lost(client: redis.Redis) -> None
     assert run(client, LEDGER.locate(USER, "", 2)).lost == "trimmed"
     assert run(client, LEDGER.locate(USER, "", 3)).lost is None
     assert run(client, LEDGER.locate(USER, "", 3)).oldest_seq == 4
+
+
+def write_events(client: redis.Redis, rnd: random.Random, count: int) -> list[str]:
+    """Numbered events whose ids share milliseconds, crowd in one, or lie far apart; the ids."""
+    client.delete(KEYS.stream(USER))
+    client.hset(KEYS.events(USER), mapping={"epoch": "ab", "seq": count})
+    ids, ms, n = [], rnd.randrange(1, 10**13), 0
+    for seq in range(1, count + 1):
+        step = rnd.choice([0, 0, 0, 1, 7, 3_600_000])
+        ms, n = (ms + step, rnd.randrange(3)) if step else (ms, n + rnd.randint(1, 9))
+        event = f'{{"epoch":"ab","seq":{seq},"type":"progress","task_id":"t"}}'
+        client.xadd(KEYS.stream(USER), {"event": event}, id=f"{ms}-{n}")
+        ids.append(f"{ms}-{n}")
+    return ids
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_position_is_located_as_the_events_after_it_say(
+    client: redis.Redis, seed: int
+) -> None:
+    rnd = random.Random(seed)
+    count = rnd.randint(1, 260)
+    ids = write_events(client, rnd, count)
+    kept = set(range(rnd.choice([1, 1, rnd.randint(1, count)]), count + 1))
+    if seed % 2:  # nothing of ours makes holes; whoever does must not be believed
+        kept -= set(rnd.sample(range(1, count + 1), rnd.randint(1, min(3, count))))
+    for seq in set(range(1, count + 1)) - kept:
+        client.xdel(KEYS.stream(USER), ids[seq - 1])
+
+    for seq in range(count + 1):
+        found = run(client, LEDGER.locate(USER, "ab", seq))
+        assert (found.lost is None) == kept.issuperset(range(seq + 1, count + 1)), seq
+        if found.lost is None and seq < count:
+            assert (found.including, found.stream_id) == (True, ids[seq])
+        else:
+            top = ids[max(kept) - 1] if kept else "0-0"
+            assert (found.including, found.stream_id) == (False, top)
+
+
+def test_locating_asks_for_few_of_the_events_that_were_missed(client: redis.Redis) -> None:
+    write_events(client, random.Random(1), 2000)
+    asked = 0
+
+    with client.monitor() as monitor:
+        run(client, LEDGER.locate(USER, "ab", 1))
+        client.echo("done")
+        while not (command := monitor.next_command()["command"]).startswith("ECHO"):
+            if " COUNT " in command:
+                asked += int(command.rpartition(" ")[2])
+
+    assert 0 < asked < 100
 
 
 @pytest.mark.parametrize(

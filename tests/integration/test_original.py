@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gateway_process
+import httpx
 import pytest
 import redis
 import redis_server
@@ -98,6 +99,27 @@ async def test_a_client_that_takes_large_frames_gets_them(
 
     assert len(messages[1]["result"]["markdown"][0]["markdown"]) == 1_200_000
     assert await taken(gateway, "roomy") == []
+
+
+@pytest.mark.parametrize(("ended", "code"), [(False, "cancelled"), (True, "not_found")])
+async def test_whoever_waits_for_a_task_that_is_deleted_hears_of_it(
+    gateway: Gateway, store: redis.Redis, ended: bool, code: str
+) -> None:
+    user = f"deleted-{code}"
+    if ended:
+        read(store, user, "t")
+    else:
+        admit(store, user, "t", [(1, 1)])
+    async with httpx.AsyncClient(base_url=gateway.http) as http:
+        assert (await http.delete("/v1/tasks/t", params={"user": user})).status_code == 204
+
+    messages = await taken(gateway, user)
+
+    assert messages[0] == {"task_id": "t", "status": "submitted"}
+    assert [(m["task_id"], m["status"], m["error"]["code"]) for m in messages[1:]] == [
+        ("t", "failed", code)
+    ]
+    assert await taken(gateway, user) == []
 
 
 @pytest.mark.parametrize("forgotten", ["trimmed", "expired", "lost"])

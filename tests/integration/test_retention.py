@@ -126,6 +126,23 @@ async def test_a_file_of_an_admission_under_way_is_not_swept(gateway: Gateway, b
     assert len(files(blobs)) == 1
 
 
+async def test_uploads_that_killed_processes_left_go_on_every_gateway(
+    gateway: Gateway, valkey: redis_server.Server, blobs: Path, tmp_path: Path
+) -> None:
+    env = {"OCRPLUS_SWEEP_SECONDS": "0.5", "OCRPLUS_RECONCILE_SECONDS": "0.3"}
+    folders = [tmp_path / f"ocrplus-upload-{name}" for name in ("stale", "fresh")]
+    with gateway_process.gateway(valkey.url, blobs, TMPDIR=str(tmp_path), **env):
+        for folder in folders:  # left after this gateway looked at its start
+            folder.mkdir()
+            (folder / "a.pdf").write_bytes(PDF)
+        os.utime(folders[0], (time.time() - 7200,) * 2)
+        deadline = time.monotonic() + 10
+        while folders[0].exists():
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+        assert folders[1].exists()
+
+
 async def test_a_position_goes_with_the_users_last_job(
     gateway: Gateway, store: redis.Redis
 ) -> None:

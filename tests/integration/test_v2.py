@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -169,6 +170,59 @@ async def test_events_lost_while_connected_are_announced(
     assert [m["type"] for m in heard[:2]] == ["history_lost", "submitted"]
     assert (heard[0]["reason"], heard[0]["seq"]) == ("epoch", 0)
     assert [m["seq"] for m in heard[1:]] == list(range(1, 7))
+
+
+def sse_events(text: str) -> list[str]:
+    return [line[7:] for line in text.splitlines() if line.startswith("event: ")]
+
+
+async def test_a_tasks_beginning_is_lost_to_sse_only_with_its_own_first_event(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    whole = ["submitted", "progress", "page", "progress", "page", "result"]
+    await converted(gateway, store, "s", "old")
+    await converted(gateway, store, "s", "new")
+    heard = {}
+    async with httpx.AsyncClient(base_url=gateway.http, timeout=5) as http:
+        for kept in (11, 6, 5, 0):  # of the twelve events
+            store.xtrim(KEYS.stream(UserId("s")), maxlen=kept, approximate=False)
+            for task in ("old", "new"):
+                answer = await http.get(f"/v1/tasks/{task}/events", params={"user": "s"})
+                heard[task, kept] = sse_events(answer.text)
+
+    lost = ["history_lost", "status"]
+    assert heard["new", 11] == heard["new", 6] == whole
+    assert heard["new", 5] == heard["old", 11] == [*lost, *whole[1:]]
+    assert heard["old", 6] == heard["old", 5] == heard["old", 0] == heard["new", 0] == lost
+
+
+async def test_a_connected_client_follows_to_a_server_whose_clock_is_behind(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    stream, meta = KEYS.stream(UserId("o")), KEYS.events(UserId("o"))
+    async with connected(gateway, "o") as client:
+        welcome = await client.greet()
+        event = (
+            f'{{"epoch":"{welcome["epoch"]}","seq":1,"type":"progress","task_id":"x","stage":"ocr",'
+            '"pages_done":1,"pages_total":2,"estimated_seconds":null}'
+        )
+        ahead = f"{round((time.time() + 3600) * 1000)}-0"
+        store.hset(meta, "seq", 1)
+        store.xadd(stream, {"event": event}, id=ahead)
+        store.publish(stream, f"{ahead} {event}")
+        first = await client.hear()
+        store.delete(meta, stream)  # another server: its memory is empty, its clock is right
+        await converted(gateway, store, "o")
+        store.publish(stream, f"{ahead} {event}")  # a word of the old one that was on its way
+
+        heard = await client.hear_until("result")
+        await converted(gateway, store, "o", "t2")
+        following = await client.hear_until("result")
+
+    assert (first["type"], first["seq"]) == ("progress", 1)
+    assert [(m["type"], m["seq"]) for m in heard[:2]] == [("history_lost", 0), ("submitted", 1)]
+    assert heard[0]["reason"] == "epoch"
+    assert [m["seq"] for m in heard[1:] + following] == list(range(1, len(heard + following)))
 
 
 async def test_large_pages_are_filled_in_on_delivery(gateway: Gateway, store: redis.Redis) -> None:

@@ -4,12 +4,65 @@
 -- RESULT {reason, epoch, top seq, oldest seq kept (0: none), stream id to read behind}
 --        reason: '' | 'epoch' | 'future_position' | 'trimmed'; then the id is that of the top
 -- INVARIANT with no reason, every event after the position is in the stream.
+local WALKED_AT_ONCE = 100
 local user, epoch, seq = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local stream, current = key('stream:task', user), epoch_of(user)
+
+local function seq_of(entry)
+    return tonumber(string.match(entry[2][2], '"seq":(%d+)'))
+end
+
+local function first_from(id)
+    return redis.call('XRANGE', stream, id, '+', 'COUNT', 1)[1]
+end
+
+-- The largest number in low..high that makes, by `format`, the id of an entry numbered up to `most`,
+-- or one before it.
+local function bisect(most, low, high, format)
+    while low < high do
+        local middle = math.ceil((low + high) / 2)
+        local entry = first_from(string.format(format, middle))
+        if entry and seq_of(entry) <= most then
+            low = middle
+        else
+            high = middle - 1
+        end
+    end
+    return low
+end
+
+-- The id of the event `wanted`, nil where it is missing. An epoch's numbers and ids grow together.
+local function id_of(wanted, first, last)
+    local ms = bisect(wanted, tonumber(string.match(first[1], '^%d+')),
+        tonumber(string.match(last[1], '^%d+')), '%.0f-0')
+    local newest = redis.call('XREVRANGE', stream, string.format('%.0f', ms), '-', 'COUNT', 1)[1]
+    local n = bisect(wanted, 0, tonumber(string.match(newest[1], '%d+$')),
+        string.format('%.0f', ms) .. '-%.0f')
+    local entry = first_from(string.format('%.0f-%.0f', ms, n))
+    return entry and seq_of(entry) == wanted and entry[1] or nil
+end
+
+-- Whether the stream holds every event from `wanted`, at `id`, to the top.
+local function is_whole(id, wanted, top)
+    while wanted <= top do
+        local entries = redis.call('XRANGE', stream, id, '+', 'COUNT', WALKED_AT_ONCE)
+        for _, entry in ipairs(entries) do
+            if seq_of(entry) ~= wanted then
+                return false
+            end
+            wanted, id = wanted + 1, '(' .. entry[1]
+        end
+        if #entries == 0 then
+            return false
+        end
+    end
+    return true
+end
+
 local top = tonumber(redis.call('HGET', key('events', user), 'seq'))
-local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+local first = first_from('-')
 local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
-local oldest = first and tonumber(string.match(first[2][2], '"seq":(%d+)')) or 0
+local oldest = first and seq_of(first) or 0
 local behind = last and last[1] or '0-0'
 
 local reason = ''
@@ -18,11 +71,14 @@ if epoch ~= '' and epoch ~= current then
 elseif seq and seq > top then
     reason = 'future_position'
 elseif seq and seq < top then
-    local missed = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', top - seq)
-    if #missed < top - seq then
-        reason = 'trimmed'
+    local id = first and oldest <= seq + 1 and id_of(seq + 1, first, last)
+    -- Trimming takes from the front only, so the length tells; a stream that something else has
+    -- holed is walked.
+    local intact = redis.call('XLEN', stream) == top - oldest + 1
+    if id and (intact or is_whole(id, seq + 1, top)) then
+        behind = '(' .. id
     else
-        behind = '(' .. missed[#missed][1]
+        reason = 'trimmed'
     end
 end
 return {reason, current, top, oldest, behind}

@@ -208,7 +208,7 @@ class HttpInterface:
         if job.error:
             return error_response(JobRefused(ErrorCode(job.error)), job.task_id)
         pages = await self.jobs.described(user, TaskId(task_id))
-        text = merged_markdown(pages).encode()
+        text = (await asyncio.to_thread(merged_markdown, pages)).encode()
         return Response(text, media_type="text/markdown; charset=utf-8", headers=_NOSNIFF)
 
     async def archive(self, task_id: TaskPath, user: User) -> Response:

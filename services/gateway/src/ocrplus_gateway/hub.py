@@ -120,6 +120,7 @@ class Subscription:
         "_events",
         "_overflown",
         "after",
+        "doubted",
         "epoch",
         "read_again",
         "replaying",
@@ -135,9 +136,8 @@ class Subscription:
         self._events: deque[Event | Lost] = deque()
         self._bytes = 0
         self._arrived: asyncio.Future[None] | None = None
-        self._overflown = False
-        self.replaying = False
-        self.read_again = False
+        self._overflown = self.replaying = self.read_again = False
+        self.doubted = False  # whether the stream may be of another epoch by now
 
     @property
     def empty(self) -> bool:
@@ -149,19 +149,23 @@ class Subscription:
         """Whether a replay should wait for the connection."""
         return len(self._events) >= MOST_QUEUED_EVENTS or self._bytes >= MOST_QUEUED_BYTES
 
+    def is_of(self, event: Event) -> bool:
+        """Whether the event is of this epoch; ids of two do not compare, for clocks go back."""
+        return self.epoch in ("", event.epoch)
+
     def follows(self, event: Event) -> bool:
         """Whether the event is the very next one."""
-        return event.seq == self.seq + 1 and self.epoch in ("", event.epoch)
+        return event.seq == self.seq + 1 and self.is_of(event)
 
     def offer(self, event: Event) -> None:
-        """Queue an event that is newer than the last one."""
-        if event.at <= self.after:
+        """Queue an event that is newer than the last one, or of another epoch."""
+        if event.at <= self.after and self.is_of(event):
             return
         if self.full and event.type != "result":
             self._overflown = True
         else:
             if not self.follows(event):
-                reason: LostReason = "trimmed" if self.epoch in ("", event.epoch) else "epoch"
+                reason: LostReason = "trimmed" if self.is_of(event) else "epoch"
                 self._events.append(Lost(reason, event.epoch, event.seq - 1))
             self.after, self.epoch, self.seq = event.at, event.epoch, event.seq
             self._events.append(event)
@@ -279,11 +283,14 @@ class Hub:
             try:
                 await self._read_messages()
             except (RedisError, OSError):
-                # Connecting subscribes anew; each confirmation closes the gap.
                 log.warning("lost the event connection, trying again")
+            except Exception:  # the outermost loop: without it nobody would hear anything again
+                log.exception("listening failed, trying again")
+            # Connecting subscribes anew; each confirmation closes the gap.
+            with suppress(RedisError, OSError):
                 if self._pubsub.connection is not None:
                     await self._pubsub.connection.disconnect(nowait=True)
-                await asyncio.sleep(_RECONNECT_SECONDS)
+            await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _read_messages(self) -> None:
         """Take messages until the connection fails.
@@ -328,7 +335,9 @@ class Hub:
         feed = self._feeds.get(channel)
         if feed is not None:
             feed.subscribed.set()
-            self._catch_up(channel, feed)
+            for subscription in feed.subscriptions:
+                subscription.doubted = True  # what was connected anew may be another server
+                self._spawn(self._replay(channel, feed, subscription))
 
     def _take(self, channel: str, data: bytes) -> None:
         feed = self._feeds.get(channel)
@@ -340,7 +349,9 @@ class Hub:
 
     def _fan_out(self, channel: str, feed: _Feed, event: Event) -> None:
         for subscription in feed.subscriptions:
-            if event.at <= subscription.after:
+            if not subscription.is_of(event):
+                subscription.doubted = True
+            elif event.at <= subscription.after:
                 continue
             if subscription.replaying:
                 subscription.read_again = True  # the stream has it: jump no queue
@@ -348,10 +359,6 @@ class Hub:
                 subscription.offer(event)
             else:  # something between did not arrive: the stream has it
                 self._spawn(self._replay(channel, feed, subscription))
-
-    def _catch_up(self, channel: str, feed: _Feed) -> None:
-        for subscription in feed.subscriptions:
-            self._spawn(self._replay(channel, feed, subscription))
 
     async def _replay(self, channel: str, feed: _Feed, subscription: Subscription) -> None:
         """Read what the stream has behind the subscription's position."""
@@ -372,10 +379,17 @@ class Hub:
 
     async def _read_some(self, channel: str, subscription: Subscription) -> bool:
         """Offer the next entries; True when there may be more."""
-        after = f"({subscription.after[0]}-{subscription.after[1]}"
         try:
+            if subscription.doubted:
+                subscription.doubted = False  # what comes from here on may raise new doubts
+                oldest: Any = await self._client.xrange(channel, count=1)
+                for entry_id, fields in oldest:
+                    if not subscription.is_of(Event.parse(entry_id.decode(), fields[b"event"])):
+                        subscription.after = position(START)  # begin anew
+            after = f"({subscription.after[0]}-{subscription.after[1]}"
             entries: Any = await self._client.xrange(channel, min=after, count=_READ_AT_ONCE)
         except (RedisError, OSError):
+            subscription.doubted = True
             await asyncio.sleep(_RECONNECT_SECONDS)
             return True
         for entry_id, fields in entries:

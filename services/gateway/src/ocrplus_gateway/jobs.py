@@ -99,8 +99,9 @@ class Jobs:
         self, user: UserId, job: JobRecord, *, figures_at: str | None = None
     ) -> Result:
         """The original `result` object; figure links point at `figures_at` if given."""
+        pages = await self.described(user, TaskId(job.task_id))
         markdown = []
-        for record in settled(await self.described(user, TaskId(job.task_id))):
+        for record in await asyncio.to_thread(settled, pages):
             text = page_text(record)
             if figures_at is not None:
                 text = text.replace(_FIGURES, f"]({figures_at}")

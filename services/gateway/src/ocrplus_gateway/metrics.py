@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import time
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -20,7 +21,8 @@ class GatewayMetrics:
     """What one gateway process counts."""
 
     def __init__(self) -> None:
-        self._journeys: dict[tuple[str, str], tuple[float, bool]] = {}
+        # Least recently heard of first: some users leave before their job ends.
+        self._journeys: OrderedDict[tuple[str, str], tuple[float, bool]] = OrderedDict()
         self.registry = registry = CollectorRegistry()
         Gauge(names.BUILD_INFO, "Version.", ["version"], registry=registry).labels(
             importlib.metadata.version("ocrplus")
@@ -102,9 +104,12 @@ class GatewayMetrics:
     def observe(self, stream: str, event: Event) -> None:
         """Note a live event of a connected user: how long first pages and whole jobs take."""
         journey = (stream, event.task)
-        if event.type == "submitted" and len(self._journeys) < _MOST_JOURNEYS:
+        if event.type == "submitted":
             self._journeys[journey] = (event.made, False)
+            if len(self._journeys) > _MOST_JOURNEYS:
+                self._journeys.popitem(last=False)
         elif journey in self._journeys:
+            self._journeys.move_to_end(journey)
             began, has_pages = self._journeys[journey]
             if event.type == "page" and not has_pages:
                 self._journeys[journey] = (began, True)

@@ -166,7 +166,7 @@ class OriginalSession(Session):
         elif event.type == "submitted":
             await self.send(Submitted(task_id=event.task).model_dump_json())
         elif event.type == "result":
-            text = await self._result(TaskId(event.task))
+            text = await self._result(TaskId(event.task), event)
             if text is not None:
                 await self._send_result(event, before, text)
 
@@ -188,11 +188,14 @@ class OriginalSession(Session):
         if size > _LARGE_RESULT_BYTES:
             self._ask(event.stream_id)
 
-    async def _result(self, task: TaskId) -> str | None:
+    async def _result(self, task: TaskId, event: Event | None = None) -> str | None:
         try:
             job = await self.shared.jobs.find(self.user, task)
-        except JobRefused:
-            return None  # deleted or expired meanwhile: there is nothing to deliver
+        except JobRefused as refusal:
+            if event is None:
+                return None
+            error = event.data["error"]  # deleted or expired meanwhile: the client still waits
+            return _failed(task, ErrorCode(error) if error else refusal.code)
         return None if is_open(job) else await self._end_of(job)
 
     async def _end_of(self, job: JobRecord) -> str:

@@ -90,8 +90,10 @@ class Reconciler:
             await self._give_up()
             if time.monotonic() - self._resynced > _RESYNC_SECONDS:
                 await self._resync()
-            if time.monotonic() - self._swept > self._settings.sweep_seconds:
-                self._swept = time.monotonic()
+        if time.monotonic() - self._swept > self._settings.sweep_seconds:
+            self._swept = time.monotonic()
+            await self._sweeper.own()
+            if self.leading:
                 await self._sweeper.once()
         for pool in Pool:
             reading = await self.read(pool)

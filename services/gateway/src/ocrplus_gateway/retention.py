@@ -37,6 +37,10 @@ class Sweeper:
         self._blobs = blobs
         self._grace = grace_seconds
 
+    async def own(self) -> None:
+        """Remove what killed processes left beside this one; every gateway has its own."""
+        await asyncio.to_thread(remove_stale_uploads)
+
     async def once(self) -> int:
         """Remove the files of jobs that are gone; how many jobs they were of."""
         removed = 0

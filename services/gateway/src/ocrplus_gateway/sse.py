@@ -4,13 +4,14 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Final
 
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.names import TaskId, UserId
 from ocrplus_contract.records import JobRecord
 from ocrplus_gateway.deliver import delivered, history_lost
-from ocrplus_gateway.hub import Event, Hub, Lost, SlowConsumer, just_before
+from ocrplus_gateway.hub import START, Event, Hub, Lost, SlowConsumer, Subscription, just_before
 from ocrplus_gateway.jobs import Jobs, is_open, status
 
 _PING_SECONDS: Final = 15.0
@@ -54,34 +55,67 @@ class EventStream:
 
     async def lines(self, last: str | None) -> AsyncGenerator[str, None]:
         """The stream's text: from the task's beginning, or behind the event `last`."""
-        epoch, seq = _position(last) if last else ("", 0)
-        at = await self._jobs.locate(self._user, epoch, seq)
+        if last is None:  # wherever the task began, it is behind the oldest event there is
+            at, after = await self._jobs.locate(self._user), START
+            seq = at.oldest_seq - 1 if at.oldest_seq else at.seq
+        else:
+            epoch, seq = _position(last)
+            at = await self._jobs.locate(self._user, epoch, seq)
+            after = just_before(at.stream_id) if at.including else at.stream_id
         if at.lost:
             yield await self._lost(Lost(at.lost, at.epoch, at.seq))
             seq = at.seq
             if self._ended:
                 return
-        after = just_before(at.stream_id) if at.including else at.stream_id
         subscription = await self._hub.attach(self._user, after, at.epoch, seq)
         yield f"retry: {_RETRY_MS}\n\n"
         try:
-            while True:
-                try:
-                    async with asyncio.timeout(_PING_SECONDS):
-                        item = await subscription.next()
-                except TimeoutError:
-                    yield ": ping\n\n"
-                    continue
-                if isinstance(item, Lost):
-                    yield await self._lost(item)
-                elif item.task == self._task:
-                    yield await self._event(item)
-                    if item.type == "result":
-                        return
+            own = self._own(subscription, at.seq if last is None else None)
+            async with aclosing(own):
+                async for item in own:
+                    if item is None:
+                        yield ": ping\n\n"
+                    elif isinstance(item, Lost):
+                        yield await self._lost(item)
+                    else:
+                        yield await self._event(item)
         except SlowConsumer:
             return  # it comes back with the id of what it took last
         finally:
             await self._hub.detach(subscription)
+
+    async def _own(
+        self, subscription: Subscription, top: int | None
+    ) -> AsyncGenerator[Event | Lost | None, None]:
+        """The task's events to its end, what is lost of them, None for a silence.
+
+        Who begins with the task has a `top`: up to there its first event must have come. What else
+        the user has lost before is not this task's.
+        """
+        begun = top is None
+        while True:
+            if top is not None and not begun and subscription.empty and subscription.seq >= top:
+                begun = True
+                yield Lost("trimmed", subscription.epoch, subscription.seq)
+                if self._ended:
+                    return
+            try:
+                async with asyncio.timeout(_PING_SECONDS):
+                    item = await subscription.next()
+            except TimeoutError:
+                yield None
+                continue
+            if isinstance(item, Lost):
+                if begun or item.reason == "epoch":
+                    begun = True
+                    yield item
+            elif item.task == self._task:
+                if not begun and item.type != "submitted":
+                    yield Lost("trimmed", item.epoch, item.seq - 1)
+                begun = True
+                yield item
+                if item.type == "result":
+                    return
 
     async def _event(self, event: Event) -> str:
         text = await delivered(event, self._user, self._jobs)
