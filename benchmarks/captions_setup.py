@@ -157,7 +157,7 @@ def largest_memory(pid: int) -> Iterator[list[float]]:
         thread.join()
 
 
-def wait_for_quiet(busy_percent: float = 30.0, most_seconds: float = 300.0) -> None:
+def wait_for_quiet(busy_percent: float = 30.0, most_seconds: float = 60.0) -> None:
     """Wait until others leave the machine alone, for a while at most."""
     deadline = time.monotonic() + most_seconds
     while psutil.cpu_percent(4) > busy_percent and time.monotonic() < deadline:
