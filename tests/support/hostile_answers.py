@@ -1,4 +1,4 @@
-"""Twenty answers that try to be more than a description, and how one looks in a browser."""
+"""Answers that try to be more than a description, and how one looks in a browser."""
 
 import html
 import http.server
@@ -37,6 +37,9 @@ HOSTILE: Final = {
     "table_cells": f"| a | b |\n|---|---|\n| {SAID} ![x](//evil.test/j) | <img src=x onerror=alert(1)> |",  # noqa: E501
     "fence": f"```html\n<b onmouseover=alert(1)>{SAID}</b>\n```\n~~~\n<script>alert(1)</script>",
     "invisible": f"{SAID}\u202e\u200b\u2066\ufeff\x00\x1b[31m.<a\nhref='http://evil.test/k'>x</a>",
+    "autolink_chinese": f"{SAID}，详见http://evil.test/m，见www.evil.test/n或mailto:a@evil.test。",
+    "autolink_glued": f"{SAID}, _http://evil.test/o 5https://evil.test/p _www.evil.test/q",
+    "autolink_hidden": f"{SAID}, http:/**/evil.test/r ww`w.evil.test/s a*@*there.test",
     "flood": f"{SAID}. " + "<b>very <i>long [text](http://evil.test/l) " * 2500,
 }
 
@@ -52,6 +55,14 @@ _WATCH: Final = (
 def rendered(markdown: str) -> str:
     """HTML as a permissive renderer makes it: raw HTML, tables and links all on."""
     return MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown)
+
+
+def linked(markdown: str) -> list[str]:
+    """What a renderer with automatic links could make one of; stricter than GFM's own rules.
+
+    No renderer of ours has GFM's rules, which take a scheme after Chinese, a digit or "_".
+    """
+    return re.findall(r"\S*(?:[:：]//|www\.|mailto:|xmpp:|\S@\S)\S*", markdown, re.I)
 
 
 def elements(rendered_html: str) -> set[str]:

@@ -12,34 +12,49 @@ from collections.abc import Sequence
 from typing import Final
 
 _MOST_READ: Final = 64 * 1024
+_READ_OF_A_CHARACTER: Final = 8  # kept: what is taken out leaves enough
 _MOST_ROWS: Final = 40
 _MOST_COLUMNS: Final = 12
 _MOST_CELL: Final = 120
 _PREAMBLE: Final = 160
 
 _THOUGHTS: Final = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.S | re.I)
+_THOUGHTS_END: Final = re.compile(r"</(?:think|thinking|reasoning)>", re.I)
 _ACTIVE: Final = re.compile(
-    r"<(script|style|iframe|svg|template|object)\b.*?(</\1\s*>|\Z)", re.S | re.I
+    r"<(script|style|iframe|svg|template|object)\b.*?(</\1\s{0,8}>|\Z)", re.S | re.I
 )
 _COMMENT: Final = re.compile(r"<!--.*?(-->|\Z)", re.S)
-_TAG: Final = re.compile(r"</?[a-zA-Z!?][^<>]*(>|\Z)", re.S)
-_IMAGE: Final = re.compile(r"!\[([^\]]*)\](\([^)]*\)|\[[^\]]*\])?")
-_LINK: Final = re.compile(r"\[([^\]]*)\](\([^)]*\)|\[[^\]]*\])")
-_DEFINITION: Final = re.compile(r"^\s{0,3}\[[^\]]+\]:.*$", re.M)
-_URL: Final = re.compile(
-    r"(?:\b[a-z][a-z0-9+.-]{1,20}:(?://|\\\\)\S*|\b(?:javascript|data|mailto|vbscript|tel):\S+"
-    r"|\bwww\.\S+|\b[\w-]+(?:\.[\w-]+)+/\S*)",
+_LINE_TAG: Final = re.compile(r"<br\s{0,8}/?>|</(p|div|tr|li|h\d)\s{0,8}>", re.I)
+# Words after a "<" are no tag unless it has an attribute: "x <y and z> 3" is said of charts.
+_TAG: Final = re.compile(
+    r"</?[a-z][a-z0-9:-]{0,40}(?:[\s/][^<>=]{0,200}=[^<>]*|[\s/]{0,8})>"
+    r"|<[!?][^<>]{0,500}>|<[a-z][a-z0-9+.-]{1,20}:[^<>\s]*>",
     re.I,
 )
-_MAIL: Final = re.compile(r"(?<=[\w.])@(?=[\w.])")
-_FENCE: Final = re.compile(r"^\s*(```|~~~).*$", re.M)
+_IMAGE: Final = re.compile(r"!\[[^\[\]\n]{0,500}\](?:\([^)\n]{0,500}\)|\[[^\[\]\n]{0,500}\])?")
+_LINK: Final = re.compile(r"\[([^\[\]\n]{0,500})\](?:\([^)\n]{0,500}\)|\[[^\[\]\n]{0,500}\])")
+_DEFINITION: Final = re.compile(r"^[^\S\n]{0,3}\[[^\[\]\n]{1,500}\]:.*$", re.M)
+# No \b before a scheme: there is none between Chinese, a digit or "_" and a letter, and renderers
+# link what follows all the same. An address ends where ASCII does, so that words after it stay.
+_ADDRESS: Final = r"(?:[!-~]+|[^\s!-~、。，；：！？）】」』》”]{0,200})"
+_URL: Final = re.compile(
+    rf"[a-z0-9+.-]{{0,30}}[:：]//{_ADDRESS}|[a-z][a-z0-9+.-]{{1,20}}:\\\\{_ADDRESS}"
+    rf"|(?:javascript|vbscript|mailto|xmpp):{_ADDRESS}|(?<![a-z])(?:data|tel):[!-~]+"
+    rf"|www\.{_ADDRESS}"
+    r"|(?<![a-z0-9.-])(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}/[!-~]*",
+    re.I,
+)
+_MAIL: Final = re.compile(r"(?<=\S)@(?=\S)")
+_FENCE: Final = re.compile(r"^[^\S\n]{0,8}(?:```|~~~).*$", re.M)
 _HEADING: Final = re.compile(r"^\s{0,3}#{1,6}(\s|$)")
-_UNDERLINE: Final = re.compile(r"^\s{0,3}(=+|-+|\*{3,}|_{3,})\s*$", re.M)
-_ITEM: Final = re.compile(r"^\s*([-*+•]|\d{1,3}[.)])\s+")
-_QUOTE: Final = re.compile(r"^\s*(>\s?)+", re.M)
-_RULE_ROW: Final = re.compile(r"^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$")
-_EMPHASIS: Final = re.compile(r"\*{1,3}|_{2,3}|~~|`+")
+_UNDERLINE: Final = re.compile(r"^[^\S\n]{0,3}(?:=+|-+|\*{3,}|_{3,})[^\S\n]{0,8}$", re.M)
+_ITEM: Final = re.compile(r"^\s{0,8}(?:[-*+•]|\d{1,3}[.)])\s+")
+_QUOTE: Final = re.compile(r"^[^\S\n]{0,8}(?:>[^\S\n]?)+", re.M)
+_RULE_ROW: Final = re.compile(r"^ {0,4}\|? {0,4}:?-+:? {0,4}(?:\| {0,4}:?-+:? {0,4})*\|? {0,4}$")
+_EMPHASIS: Final = re.compile(r"[*`]+")
+_LINES: Final = re.compile(r"[_~]{2,}")
 _SPECIAL: Final = re.compile(r"[\\\[\]|$]")
+_HUGE_ENTITY: Final = re.compile(r"&#x?[0-9a-f]{9,};?", re.I)  # no character, and int() raises
 _ENTITY: Final = re.compile(r"&(?=#?\w+;)")
 _START: Final = re.compile(r"^([#>+=:\-\s]+)")
 _NUMBERED: Final = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
@@ -54,7 +69,7 @@ _REFUSAL_CHARACTERS: Final = 300
 
 def description(answer: str, most_characters: int) -> str | None:
     """The description in an answer, as Markdown of one paragraph or table; None where none is."""
-    text = _plain(answer[:_MOST_READ])
+    text = _plain(_read(answer)[: _READ_OF_A_CHARACTER * most_characters])
     blocks = [block for part in re.split(r"\n\s*\n", text) if (block := _without_headings(part))]
     for block in blocks:
         table = _table(block, most_characters)
@@ -69,24 +84,30 @@ def is_refusal(text: str) -> bool:
     return len(text) < _REFUSAL_CHARACTERS and _REFUSAL.match(text.strip()) is not None
 
 
-def _plain(answer: str) -> str:
-    """Text without markup that could be active, links and invisible characters."""
-    text = answer
+def _read(answer: str) -> str:
+    """What is said to a reader: no thoughts, scripts or invisible characters, no runs of blanks."""
+    text = answer[:_MOST_READ]
     for _ in range(3):  # entities of entities
-        text = html.unescape(text)
+        text = html.unescape(_HUGE_ENTITY.sub("", text))
     text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c)[0] != "C")
-    for pattern in (_THOUGHTS, _ACTIVE, _COMMENT):
-        text = pattern.sub(" ", text)
-    text = re.sub(r"<br\s*/?>|</(p|div|tr|li|h\d)\s*>", "\n", text, flags=re.I)
-    text = _TAG.sub(" ", text)
-    text = _DEFINITION.sub("", text)
-    text = _IMAGE.sub(" ", text)
+    text = _THOUGHTS.sub(" ", text)
+    text = _THOUGHTS_END.split(text)[-1]  # of thoughts that began in the prompt
+    text = _COMMENT.sub(" ", _ACTIVE.sub(" ", text))
+    return re.sub(r"\n\s*\n", "\n\n", re.sub(r"[^\S\n]+", " ", text)).strip()
+
+
+def _plain(text: str) -> str:
+    """Text without markup and links."""
+    text = _TAG.sub(" ", _LINE_TAG.sub("\n", text))
+    text = _IMAGE.sub(" ", _DEFINITION.sub("", text))
     for _ in range(3):  # links around links
         text = _LINK.sub(r"\1", text)
-    text = _URL.sub("", text)
-    text = _MAIL.sub(" (at) ", text)
-    text = _QUOTE.sub("", _FENCE.sub("", text))
-    return text
+    return _QUOTE.sub("", _FENCE.sub("", _without_addresses(text)))
+
+
+def _without_addresses(text: str) -> str:
+    """A blank in an address's place: what stood around it must not become another."""
+    return _MAIL.sub(" (at) ", _URL.sub(" ", text))
 
 
 def _without_headings(block: str) -> str:
@@ -143,8 +164,9 @@ def _row(cells: Sequence[str], columns: int) -> str:
 
 def _inline(text: str) -> str:
     """Words on one line, of which Markdown makes nothing else."""
-    line = " ".join(_EMPHASIS.sub("", text.replace("\\|", "|")).split())
-    line = _START.sub("", line)
+    words = _LINES.sub("", _EMPHASIS.sub("", text.replace("\\|", "|")))
+    # Again: emphasis may have stood in the middle of an address.
+    line = _START.sub("", " ".join(_without_addresses(words).split()))
     line = _SPECIAL.sub(lambda match: "\\" + match[0], line)
     line = _ENTITY.sub("&amp;", line).replace("<", "&lt;").replace(">", "&gt;")
     return _NUMBERED.sub(r"\1\\\2", line)
