@@ -2,7 +2,7 @@ import io
 
 import pictures
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from ocrplus_caption.picture import (
     UnreadablePicture,
@@ -42,6 +42,69 @@ def test_a_logo_is_the_same_wherever_its_box_is_drawn(margins: tuple[int, int, i
         read_picture(pictures.png(crop)).digest
         == read_picture(pictures.png(pictures.logo())).digest
     )
+
+
+def drawn(*boxes: tuple[tuple[int, int, int, int], str], page: str = "white") -> bytes:
+    image = Image.new("RGB", (900, 600), page)
+    for box, colour in boxes:
+        ImageDraw.Draw(image).rectangle(box, fill=colour)
+    return pictures.png(image)
+
+
+BAR = drawn(((50, 100, 90, 500), "blue"))
+SQUARE = drawn(((300, 200, 500, 400), "red"))
+FRAME = ((0, 0, 899, 599), "black"), ((2, 2, 897, 597), "white")
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        (BAR, drawn(((800, 100, 840, 500), "blue"))),
+        (BAR, drawn(((150, 100, 190, 500), "blue"))),
+        (SQUARE, drawn(((300, 200, 500, 400), "red"), page="black")),
+        (SQUARE, drawn(((300, 200, 500, 400), "red"), page="#fff0ff")),
+        (SQUARE, drawn(((300, 50, 500, 250), "red"))),
+        (SQUARE, pictures.png(Image.new("RGB", (201, 201), "red"))),
+    ],
+)
+def test_where_and_on_what_it_stands_makes_another_picture(one: bytes, other: bytes) -> None:
+    assert read_picture(one).digest != read_picture(other).digest
+    assert not are_same(one, other)
+
+
+@pytest.mark.parametrize("shade", ["#f7f7f7", "#fafafa", "#fcfcfc", "#fffffa"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [(100, 100, 700, 102), (100, 200, 700, 205)],
+        [(100, 100, 700, 100)],
+        [(100, 100, 100, 300)],
+        [(100, 100, 102, 102)],
+    ],
+)
+def test_faint_lines_make_another_picture(lines: list[tuple[int, ...]], shade: str) -> None:
+    plain = drawn(*FRAME)
+    lined = drawn(*FRAME, *((line, shade) for line in lines))
+
+    assert read_picture(plain).digest != read_picture(lined).digest
+    assert not are_same(plain, lined) and not are_same(lined, plain)
+
+
+def test_a_faint_slanted_line_makes_another_picture() -> None:
+    image = Image.new("RGB", (300, 300), "black")
+    image.paste("white", (2, 2, 298, 298))
+    plain = pictures.png(image)
+    ImageDraw.Draw(image).line((50, 200, 200, 50), fill="#fafafa")
+
+    assert not are_same(plain, pictures.png(image))
+
+
+def test_a_crop_with_jitter_and_noise_is_the_same() -> None:
+    logo = pictures.png(pictures.logo())
+    for margins in [(0, 0, 0, 0), (4, 2, 6, 1), (0, 12, 5, 40), (50, 50, 50, 50)]:
+        crop = pictures.with_margins(pictures.noisy(pictures.logo(), 5), *margins)
+
+        assert are_same(logo, pictures.png(crop)) == (max(margins) < 50)
 
 
 def test_what_rendering_changes_is_the_same_picture_and_no_more() -> None:
