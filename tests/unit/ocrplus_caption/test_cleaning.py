@@ -58,7 +58,8 @@ def test_no_renderer_makes_a_link_of_what_is_left(address: str) -> None:
         assert linked(text) == [] and "javascript:" not in text
 
 
-def test_words_after_an_address_stay() -> None:
+def test_words_around_an_address_stay() -> None:
+    assert description("A chart.http://evil.test/x Red.", 1200) == "A chart. Red."
     assert description("详见http://evil.test，第三季度最高。", 1200) == "详见 ，第三季度最高。"
     assert (
         description("Flow is 0.5/0.7 of the rated one.", 1200)

@@ -38,7 +38,7 @@ _DEFINITION: Final = re.compile(r"^[^\S\n]{0,3}\[[^\[\]\n]{1,500}\]:.*$", re.M)
 # link what follows all the same. An address ends where ASCII does, so that words after it stay.
 _ADDRESS: Final = r"(?:[!-~]+|[^\s!-~、。，；：！？）】」』》”]{0,200})"
 _URL: Final = re.compile(
-    rf"[a-z0-9+.-]{{0,30}}[:：]//{_ADDRESS}|[a-z][a-z0-9+.-]{{1,20}}:\\\\{_ADDRESS}"
+    rf"[a-z0-9+-]{{0,30}}[:：]//{_ADDRESS}|[a-z][a-z0-9+.-]{{1,20}}:\\\\{_ADDRESS}"
     rf"|(?:javascript|vbscript|mailto|xmpp):{_ADDRESS}|(?<![a-z])(?:data|tel):[!-~]+"
     rf"|www\.{_ADDRESS}"
     r"|(?<![a-z0-9.-])(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}/[!-~]*",
