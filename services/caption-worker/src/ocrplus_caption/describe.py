@@ -142,17 +142,23 @@ class Describer:
                 return said
 
     async def _spend(self, lease: Lease) -> CaptionReason | None:
-        """Charge the budgets; the one that is used up."""
+        """Charge the budgets, once a figure; the one that is used up.
+
+        Raises:
+            NotNow: nobody wants the figure any more; given back, it is dropped.
+        """
         call = self.ledger.call(
             "spend",
             bytes.decode,
-            lease.user,
-            lease.task,
+            lease.permit,
             datetime.now(UTC).strftime("%Y%m%d"),
             self.settings.budget_job,
             self.settings.budget_user_day,
         )
-        return _SPENT.get(await run_async(self.client, call))
+        said = await run_async(self.client, call)
+        if said == "closed":
+            raise NotNow
+        return _SPENT.get(said)
 
     async def _ask(self, question: Question) -> Remembered:
         """Ask until there is an answer, or there have been enough attempts."""
