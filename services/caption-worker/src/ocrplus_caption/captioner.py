@@ -9,6 +9,8 @@ import base64
 import email.utils
 import json
 import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final  # the SDK's parameter types are unions without a common name
 
@@ -20,6 +22,7 @@ from ocrplus_contract.captions import CaptionReason
 from ocrplus_contract.settings import CaptionWorkerSettings
 
 _MOST_ANSWER_CHARACTERS: Final = 64 * 1024
+_MOST_BODY_BYTES: Final = 1024 * 1024
 _DEFAULT_PATIENCE_SECONDS: Final = 5.0
 _MOST_PATIENCE_SECONDS: Final = 600.0
 _POLICY_CODES: Final = frozenset(
@@ -80,6 +83,10 @@ class Refused(Exception):
         super().__init__(reason)
 
 
+class _TooLong(Exception):
+    """A body is larger than any answer."""
+
+
 class Captioner:
     """The model behind one endpoint; one client for the process."""
 
@@ -93,7 +100,10 @@ class Captioner:
             api_key=key.get_secret_value() if key else "none",  # local servers ask for none
             max_retries=0,
             timeout=timeout,
-            http_client=openai.DefaultAsyncHttpx2Client(limits=limits, timeout=timeout),
+            # A hook and no transport of our own: that would ignore the environment's proxies.
+            http_client=openai.DefaultAsyncHttpx2Client(
+                limits=limits, timeout=timeout, event_hooks={"response": [_bound]}
+            ),
         )
 
     async def ask(self, question: Question) -> Answer:
@@ -114,8 +124,10 @@ class Captioner:
         except (openai.APIResponseValidationError, json.JSONDecodeError, UnicodeError) as error:
             raise Failed(CaptionReason.BAD_ANSWER) from error
         except (openai.APIError, httpx2.HTTPError) as error:
+            if isinstance(error.__cause__, _TooLong):
+                raise Failed(CaptionReason.BAD_ANSWER) from error
             raise Failed(CaptionReason.MODEL_FAILED) from error
-        except (AttributeError, TypeError, IndexError, KeyError, ValueError) as error:
+        except (_TooLong, AttributeError, TypeError, IndexError, KeyError, ValueError) as error:
             # The SDK builds its objects from whatever JSON it is given.
             raise Failed(CaptionReason.BAD_ANSWER) from error
 
@@ -168,6 +180,24 @@ class Captioner:
         if finished is None:  # the connection ended politely in the middle of the answer
             raise Failed(CaptionReason.MODEL_FAILED)
         return _answer("".join(parts), usage)
+
+
+async def _bound(response: httpx2.Response) -> None:
+    """Let no more of a body into memory than an answer can have, whatever its status; counted
+    after decompression, which httpx does in pieces of 1 MiB.
+    """
+    unbounded = response.aiter_bytes
+
+    async def bounded(chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
+        length = 0
+        async with aclosing(unbounded(chunk_size)) as chunks:
+            async for chunk in chunks:
+                length += len(chunk)
+                if length > _MOST_BODY_BYTES:
+                    raise _TooLong
+                yield chunk
+
+    response.aiter_bytes = bounded  # type: ignore[method-assign]  # whole bodies and streams pass it
 
 
 def _refuse(finish_reason: object, refusal: object) -> None:
