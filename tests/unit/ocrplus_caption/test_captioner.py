@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import math
 import zlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from ocrplus_caption.captioner import Answer, Captioner, Failed, Question
+from ocrplus_caption.captioner import Answer, Captioner, Failed, Limited, Question
+from ocrplus_caption.metrics import CaptionMetrics
+from ocrplus_contract.caption_settings import CaptionSettings
 from ocrplus_contract.captions import CaptionReason
 from ocrplus_contract.settings import CaptionWorkerSettings
 
@@ -105,3 +108,56 @@ def test_a_compressed_answer_is_an_answer(monkeypatch) -> None:
     _, said = asked(monkeypatch, 200, {"Content-Encoding": "gzip"}, body)
 
     assert said == Answer("A chart.", 1, 2)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "nan",
+        "soon",
+        "Mon, 01 Jan 1970 00:00:00 +9999999999999",
+        "Mon, 01 Jan 0001 00:00:00 -0000",
+        "Mon, 01 Jan 0001 00:00:00 +2359",
+    ],
+)
+def test_patience_that_makes_no_sense_is_a_few_seconds(monkeypatch, after) -> None:
+    with pytest.raises(Limited) as limited:
+        asked(monkeypatch, 429, {"Retry-After": after}, b"{}")
+
+    assert 0 < limited.value.seconds <= 5
+
+
+@pytest.mark.parametrize("after", ["1e999", "inf", "Fri, 31 Dec 9999 23:59:59 -0000"])
+def test_patience_has_an_end(monkeypatch, after) -> None:
+    with pytest.raises(Limited) as limited:
+        asked(monkeypatch, 429, {"Retry-After": after}, b"{}")
+
+    assert limited.value.seconds == 600
+
+
+@pytest.mark.parametrize(
+    ("told", "counted"),
+    [(-1, 0), (math.inf, 0), (math.nan, 0), ("7", 0), ([], 0), (10**400, 10**7), (7.0, 7)],
+)
+def test_nonsense_in_the_usage_does_not_cost_the_answer(monkeypatch, told, counted) -> None:
+    usage = {"prompt_tokens": told, "completion_tokens": told}
+
+    _, said = asked(monkeypatch, 200, {}, answer(usage=usage))
+    CaptionMetrics(CaptionSettings()).spent(said)
+
+    assert said == Answer("A chart.", counted, counted)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_json_that_is_too_deep_is_a_bad_answer(monkeypatch, stream) -> None:
+    body = (b"data: " if stream else b"") + b"[" * 200_000 + b"\n\n"
+
+    with pytest.raises(Failed) as failed:
+        asked(monkeypatch, 200, {}, body, stream=stream)
+
+    assert failed.value.reason is CaptionReason.BAD_ANSWER
+
+
+def test_an_error_whose_json_is_too_deep_ends_typed(monkeypatch) -> None:
+    with pytest.raises(Failed):
+        asked(monkeypatch, 500, {}, b"[" * 200_000)

@@ -8,6 +8,7 @@ import asyncio
 import base64
 import email.utils
 import json
+import math
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -30,6 +31,8 @@ _POLICY_CODES: Final = frozenset(
 )
 _FATAL_STATUS: Final = frozenset({401, 402, 403, 404})
 _AGAIN_STATUS: Final = frozenset({408, 409, 425})
+_SHAPELESS: Final = (AttributeError, TypeError, IndexError, KeyError, ValueError)
+_MOST_TOKENS: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ class Captioner:
             if isinstance(error.__cause__, _TooLong):
                 raise Failed(CaptionReason.BAD_ANSWER) from error
             raise Failed(CaptionReason.MODEL_FAILED) from error
-        except (_TooLong, AttributeError, TypeError, IndexError, KeyError, ValueError) as error:
+        except (_TooLong, ArithmeticError, RecursionError, *_SHAPELESS) as error:
             # The SDK builds its objects from whatever JSON it is given.
             raise Failed(CaptionReason.BAD_ANSWER) from error
 
@@ -210,9 +213,16 @@ def _answer(text: object, usage: Any) -> Answer:
         raise Failed(CaptionReason.BAD_ANSWER)
     return Answer(
         text[:_MOST_ANSWER_CHARACTERS],
-        int(getattr(usage, "prompt_tokens", 0) or 0),
-        int(getattr(usage, "completion_tokens", 0) or 0),
+        _tokens(getattr(usage, "prompt_tokens", 0)),
+        _tokens(getattr(usage, "completion_tokens", 0)),
     )
+
+
+def _tokens(given: object) -> int:
+    """A count as told, which a counter can take; 0 for nonsense, the answer is good without."""
+    if isinstance(given, float) and math.isfinite(given):
+        given = int(given)
+    return min(max(given, 0), _MOST_TOKENS) if isinstance(given, int) else 0
 
 
 def _by_status(error: openai.APIStatusError) -> Exception:
@@ -241,6 +251,8 @@ def _patience(headers: Any) -> float | None:
     except ValueError:
         try:
             seconds = email.utils.parsedate_to_datetime(given).timestamp() - time.time()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return _DEFAULT_PATIENCE_SECONDS
+    if math.isnan(seconds):
+        return _DEFAULT_PATIENCE_SECONDS
     return min(max(seconds, 0.05), _MOST_PATIENCE_SECONDS)
