@@ -35,7 +35,7 @@ def running(deployment: Running) -> Iterator[Running]:
 
 def test_a_dead_endpoint_opens_the_breaker_and_then_no_result_waits(running) -> None:
     running.vlm.control(mode="error")
-    quick = {"OCRPLUS_CAPTION__BREAKER_FAILURES": "3", "OCRPLUS_CAPTION__BREAKER_SECONDS": "0.3"}
+    quick = {"OCRPLUS_CAPTION__BREAKER_FAILURES": "3", "OCRPLUS_CAPTION__BREAKER_SECONDS": "2"}
     with running.worker(**quick):
         running.submit("dead", 8)
         running.ocr(draw=lambda p, n: pictures.png(pictures.numbered(600 + p))).read_all()
