@@ -85,6 +85,13 @@ def test_failures_in_a_row_open_the_breaker_and_one_call_tries(client: redis.Red
     assert slot(client, "second")[0] == "go"
 
 
+def test_failures_that_ask_for_patience_get_it_and_open_the_breaker(client: redis.Redis) -> None:
+    states = [answer(client, "c", "failed", pause_ms=900) for _ in range(3)]
+
+    assert states == ["closed", "closed", "open"]
+    assert 0 < client.pttl(KEYS.pause(ENDPOINT)) <= 900
+
+
 def test_a_failed_try_doubles_the_wait(client: redis.Redis) -> None:
     answer(client, "c", "fatal")
     wait(client, 60)

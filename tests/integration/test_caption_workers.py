@@ -55,6 +55,19 @@ def test_a_dead_endpoint_opens_the_breaker_and_then_no_result_waits(running) -> 
     assert running.client.hget(Keys().breaker(), "state") is None
 
 
+def test_an_endpoint_that_always_asks_for_patience_opens_the_breaker(running) -> None:
+    running.vlm.control(mode="overloaded")
+    env = {"OCRPLUS_CAPTION__BREAKER_FAILURES": "3", "OCRPLUS_CAPTION__CONCURRENCY": "1"}
+    with running.worker(**env):
+        running.submit("overloaded", 1)
+        running.ocr(draw=lambda p, n: pictures.png(pictures.numbered(660))).read_all()
+        wait_for(lambda: running.client.hget(Keys().breaker(), "state") == b"open")
+        running.ended("overloaded")
+
+    assert running.vlm.stats()["calls"] == 3
+    running.forget("overloaded")
+
+
 def test_a_wrong_key_opens_the_breaker_at_once(running) -> None:
     running.vlm.control(mode="unauthorized")
     with running.worker(OCRPLUS_CAPTION__BREAKER_SECONDS="60", OCRPLUS_CAPTION__CONCURRENCY="1"):

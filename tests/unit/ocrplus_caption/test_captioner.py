@@ -161,3 +161,11 @@ def test_json_that_is_too_deep_is_a_bad_answer(monkeypatch, stream) -> None:
 def test_an_error_whose_json_is_too_deep_ends_typed(monkeypatch) -> None:
     with pytest.raises(Failed):
         asked(monkeypatch, 500, {}, b"[" * 200_000)
+
+
+@pytest.mark.parametrize(("status", "failing"), [(429, False), (503, True)])
+def test_patience_says_whether_the_endpoint_fails(monkeypatch, status, failing) -> None:
+    with pytest.raises(Limited) as limited:
+        asked(monkeypatch, status, {"Retry-After": "30"}, b"{}")
+
+    assert (limited.value.seconds, limited.value.failing) == (30, failing)

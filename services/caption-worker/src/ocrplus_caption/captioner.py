@@ -55,10 +55,11 @@ class Answer:
 
 
 class Limited(Exception):
-    """The endpoint asks for patience."""
+    """The endpoint asks for patience; `failing`: because it cannot answer, not for our pace."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, failing: bool = False) -> None:
         self.seconds = seconds
+        self.failing = failing
         super().__init__(seconds)
 
 
@@ -231,7 +232,9 @@ def _by_status(error: openai.APIStatusError) -> Exception:
     if status == 429 and code != "insufficient_quota":
         return Limited(_DEFAULT_PATIENCE_SECONDS if after is None else after)
     if status >= 500:
-        return Limited(after) if after is not None else Failed(CaptionReason.MODEL_FAILED)
+        if after is not None:
+            return Limited(after, failing=True)
+        return Failed(CaptionReason.MODEL_FAILED)
     if status in _AGAIN_STATUS:
         return Failed(CaptionReason.TIMEOUT)
     if code in _POLICY_CODES:

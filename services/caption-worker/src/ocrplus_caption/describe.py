@@ -201,7 +201,9 @@ class Describer:
                 verdict, outcome = "failed", str(failed.reason).removeprefix("caption_")
                 raise
             except Limited as limited:
-                verdict, outcome, pause = "limited", "limited", limited.seconds
+                pause = limited.seconds
+                verdict = "failed" if limited.failing else "limited"
+                outcome = "model_failed" if limited.failing else "limited"
                 log.warning("the model asks for patience", extra={"seconds": round(pause, 1)})
                 raise NotNow from limited
             except Fatal as fatal:
