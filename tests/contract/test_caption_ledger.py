@@ -175,6 +175,18 @@ def test_what_nobody_begins_is_given_up_with_a_reason(client: redis.Redis) -> No
     assert take_figure(client) is None
 
 
+def test_a_job_whose_pages_are_still_to_come_keeps_its_figures(client: redis.Redis) -> None:
+    admit(client, "u", "t", [(1, 2)], facts=CAPTIONS_ON)
+    lease = take(client)
+    commit(client, lease, 1, figures=["p1-f1"])
+
+    assert settle_job(client, "u", "t") == "unknown"  # by a deadline of an earlier job of its name
+
+    assert caption(client, take_figure(client))
+    commit(client, lease, 2)
+    assert (state(client), result(client)["captions"]) == ("ok", "complete")
+
+
 @pytest.mark.parametrize(
     ("end", "reason", "whole"),
     [
