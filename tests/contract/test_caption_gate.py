@@ -28,11 +28,12 @@ from ocrplus_contract.names import TaskId, UserId
 ENDPOINT = "e"
 
 
-def slot(client: redis.Redis, call: str, limit: int = 0) -> tuple[str, int]:
+def slot(client: redis.Redis, call: str, limit: int = 0, permit: str = "0-0") -> tuple[str, int]:
     def parse(reply) -> tuple[str, int]:
         return reply[0].decode(), reply[1]
 
-    return run(client, LEDGER.call("caption_slot", parse, ENDPOINT, call, limit, 400_000, 300_000))
+    args = (ENDPOINT, call, limit, 400_000, 300_000, permit)
+    return run(client, LEDGER.call("caption_slot", parse, *args))
 
 
 def answer(client: redis.Redis, call: str, verdict: str, pause_ms: int = 0) -> str:
@@ -172,6 +173,33 @@ def test_a_fenced_worker_spends_nothing(client: redis.Redis) -> None:
     release_figure(client, lease, "died")
 
     assert spend(client, lease, 0, 0) == "closed"
+
+
+@pytest.mark.parametrize("reason", ["died", "returned"])
+def test_a_try_whose_lease_ends_leaves_it_to_the_next(client: redis.Redis, reason) -> None:
+    first, second = held(client, 2)
+    answer(client, "c", "fatal")
+    wait(client, 60)
+    assert slot(client, "probe", permit=first.permit)[0] == "go"
+
+    release_figure(client, second, reason)
+    assert slot(client, "next")[0] == "closed", "another's lease ended"
+    release_figure(client, first, reason)
+
+    assert slot(client, "next")[0] == "go"
+
+
+def test_a_lease_that_ends_after_its_failed_try_opens_nothing(client: redis.Redis) -> None:
+    (lease,) = held(client, 1)
+    answer(client, "c", "fatal")
+    wait(client, 60)
+    slot(client, "probe", permit=lease.permit)
+    answer(client, "probe", "failed")
+
+    until = client.hget(KEYS.breaker(), "until")
+    release_figure(client, lease)
+
+    assert client.hmget(KEYS.breaker(), "state", "until") == [b"open", until]
 
 
 def test_a_turn_is_one_s_until_it_leaves_or_its_lease_ends(client: redis.Redis) -> None:
