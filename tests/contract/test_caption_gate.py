@@ -1,18 +1,39 @@
 """What rations calls to a model: limit, patience, breaker, budgets, turns."""
 
-import redis
-from ledger_steps import CAPTIONS_ON, KEYS, LEDGER, admit, commit, release_figure, take, take_figure
+import asyncio
+from dataclasses import fields
+from typing import Any
 
-from ocrplus_contract.ledger import run
+import pytest
+import redis
+import redis.asyncio
+from ledger_steps import (
+    CAPTIONS_ON,
+    KEYS,
+    LEDGER,
+    admit,
+    caption,
+    commit,
+    release_figure,
+    take,
+    take_figure,
+)
+
+from ocrplus_caption.describe import Describer
+from ocrplus_caption.gate import NotNow
+from ocrplus_contract.caption_settings import CaptionSettings
+from ocrplus_contract.ledger import Lease, run
+from ocrplus_contract.names import TaskId, UserId
 
 ENDPOINT = "e"
 
 
-def slot(client: redis.Redis, call: str, limit: int = 0) -> tuple[str, int]:
+def slot(client: redis.Redis, call: str, limit: int = 0, permit: str = "0-0") -> tuple[str, int]:
     def parse(reply) -> tuple[str, int]:
         return reply[0].decode(), reply[1]
 
-    return run(client, LEDGER.call("caption_slot", parse, ENDPOINT, call, limit, 400_000, 300_000))
+    args = (ENDPOINT, call, limit, 400_000, 300_000, permit)
+    return run(client, LEDGER.call("caption_slot", parse, *args))
 
 
 def answer(client: redis.Redis, call: str, verdict: str, pause_ms: int = 0) -> str:
@@ -65,6 +86,13 @@ def test_failures_in_a_row_open_the_breaker_and_one_call_tries(client: redis.Red
     assert slot(client, "second")[0] == "go"
 
 
+def test_failures_that_ask_for_patience_get_it_and_open_the_breaker(client: redis.Redis) -> None:
+    states = [answer(client, "c", "failed", pause_ms=900) for _ in range(3)]
+
+    assert states == ["closed", "closed", "open"]
+    assert 0 < client.pttl(KEYS.pause(ENDPOINT)) <= 900
+
+
 def test_a_failed_try_doubles_the_wait(client: redis.Redis) -> None:
     answer(client, "c", "fatal")
     wait(client, 60)
@@ -91,21 +119,87 @@ def test_a_try_that_was_broken_off_leaves_it_to_the_next(client: redis.Redis) ->
     assert slot(client, "next")[0] == "go"
 
 
-def spend(client: redis.Redis, job: int, day: int) -> str:
-    args = ("u", "t", "20260101", job, day)
+def held(client: redis.Redis, figures: int) -> list[Lease]:
+    """A job whose only page has so many figures, all of them in hand."""
+    admit(client, "u", "t", [(1, 1)], facts=CAPTIONS_ON)
+    commit(client, take(client), 1, figures=[f"p1-f{n + 1}" for n in range(figures)])
+    return [lease for _ in range(figures) if (lease := take_figure(client)) is not None]
+
+
+def spend(client: redis.Redis, lease: Lease, job: int, day: int) -> str:
+    args = (lease.permit, "20260101", job, day)
     return run(client, LEDGER.call("spend", bytes.decode, *args))
 
 
 def test_budgets_are_never_exceeded(client: redis.Redis) -> None:
-    admit(client, "u", "t", [(1, 1)], facts=CAPTIONS_ON)
+    leases = held(client, 5)
 
-    assert [spend(client, 2, 0) for _ in range(3)] == ["granted", "granted", "job"]
-    assert [spend(client, 0, 3) for _ in range(2)] == ["granted", "user"]
+    assert [spend(client, lease, 2, 0) for lease in leases[:3]] == ["granted", "granted", "job"]
+    assert [spend(client, lease, 0, 3) for lease in leases[3:]] == ["granted", "user"]
 
 
-def test_a_forgotten_job_spends_nothing(client: redis.Redis) -> None:
-    assert spend(client, 0, 0) == "closed"
+def test_a_figure_is_charged_once_however_often_it_is_taken(client: redis.Redis) -> None:
+    (lease,) = held(client, 1)
+    for _ in range(4):
+        assert spend(client, lease, 1, 1) == "granted"
+        release_figure(client, lease)
+        lease = take_figure(client)
+
+    assert client.hget(KEYS.job("u", "t"), "captions_asked") == b"1"
+    assert client.get(KEYS.caption_calls("u", "20260101")) == b"1"
+    assert caption(client, lease)
+
+
+def test_a_forgotten_job_spends_nothing_and_asks_nobody(client: redis.Redis) -> None:
+    (lease,) = held(client, 1)
+    run(client, LEDGER.forget(UserId("u"), TaskId("t")))
+    server = client.connection_pool.connection_kwargs
+
+    async def charge() -> None:
+        async with redis.asyncio.Redis(host=server["host"], port=server["port"]) as own:
+            rest: Any = dict.fromkeys(f.name for f in fields(Describer))
+            rest |= {"client": own, "ledger": LEDGER, "settings": CaptionSettings()}
+            await Describer(**rest)._spend(lease)
+
+    with pytest.raises(NotNow):
+        asyncio.run(charge())
+
+    assert spend(client, lease, 0, 0) == "closed"
     assert not client.keys("job:*")
+
+
+def test_a_fenced_worker_spends_nothing(client: redis.Redis) -> None:
+    (lease,) = held(client, 1)
+    release_figure(client, lease, "died")
+
+    assert spend(client, lease, 0, 0) == "closed"
+
+
+@pytest.mark.parametrize("reason", ["died", "returned"])
+def test_a_try_whose_lease_ends_leaves_it_to_the_next(client: redis.Redis, reason) -> None:
+    first, second = held(client, 2)
+    answer(client, "c", "fatal")
+    wait(client, 60)
+    assert slot(client, "probe", permit=first.permit)[0] == "go"
+
+    release_figure(client, second, reason)
+    assert slot(client, "next")[0] == "closed", "another's lease ended"
+    release_figure(client, first, reason)
+
+    assert slot(client, "next")[0] == "go"
+
+
+def test_a_lease_that_ends_after_its_failed_try_opens_nothing(client: redis.Redis) -> None:
+    (lease,) = held(client, 1)
+    answer(client, "c", "fatal")
+    wait(client, 60)
+    slot(client, "probe", permit=lease.permit)
+    answer(client, "probe", "failed")
+
+    until = client.hget(KEYS.breaker(), "until")
+    release_figure(client, lease)
+
+    assert client.hmget(KEYS.breaker(), "state", "until") == [b"open", until]
 
 
 def test_a_turn_is_one_s_until_it_leaves_or_its_lease_ends(client: redis.Redis) -> None:

@@ -1,7 +1,11 @@
 """What the scripts promise of figures, one promise a test."""
 
+import asyncio
+import time
+
 import pytest
 import redis
+import redis.asyncio
 from ledger_steps import (
     CAPTIONS_ON,
     KEYS,
@@ -22,6 +26,7 @@ from ocrplus_contract.errors import ErrorCode, LeaseLost
 from ocrplus_contract.ledger import run
 from ocrplus_contract.names import Pool, TaskId, UserId
 from ocrplus_contract.states import JobState
+from ocrplus_gateway.deadlines import CaptionDeadlines
 
 USER, TASK = UserId("u"), TaskId("t")
 
@@ -98,11 +103,57 @@ def test_at_the_deadline_the_result_goes_out_and_late_captions_still_count(clien
 
 
 def test_while_the_breaker_is_open_a_result_does_not_wait(client: redis.Redis) -> None:
-    client.hset(KEYS.breaker(), "state", "open")
+    trip(client, seconds=60)
 
     read(client, ["p1-f1"])
 
     assert (state(client), result(client)["captions"]) == ("ok", "partial")
+
+
+@pytest.mark.parametrize("breaker", ["open", "half_open"])
+def test_a_breaker_whose_time_is_over_lets_a_result_wait(client: redis.Redis, breaker) -> None:
+    trip(client, seconds=-3000, state=breaker)
+
+    read(client, ["p1-f1"])
+    caption(client, take_figure(client))
+
+    assert result(client)["captions"] == "complete"
+
+
+def trip(client: redis.Redis, *, seconds: float, state: str = "open") -> None:
+    until = client.time()[0] + seconds
+    client.hset(KEYS.breaker(), mapping={"state": state, "until": f"{until:.3f}", "openings": 1})
+
+
+@pytest.mark.parametrize(("seconds", "settled"), [(60, 1), (-3000, 0)])
+def test_only_an_open_breaker_ends_what_waits(client, seconds, settled) -> None:
+    read(client, ["p1-f1"])
+    trip(client, seconds=seconds)
+
+    assert look_at_deadlines(client) == settled
+    assert state(client) == ("ok" if settled else "running")
+
+
+@pytest.mark.parametrize("skew", [-7200, 7200])
+def test_deadlines_go_by_the_server_s_clock(client, monkeypatch, skew) -> None:
+    read(client, ["p1-f1"])
+    real = time.time()
+    monkeypatch.setattr("time.time", lambda: real + skew)
+
+    assert look_at_deadlines(client) == 0
+    client.zadd(KEYS.caption_deadlines(), {"u:t": client.time()[0] - 1})
+    assert look_at_deadlines(client) == 1
+
+
+def look_at_deadlines(client: redis.Redis) -> int:
+    """What the leading gateway does twice a second."""
+    server = client.connection_pool.connection_kwargs
+
+    async def once() -> int:
+        async with redis.asyncio.Redis(host=server["host"], port=server["port"]) as own:
+            return await CaptionDeadlines(own, KEYS, LEDGER, lambda: True).once()
+
+    return asyncio.run(once())
 
 
 def test_a_deadline_of_zero_does_not_wait(client: redis.Redis) -> None:
@@ -122,6 +173,18 @@ def test_what_nobody_begins_is_given_up_with_a_reason(client: redis.Redis) -> No
     assert client.zscore(KEYS.late_captions(), "u:t") is not None, "one is in hand still"
     assert caption(client, held)
     assert take_figure(client) is None
+
+
+def test_a_job_whose_pages_are_still_to_come_keeps_its_figures(client: redis.Redis) -> None:
+    admit(client, "u", "t", [(1, 2)], facts=CAPTIONS_ON)
+    lease = take(client)
+    commit(client, lease, 1, figures=["p1-f1"])
+
+    assert settle_job(client, "u", "t") == "unknown"  # by a deadline of an earlier job of its name
+
+    assert caption(client, take_figure(client))
+    commit(client, lease, 2)
+    assert (state(client), result(client)["captions"]) == ("ok", "complete")
 
 
 @pytest.mark.parametrize(

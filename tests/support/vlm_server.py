@@ -22,8 +22,8 @@ from typing import Any
 
 @dataclass
 class Behaviour:
-    """How requests are met. `mode`: ok, error, drop, garbage, shapeless, empty, refuse, filter,
-    unauthorized, quota, hang, half; `per_minute` 0: no limit."""
+    """How requests are met. `mode`: ok, error, overloaded, drop, garbage, shapeless, empty, refuse,
+    filter, unauthorized, quota, hang, half; `per_minute` 0: no limit."""
 
     mode: str = "ok"
     seconds: float = 0.0
@@ -137,6 +137,9 @@ class VlmServer:
             status, reply = refusals[mode]
             stats.statuses[status] += 1
             _reply(writer, status, reply)
+        elif mode == "overloaded":
+            stats.statuses[503] += 1
+            _reply(writer, 503, {"error": {"message": "later"}}, {"Retry-After": "0.1"})
         elif mode == "drop":
             writer.transport.abort()
             raise ConnectionResetError

@@ -1,8 +1,8 @@
 -- caption_answer: how a call to the vision-language model went.
 -- include: keys
 -- ARGV   prefix ttl endpoint call verdict pause_ms failures open_ms
---        verdict: ok | limited (asked for patience: pause_ms) | failed | fatal (no call can succeed)
---                 | unknown (broken off)
+--        verdict: ok | limited (for our pace) | failed | fatal (no call can succeed) | unknown (broken off)
+--        pause_ms: patience that was asked for, with either of limited and failed; 0: none
 --        failures: so many in a row open the breaker; open_ms: for so long, doubled by each failed try
 -- RESULT the breaker's state: closed | open | half_open
 -- INVARIANT the slot is free 60 s from now; only an answer closes the breaker.
@@ -14,11 +14,9 @@ redis.call('ZADD', key('caption-slots', endpoint), 'XX', at + 60, call)
 local fields = redis.call('HMGET', breaker, 'state', 'failures', 'openings')
 local state, failures, openings = fields[1] or 'closed', tonumber(fields[2] or 0), tonumber(fields[3] or 0)
 
-if verdict == 'limited' then
-    local pause = key('caption-pause', endpoint)
-    if tonumber(ARGV[6]) > redis.call('PTTL', pause) then
-        redis.call('SET', pause, 1, 'PX', ARGV[6])
-    end
+local pause, pause_ms = key('caption-pause', endpoint), tonumber(ARGV[6])
+if pause_ms > 0 and pause_ms > redis.call('PTTL', pause) then
+    redis.call('SET', pause, 1, 'PX', pause_ms)
 end
 if verdict == 'ok' or verdict == 'limited' then
     if failures > 0 or state ~= 'closed' then

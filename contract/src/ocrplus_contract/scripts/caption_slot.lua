@@ -1,10 +1,11 @@
 -- caption_slot: may a call to the vision-language model begin now?
 -- include: keys
--- ARGV   prefix ttl endpoint call limit hold_ms probe_ms
+-- ARGV   prefix ttl endpoint call limit hold_ms probe_ms permit
 --        limit: calls a minute (0: none); hold_ms: a slot whose caller died is free after this
+--        permit: of the figure in hand
 -- RESULT {'go', 0} | {'wait', ms} (all slots are taken) | {'closed', ms} (breaker, or asked for patience)
 -- INVARIANT never more than `limit` slots are taken; a slot frees 60 s after its answer. While the
---           breaker is open nobody calls, and after its time one at a time.
+--           breaker is open nobody calls, and after its time one at a time: until it has answered, or its lease ends.
 local endpoint, call, limit = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local slots, at = key('caption-slots', endpoint), now()
 
@@ -30,7 +31,7 @@ if limit > 0 then
     redis.call('PEXPIRE', slots, tonumber(ARGV[6]) + 60000)
 end
 if tripped then -- this one call tries
-    redis.call('HSET', key('caption-breaker'), 'state', 'half_open', 'until',
+    redis.call('HSET', key('caption-breaker'), 'state', 'half_open', 'probe', ARGV[8], 'until',
         string.format('%.3f', at + tonumber(ARGV[7]) / 1000))
 end
 return {'go', 0}

@@ -3,7 +3,7 @@
 -- ARGV   prefix ttl pool permit reason idle_ms max_deaths
 --        reason: died (its process ended) | expired (no heartbeat for idle_ms) | returned (given back)
 -- RESULT {0} (nothing held, or renewed meanwhile) | {1, permits added, page blamed or 0}
--- INVARIANT the old permit is fenced; every page owed waits again, or is committed as failed after
+-- INVARIANT the old permit is fenced; what it tried for the breaker is over; every page owed waits again, or is committed as failed after
 --           max_deaths deaths with it in hand. From the second death on the suspect page waits
 --           alone, behind the rest of its chunk.
 local pool, permit, reason = ARGV[3], ARGV[4], ARGV[5]
@@ -25,6 +25,12 @@ redis.call('HINCRBY', key('load', pool), 'inflight', 0 - lease.left)
 drop_permits(pool, {permit})
 if reason == 'expired' then
     redis.call('HINCRBY', key('load', pool), 'expired', 1)
+end
+if pool == 'caption' then -- the gate would wait for the answer of a try that died
+    local breaker = redis.call('HMGET', key('caption-breaker'), 'state', 'probe')
+    if breaker[1] == 'half_open' and breaker[2] == permit then
+        redis.call('HSET', key('caption-breaker'), 'until', '0')
+    end
 end
 if lease.left == 0 or not is_wanted(pool, user, task, lease.turn) then
     return {1, 0, 0}

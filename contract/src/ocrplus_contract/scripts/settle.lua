@@ -11,7 +11,10 @@ if is_open(user, task) and all_pages_in(user, task) then
 end
 redis.call('ZREM', key('caption-deadlines'), member)
 redis.call('ZREM', key('late-captions'), member)
-if not is_wanted('caption', user, task) or is_open(user, task) then
+if is_open(user, task) then -- pages are still to come, and its wait with the last of them
+    return 'unknown'
+end
+if not is_wanted('caption', user, task) then
     withdraw('caption', user, task)
     return 'unknown'
 end

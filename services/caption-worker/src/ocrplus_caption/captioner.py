@@ -8,7 +8,10 @@ import asyncio
 import base64
 import email.utils
 import json
+import math
 import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final  # the SDK's parameter types are unions without a common name
 
@@ -20,6 +23,7 @@ from ocrplus_contract.captions import CaptionReason
 from ocrplus_contract.settings import CaptionWorkerSettings
 
 _MOST_ANSWER_CHARACTERS: Final = 64 * 1024
+_MOST_BODY_BYTES: Final = 1024 * 1024
 _DEFAULT_PATIENCE_SECONDS: Final = 5.0
 _MOST_PATIENCE_SECONDS: Final = 600.0
 _POLICY_CODES: Final = frozenset(
@@ -27,6 +31,8 @@ _POLICY_CODES: Final = frozenset(
 )
 _FATAL_STATUS: Final = frozenset({401, 402, 403, 404})
 _AGAIN_STATUS: Final = frozenset({408, 409, 425})
+_SHAPELESS: Final = (AttributeError, TypeError, IndexError, KeyError, ValueError)
+_MOST_TOKENS: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +55,11 @@ class Answer:
 
 
 class Limited(Exception):
-    """The endpoint asks for patience."""
+    """The endpoint asks for patience; `failing`: because it cannot answer, not for our pace."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, failing: bool = False) -> None:
         self.seconds = seconds
+        self.failing = failing
         super().__init__(seconds)
 
 
@@ -80,6 +87,10 @@ class Refused(Exception):
         super().__init__(reason)
 
 
+class _TooLong(Exception):
+    """A body is larger than any answer."""
+
+
 class Captioner:
     """The model behind one endpoint; one client for the process."""
 
@@ -93,7 +104,10 @@ class Captioner:
             api_key=key.get_secret_value() if key else "none",  # local servers ask for none
             max_retries=0,
             timeout=timeout,
-            http_client=openai.DefaultAsyncHttpx2Client(limits=limits, timeout=timeout),
+            # A hook and no transport of our own: that would ignore the environment's proxies.
+            http_client=openai.DefaultAsyncHttpx2Client(
+                limits=limits, timeout=timeout, event_hooks={"response": [_bound]}
+            ),
         )
 
     async def ask(self, question: Question) -> Answer:
@@ -114,8 +128,10 @@ class Captioner:
         except (openai.APIResponseValidationError, json.JSONDecodeError, UnicodeError) as error:
             raise Failed(CaptionReason.BAD_ANSWER) from error
         except (openai.APIError, httpx2.HTTPError) as error:
+            if isinstance(error.__cause__, _TooLong):
+                raise Failed(CaptionReason.BAD_ANSWER) from error
             raise Failed(CaptionReason.MODEL_FAILED) from error
-        except (AttributeError, TypeError, IndexError, KeyError, ValueError) as error:
+        except (_TooLong, ArithmeticError, RecursionError, *_SHAPELESS) as error:
             # The SDK builds its objects from whatever JSON it is given.
             raise Failed(CaptionReason.BAD_ANSWER) from error
 
@@ -170,6 +186,24 @@ class Captioner:
         return _answer("".join(parts), usage)
 
 
+async def _bound(response: httpx2.Response) -> None:
+    """Let no more of a body into memory than an answer can have, whatever its status; counted
+    after decompression, which httpx does in pieces of 1 MiB.
+    """
+    unbounded = response.aiter_bytes
+
+    async def bounded(chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
+        length = 0
+        async with aclosing(unbounded(chunk_size)) as chunks:
+            async for chunk in chunks:
+                length += len(chunk)
+                if length > _MOST_BODY_BYTES:
+                    raise _TooLong
+                yield chunk
+
+    response.aiter_bytes = bounded  # type: ignore[method-assign]  # whole bodies and streams pass it
+
+
 def _refuse(finish_reason: object, refusal: object) -> None:
     if finish_reason == "content_filter" or refusal:
         raise Refused(CaptionReason.REFUSED)
@@ -180,9 +214,16 @@ def _answer(text: object, usage: Any) -> Answer:
         raise Failed(CaptionReason.BAD_ANSWER)
     return Answer(
         text[:_MOST_ANSWER_CHARACTERS],
-        int(getattr(usage, "prompt_tokens", 0) or 0),
-        int(getattr(usage, "completion_tokens", 0) or 0),
+        _tokens(getattr(usage, "prompt_tokens", 0)),
+        _tokens(getattr(usage, "completion_tokens", 0)),
     )
+
+
+def _tokens(given: object) -> int:
+    """A count as told, which a counter can take; 0 for nonsense, the answer is good without."""
+    if isinstance(given, float) and math.isfinite(given):
+        given = int(given)
+    return min(max(given, 0), _MOST_TOKENS) if isinstance(given, int) else 0
 
 
 def _by_status(error: openai.APIStatusError) -> Exception:
@@ -191,7 +232,9 @@ def _by_status(error: openai.APIStatusError) -> Exception:
     if status == 429 and code != "insufficient_quota":
         return Limited(_DEFAULT_PATIENCE_SECONDS if after is None else after)
     if status >= 500:
-        return Limited(after) if after is not None else Failed(CaptionReason.MODEL_FAILED)
+        if after is not None:
+            return Limited(after, failing=True)
+        return Failed(CaptionReason.MODEL_FAILED)
     if status in _AGAIN_STATUS:
         return Failed(CaptionReason.TIMEOUT)
     if code in _POLICY_CODES:
@@ -211,6 +254,8 @@ def _patience(headers: Any) -> float | None:
     except ValueError:
         try:
             seconds = email.utils.parsedate_to_datetime(given).timestamp() - time.time()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return _DEFAULT_PATIENCE_SECONDS
+    if math.isnan(seconds):
+        return _DEFAULT_PATIENCE_SECONDS
     return min(max(seconds, 0.05), _MOST_PATIENCE_SECONDS)

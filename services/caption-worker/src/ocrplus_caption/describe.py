@@ -25,6 +25,7 @@ from ocrplus_contract.captions import CaptionReason, CaptionRecord, CaptionState
 from ocrplus_contract.errors import BlobMissing
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Lease, Ledger, run_async
+from ocrplus_contract.names import Permit
 from ocrplus_contract.options import JobOptions
 from ocrplus_contract.records import FigureRecord, PageRecord
 
@@ -135,26 +136,32 @@ class Describer:
                         lambda: encoded(picture, self.settings.max_pixels)
                     )
                     system, text = ask(self.prompt, context)
-                    said = await self._ask(Question(system, text, media_type, data))
+                    said = await self._ask(lease.permit, Question(system, text, media_type, data))
                 if said.reason in (None, CaptionReason.REFUSED, CaptionReason.REJECTED):
                     at = lease.user, lease.task, figure.id
                     await self.memory.remember(at, picture, terms, said)
                 return said
 
     async def _spend(self, lease: Lease) -> CaptionReason | None:
-        """Charge the budgets; the one that is used up."""
+        """Charge the budgets, once a figure; the one that is used up.
+
+        Raises:
+            NotNow: nobody wants the figure any more; given back, it is dropped.
+        """
         call = self.ledger.call(
             "spend",
             bytes.decode,
-            lease.user,
-            lease.task,
+            lease.permit,
             datetime.now(UTC).strftime("%Y%m%d"),
             self.settings.budget_job,
             self.settings.budget_user_day,
         )
-        return _SPENT.get(await run_async(self.client, call))
+        said = await run_async(self.client, call)
+        if said == "closed":
+            raise NotNow
+        return _SPENT.get(said)
 
-    async def _ask(self, question: Question) -> Remembered:
+    async def _ask(self, permit: Permit, question: Question) -> Remembered:
         """Ask until there is an answer, or there have been enough attempts."""
         reason = CaptionReason.MODEL_FAILED
         for attempt in range(self.settings.attempts):
@@ -162,7 +169,7 @@ class Describer:
                 pause = self.settings.retry_seconds * 2 ** (attempt - 1)
                 await asyncio.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
             try:
-                answer = await self._call(question)
+                answer = await self._call(permit, question)
             except Failed as failed:
                 reason = failed.reason
                 continue
@@ -178,10 +185,10 @@ class Describer:
                 return Remembered(state=CaptionState.OK, caption=text)
         return Remembered(state=CaptionState.FAILED, reason=reason)
 
-    async def _call(self, question: Question) -> Answer:
+    async def _call(self, permit: Permit, question: Question) -> Answer:
         """One call, through the gate, counted."""
         async with self.gate.calls:
-            call = await self.gate.enter()
+            call = await self.gate.enter(permit)
             began, verdict, pause = time.monotonic(), "unknown", 0.0
             outcome = "broken_off"
             try:
@@ -195,7 +202,9 @@ class Describer:
                 verdict, outcome = "failed", str(failed.reason).removeprefix("caption_")
                 raise
             except Limited as limited:
-                verdict, outcome, pause = "limited", "limited", limited.seconds
+                pause = limited.seconds
+                verdict = "failed" if limited.failing else "limited"
+                outcome = "model_failed" if limited.failing else "limited"
                 log.warning("the model asks for patience", extra={"seconds": round(pause, 1)})
                 raise NotNow from limited
             except Fatal as fatal:

@@ -17,6 +17,7 @@ import redis.asyncio
 from ocrplus_caption.metrics import CaptionMetrics
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, run_async
+from ocrplus_contract.names import Permit
 from ocrplus_contract.settings import CaptionWorkerSettings
 
 Verdict = Literal["ok", "limited", "failed", "fatal", "unknown"]
@@ -77,8 +78,8 @@ class Gate:
             self._seen_open = time.monotonic()
         return closed_for
 
-    async def enter(self) -> str:
-        """Wait for a slot and take it; the call's name.
+    async def enter(self, permit: Permit) -> str:
+        """Wait for a slot and take it, for the figure held under a permit; the call's name.
 
         Raises:
             NotNow: give the figure back, it is another's or a later turn.
@@ -98,6 +99,7 @@ class Gate:
                     caption.requests_per_minute,
                     hold_ms,
                     probe_ms,
+                    permit,
                 ),
             )
             if verdict == "go":

@@ -5,7 +5,6 @@ The deadlines lie in Redis, so whichever gateway leads next goes on with them.
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final  # redis-py's replies
@@ -46,13 +45,17 @@ class CaptionDeadlines:
 
     async def once(self) -> int:
         """End what is due; how many jobs were settled."""
-        breaker: Any = await self.client.hget(self.keys.breaker(), "state")
-        nobody_answers = breaker in (b"open", b"half_open")
-        until = "+inf" if nobody_answers else _unix()
+        pipe = self.client.pipeline(transaction=False)
+        pipe.hmget(self.keys.breaker(), ["state", "until"])
+        pipe.time()
+        reply: Any = await pipe.execute()
+        (state, until), (seconds, micros) = reply
+        now = seconds + micros / 1e6  # the clock by which the deadlines were written
+        nobody_answers = state in (b"open", b"half_open") and float(until or 0) > now
         settled = 0
         for key, latest in (
-            (self.keys.caption_deadlines(), until),
-            (self.keys.late_captions(), _unix()),
+            (self.keys.caption_deadlines(), "+inf" if nobody_answers else now),
+            (self.keys.late_captions(), now),
         ):
             due: list[Any] = await self.client.zrange(
                 key, "-inf", latest, byscore=True, offset=0, num=_MOST_AT_ONCE
@@ -65,7 +68,3 @@ class CaptionDeadlines:
                 )
                 settled += 1
         return settled
-
-
-def _unix() -> float:
-    return time.time()

@@ -123,13 +123,19 @@ local function all_pages_in(user, task)
     return fields[1] == fields[2]
 end
 
+-- Whether the model is known not to answer now. A breaker whose time is over says nothing: it stays
+-- as it was until somebody has a figure to try with.
+local function is_model_out()
+    local breaker = redis.call('HMGET', key('caption-breaker'), 'state', 'until')
+    return breaker[1] and breaker[1] ~= 'closed' and tonumber(breaker[2] or 0) > now()
+end
+
 -- With the last page the job ends, or waits for its captions: no longer than its deadline, and not
 -- at all while the breaker says that nobody writes any.
 local function end_pages(user, task)
     local fields = redis.call('HMGET', key('job', user, task), 'captions_open', 'caption_seconds')
-    local breaker = redis.call('HGET', key('caption-breaker'), 'state')
     local seconds = tonumber(fields[2] or 0)
-    if tonumber(fields[1] or 0) == 0 or seconds == 0 or (breaker and breaker ~= 'closed') then
+    if tonumber(fields[1] or 0) == 0 or seconds == 0 or is_model_out() then
         close_read(user, task)
     else
         redis.call('ZADD', key('caption-deadlines'), now() + seconds, user .. ':' .. task)
