@@ -23,6 +23,7 @@ _EDGES: Final = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 _SIDE: Final = 0.1  # of its width
 _NARROW: Final = 0.05
 _LONGEST_TITLE: Final = 40
+_LONGEST_NUMBER: Final = 40
 _MOST_BLOCKS: Final = 500
 _MOST_ROWS: Final = 2
 _APART: Final = 1.0  # line heights
@@ -68,7 +69,7 @@ def _kind(block: Block, page: Page, usual: float) -> BlockKind | None:
     height = page.size[1]
     above, below = block.box[3] / height, 1 - block.box[1] / height
     near = min(above, below)
-    if rows == 1 and near < _NUMBER_MARGIN and _NUMBER.fullmatch(block.text.strip()):
+    if rows == 1 and near < _NUMBER_MARGIN and _is_number(block.text.strip()):
         return BlockKind.PAGE_NUMBER if _outermost(block, page.blocks) else None
     tall = max(line.box[3] - line.box[1] for line in block.lines)
     if near >= _MARGIN or tall > _LARGER * usual or not _outermost(block, page.blocks):
@@ -76,6 +77,10 @@ def _kind(block: Block, page: Page, usual: float) -> BlockKind | None:
     if _distance(block, page.blocks) < _APART * tall:
         return None
     return BlockKind.HEADER if above < below else BlockKind.FOOTER
+
+
+def _is_number(text: str) -> bool:
+    return len(text) <= _LONGEST_NUMBER and _NUMBER.fullmatch(text) is not None
 
 
 def _restored(block: Block, page: Page, usual: float) -> BlockKind | None:
