@@ -11,6 +11,7 @@ from typing import Final
 _PIPES: Final = re.compile(r"(?:^\|.*\|$\n?)+", re.M)
 _RULE: Final = re.compile(r"^\|(?: :?-+:? \|)+$")
 _HTML: Final = re.compile(r"<table>(.*?)</table>", re.S)
+_TABLE_END: Final = "</table>"
 _ROW: Final = re.compile(r"<tr>.*?</tr>", re.S)
 _FIGURE: Final = re.compile(r"(?!(?:19|20)\d\d$)[$€£¥+-]?\s?\d[\d.,\s%]*$|[-–—]$")
 _WORD_END: Final = re.compile(r"[^\W\d_]-$")
@@ -18,36 +19,65 @@ _WORD_END: Final = re.compile(r"[^\W\d_]-$")
 
 def merged(pages: Sequence[tuple[str, str, bool]]) -> str:
     """The document of anchor, Markdown, and whether the page goes on with the one before."""
-    whole = ""
+    document = _Document()
     for anchor, text, goes_on in pages:
-        if not whole:
-            whole = f"{anchor}\n\n{text}".rstrip()
-        elif goes_on:
-            whole = _within_paragraph(whole, anchor, text)
+        document.add(anchor, text.rstrip(), goes_on)
+    return document.text
+
+
+class _Document:
+    """Parts that stand under each other, each in pieces: a page is read when it comes, and the
+    pages before it never again, so that a book costs no more for each page than a letter."""
+
+    def __init__(self) -> None:
+        self._parts: list[list[str]] = []
+        self._end: list[str] | None = None  # the last part but anchors: a table may go on in it
+
+    @property
+    def text(self) -> str:
+        return "\n\n".join("".join(part) for part in self._parts).rstrip()
+
+    def add(self, anchor: str, text: str, goes_on: bool) -> None:
+        if goes_on and text and self._parts:
+            first, _, text = text.partition("\n\n")
+            _glue(self._parts[-1], anchor, first)
+            self._end = None
         else:
-            whole, text = _with_table(whole, text)
-            whole = f"{whole}\n\n{anchor}\n\n{text}".rstrip()
-    return whole
+            text = self._with_table(text)
+            self._parts.append([anchor])
+        if text:
+            before, _, last = text.rpartition("\n\n")
+            self._end = [last]
+            if last.endswith(_TABLE_END):
+                self._end = [last.removesuffix(_TABLE_END), _TABLE_END]
+            self._parts += [[before], self._end] if before else [self._end]
+
+    def _with_table(self, text: str) -> str:
+        """What is left of a page whose first rows have gone to the table above."""
+        if self._end is None:
+            return text
+        for continued in (_pipes, _html):
+            rest = continued(self._end, text)
+            if rest is not None:
+                return rest
+        return text
 
 
-def _within_paragraph(whole: str, anchor: str, text: str) -> str:
-    if _WORD_END.search(whole) and text[:1].islower():
-        return f"{whole[:-1]}{anchor}{text}"
-    wide = "\u2e80" <= whole[-1:] <= "\uffef" or "\u2e80" <= text[:1] <= "\uffef"
-    return f"{whole}{anchor}{text}" if wide else f"{whole} {anchor} {text}"
+def _glue(part: list[str], anchor: str, text: str) -> None:
+    """A paragraph with the rest of it, and the anchor of the page that has the rest."""
+    above = part[-1]
+    if _WORD_END.search(above[-2:]) and text[:1].islower():
+        part[-1] = above[:-1]
+        part += [anchor, text]
+        return
+    wide = "\u2e80" <= above[-1:] <= "\uffef" or "\u2e80" <= text[:1] <= "\uffef"
+    part += [anchor, text] if wide else [f" {anchor} ", text]
 
 
-def _with_table(whole: str, text: str) -> tuple[str, str]:
-    """A document with the rows of the table that the next page begins with, and the rest."""
-    for continued in (_pipes, _html):
-        rows = continued(whole, text)
-        if rows is not None:
-            return rows
-    return whole, text
-
-
-def _pipes(whole: str, text: str) -> tuple[str, str] | None:
-    above, below = _last(_PIPES, whole), _PIPES.match(text)
+def _pipes(table: list[str], text: str) -> str | None:
+    """The rest of a page after the rows that a table of pipes has taken."""
+    below = _PIPES.match(text)
+    above = _last(_PIPES, table[0]) if below is not None else None
     if above is None or below is None:
         return None
     head, rule, *_ = above.group().split("\n")
@@ -57,12 +87,15 @@ def _pipes(whole: str, text: str) -> tuple[str, str] | None:
     if lines[0] != head and not _is_data(lines[0].split("|"), head.split("|")):
         return None
     first = [] if lines[0] == head else [lines[0]]
-    rest = text[below.end() :].lstrip("\n")
-    return "\n".join([whole, *first, *lines[2:]]), rest
+    table += [f"\n{row}" for row in (*first, *lines[2:])]
+    return text[below.end() :].lstrip("\n")
 
 
-def _html(whole: str, text: str) -> tuple[str, str] | None:
-    above, below = _last(_HTML, whole), _HTML.match(text)
+def _html(table: list[str], text: str) -> str | None:
+    """The rest of a page after the rows that a table of HTML has taken."""
+    below = _HTML.match(text)
+    ended = below is not None and table[-1] == _TABLE_END
+    above = _last(_HTML, table[0] + _TABLE_END) if ended else None
     if above is None or below is None:
         return None
     head, rows = _ROW.findall(above.group(1)), _ROW.findall(below.group(1))
@@ -72,8 +105,8 @@ def _html(whole: str, text: str) -> tuple[str, str] | None:
         return None
     while rows and head and rows[0] == head[0]:
         rows, head = rows[1:], head[1:]
-    rest = text[below.end() :].lstrip("\n")
-    return f"{whole.removesuffix('</table>')}{''.join(rows)}</table>", rest
+    table[-1:] = [*rows, _TABLE_END]
+    return text[below.end() :].lstrip("\n")
 
 
 def _is_data(cells: Sequence[str], head: Sequence[str]) -> bool:

@@ -1,5 +1,9 @@
 """Pages of Markdown as one document."""
 
+import time
+
+import pytest
+
 from ocrplus_contract.merging import merged
 
 TABLE = "| Item | 2019 |\n| --- | --- |\n| cost | 1 |"
@@ -55,3 +59,55 @@ def test_a_table_with_spans_goes_on_too() -> None:
     assert merged([("<1>", above, False), ("<2>", below, False)]) == (
         f"<1>\n\n{above.removesuffix('</table>')}<tr><td>b</td><td>2</td></tr></table>\n\n<2>"
     )
+
+
+def test_a_table_goes_on_over_three_pages_and_over_an_empty_one() -> None:
+    pages = [TABLE, "| Item | 2019 |\n| --- | --- |\n| gain | 2 |", "", TABLE.replace("cost", "x")]
+
+    whole = merged([(f"<{i}>", text, False) for i, text in enumerate(pages)])
+
+    assert whole == f"<0>\n\n{TABLE}\n| gain | 2 |\n| x | 1 |\n\n<1>\n\n<2>\n\n<3>"
+
+
+def test_a_table_with_spans_goes_on_over_three_pages() -> None:
+    head = '<tr><td colspan="2">Year</td></tr>'
+    row = "<tr><td>{}</td><td>1</td></tr>"
+
+    whole = merged([(f"<{i}>", f"<table>{head}{row.format(i)}</table>", False) for i in range(3)])
+
+    rows = "".join(row.format(i) for i in range(3))
+    assert whole == f"<0>\n\n<table>{head}{rows}</table>\n\n<1>\n\n<2>"
+
+
+def test_no_table_goes_on_past_text() -> None:
+    pages = [f"{TABLE}\n\ntext", "| Item | 2019 |\n| --- | --- |\n| gain | 2 |"]
+
+    assert merged([("<1>", pages[0], False), ("<2>", pages[1], False)]).endswith(pages[1])
+
+
+def test_a_paragraph_goes_on_over_three_pages() -> None:
+    pages = [("<1>", "it goes", False), ("<2>", "on and", True), ("<3>", "on.\n\nNext", True)]
+
+    assert merged(pages) == "<1>\n\nit goes <2> on and <3> on.\n\nNext"
+
+
+@pytest.mark.parametrize("every", [0, 1, 2])
+def test_a_book_of_two_thousand_pages_is_merged_in_no_time(every: int) -> None:
+    prose = ("Lorem ipsum dolor sit amet consectetur adipiscing elit. " * 10 + "\n\n") * 5
+    pages = [(f"<{i}>", prose, bool(every) and i % every == 0) for i in range(2000)]
+
+    before = time.process_time()
+    whole = merged(pages)
+
+    assert time.process_time() - before < 2
+    assert whole.count("<") == 2000
+
+
+def test_a_table_of_a_thousand_pages_is_merged_in_no_time() -> None:
+    page = "| a | b |\n| --- | --- |\n" + "| 1 | 2 |\n" * 60
+
+    before = time.process_time()
+    whole = merged([(f"<{i}>", page, False) for i in range(1000)])
+
+    assert time.process_time() - before < 2
+    assert whole.count("| a | b |") == 1

@@ -214,8 +214,13 @@ def body(y: float = 200) -> Block:
         ("– iv –", 770, BlockKind.PAGE_NUMBER),
         ("Page 3 of 12", 20, BlockKind.PAGE_NUMBER),
         ("第 7 页", 775, BlockKind.PAGE_NUMBER),
-        ("Annual report 2024", 30, BlockKind.HEADER),
-        ("Confidential", 780, BlockKind.FOOTER),
+        ("Annual report | 12", 30, BlockKind.HEADER),
+        ("Confidential, page 3 of 12", 780, BlockKind.FOOTER),
+        ("Dear Ms Smith,", 36, BlockKind.TEXT),
+        ("Annual report 2024", 30, BlockKind.TEXT),
+        ("Amount due by 1 March 2024", 770, BlockKind.TEXT),
+        ("as was shown on page 12", 770, BlockKind.TEXT),
+        ("Yours faithfully, Ann Lee", 770, BlockKind.TEXT),
         ("1,250 units were sold", 300, BlockKind.TEXT),
     ],
 )
@@ -226,6 +231,35 @@ def test_what_stands_in_the_margin_is_furniture(text: str, y: float, kind: Block
     result = mark_furniture(page(alone, text_block))
 
     assert result.blocks[0].kind is kind
+
+
+@pytest.mark.parametrize(("y", "kind"), [(30, BlockKind.HEADER), (780, BlockKind.FOOTER)])
+@pytest.mark.parametrize("evidence", ["smaller", "italic", "rule"])
+def test_a_line_in_the_margin_that_is_set_apart_is_furniture(
+    y: float, kind: BlockKind, evidence: str
+) -> None:
+    plain = replace(line("Annual report 2024", 250, y, 100), size=10)
+    style = {"smaller": {"size": 8}, "italic": {"italic": True}}.get(evidence, {})
+    said = replace(plain, **style)
+    own = body(100 if y > 400 else 350)
+    own = replace(own, lines=tuple(replace(item, size=10) for item in own.lines))
+    rule_y = 770 if y > 400 else 50
+    rules = ((50, rule_y, 550, rule_y + 0.5),) if evidence == "rule" else ()
+
+    def kind_of(item: TextLine, rules=()) -> BlockKind:
+        alone = block(BlockKind.TEXT, 250, y, 100, 10, item)
+        return mark_furniture(page(alone, own, rules=rules)).blocks[0].kind
+
+    assert kind_of(said, rules) is kind
+    assert kind_of(plain) is BlockKind.TEXT
+
+
+def test_a_sentence_like_the_others_is_text_though_a_rule_parts_it() -> None:
+    said = block(BlockKind.TEXT, 50, 770, 300, 10, line("Please pay by 1 March.", 50, 770, 300))
+
+    result = mark_furniture(page(body(100), said, rules=((50, 760, 550, 760.5),)))
+
+    assert result.blocks[1].kind is BlockKind.TEXT
 
 
 def test_a_heading_deep_in_the_page_that_was_taken_for_a_header_is_one_again() -> None:

@@ -86,14 +86,10 @@ def _joined(block: Block, following: Block, hyphens: Hyphens) -> Block:
 
 
 def page_edges(page: Page) -> tuple[bool, bool]:
-    """Whether the page begins with a paragraph of its own, and ends with a whole one."""
+    """Whether the page begins with a paragraph of its own, and ends with a whole one. A
+    footnote below the last paragraph ends it: the next page's rest would be glued to the note."""
     text = [block for block in page.blocks if block.kind not in FURNITURE]
     body = [block for block in text if block.kind not in _BETWEEN]
     begins = not (bool(text) and starts_open(text[0]))
-    ends = not (bool(body) and ends_open(body[-1]) and body[-1] is _last_but_notes(text))
+    ends = not (bool(body) and ends_open(body[-1]) and body[-1] is text[-1])
     return begins, ends
-
-
-def _last_but_notes(blocks: Sequence[Block]) -> Block | None:
-    kept = [block for block in blocks if block.kind is not BlockKind.FOOTNOTE]
-    return kept[-1] if kept else None

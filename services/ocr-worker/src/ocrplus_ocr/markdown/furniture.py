@@ -1,12 +1,14 @@
 """Headers, footers and page numbers that the layout model took for text, and the reverse. Pure.
 
-What tells them: a row or two in the page's margin, apart from the text, not larger than it; a
-number where page numbers stand; a stamp along the page's side.
+What tells them: a number where page numbers stand; a stamp along the page's side; a row or two in
+the page's margin, apart from the text, that is set smaller or in italics, parted from it by a line,
+or mixed with a page's number. A first or last line like the others is text: a header lost is less
+than a sentence lost.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
 
@@ -15,18 +17,23 @@ from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
 from ocrplus_ocr.markdown.joining import is_cjk
 from ocrplus_ocr.markdown.lines import rows_of
 from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.rows import Row, rows
 
 _MARGIN: Final = 0.08  # of the page's height
-_NUMBER_MARGIN: Final = 0.12
 _DEEP: Final = 0.15  # no header begins that far from the page's edge
 _EDGES: Final = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 _SIDE: Final = 0.1  # of its width
 _NARROW: Final = 0.05
 _LONGEST_TITLE: Final = 40
+_LONGEST_NUMBER: Final = 40
 _MOST_BLOCKS: Final = 500
+_LEAST_ROW: Final = 20  # characters: shorter ones may be labels
 _MOST_ROWS: Final = 2
 _APART: Final = 1.0  # line heights
 _LARGER: Final = 1.2
+_SMALLER: Final = 0.93
+_SMALLER_SCANNED: Final = 0.8
+_LEAST_RULE: Final = 0.2  # of the page's width
 _LEAST_BODY: Final = 100  # characters: a page with less has nothing to be a header of
 _WORDS: Final = frozenset(
     {BlockKind.TEXT, BlockKind.REFERENCE, BlockKind.ASIDE, BlockKind.FOOTNOTE, BlockKind.HEADING}
@@ -36,17 +43,34 @@ _NUMBER: Final = re.compile(
     r"\s*页?(?:\s*(?:/|of|von|共)\s*\d{1,4}\s*页?)?[-–—·•.\s]*",
     re.I,
 )
+_MIXED: Final = re.compile(
+    r"(?:^\d{1,4}\s*[|·•–—]\s*\D)|(?:\D\s*[|·•–—]\s*\d{1,4}$)"
+    r"|(?:[,|·•–—]\s*(?:page|p\.|seite)\s*\d{1,4}$)"
+    r"|(?:\b(?:page|seite)\s*\d{1,4}\s*(?:/|of|von)\s*\d{1,4}$)"
+    r"|(?:(?:^|[\s|·•–—])第\s*\d{1,4}\s*页(?:$|[\s|]))",
+    re.I,
+)
+_SENTENCE_END: Final = re.compile(r"[.,;:!?。，；：！？、][\"'”’)）]*$")
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """How most of a page's text is set."""
+
+    height: float
+    size: float
+    bold: bool
+    italic: bool
 
 
 def mark_furniture(page: Page) -> Page:
     """The page with its headers, footers and page numbers named as such."""
     body = [b for b in page.blocks if b.kind not in FURNITURE and b.kind not in PICTURES]
-    heights = [line.box[3] - line.box[1] for b in body for line in b.lines]
     if len(page.blocks) > _MOST_BLOCKS:
         return page
-    if sum(len(b.text) for b in body) < _LEAST_BODY or not heights:
+    if sum(len(b.text) for b in body) < _LEAST_BODY or not any(b.lines for b in body):
         return page  # one line at the top of an empty page may be all that it says
-    usual = median(heights)
+    usual = _body_of(body)
     blocks = tuple(
         replace(block, kind=kind) if (kind := _kind(block, page, usual)) is not None else block
         for block in page.blocks
@@ -54,28 +78,81 @@ def mark_furniture(page: Page) -> Page:
     return replace(page, blocks=blocks)
 
 
-def _kind(block: Block, page: Page, usual: float) -> BlockKind | None:
+def _body_of(blocks: Sequence[Block]) -> _Body:
+    found = [row for block in blocks for row in rows(block.lines)]
+    counted = [row for row in found if len(row.text) >= _LEAST_ROW] or found
+    lines = [line for row in found for line in row.lines]
+    return _Body(
+        median(line.box[3] - line.box[1] for line in lines),
+        median(row.size for row in counted),
+        2 * sum(row.bold for row in counted) > len(counted),
+        2 * sum(_is_italic(row) for row in counted) > len(counted),
+    )
+
+
+def _is_italic(row: Row) -> bool:
+    return all(line.italic for line in row.lines)
+
+
+def _kind(block: Block, page: Page, usual: _Body) -> BlockKind | None:
     """What a block is in truth, if it is furniture, or if it was taken for some."""
     if block.kind in _EDGES and block.lines:
-        return _restored(block, page, usual)
+        return _restored(block, page, usual.height)
     if block.kind not in _WORDS or not block.lines:
         return None
     if _is_stamp(block, page):
         return BlockKind.HEADER
-    rows = len(rows_of(block.lines))
-    if rows > _MOST_ROWS:
+    height_in_rows = len(rows_of(block.lines))
+    if height_in_rows > _MOST_ROWS:
         return None
     height = page.size[1]
     above, below = block.box[3] / height, 1 - block.box[1] / height
     near = min(above, below)
-    if rows == 1 and near < _NUMBER_MARGIN and _NUMBER.fullmatch(block.text.strip()):
+    if height_in_rows == 1 and near < _MARGIN and _is_number(block.text.strip()):
         return BlockKind.PAGE_NUMBER if _outermost(block, page.blocks) else None
     tall = max(line.box[3] - line.box[1] for line in block.lines)
-    if near >= _MARGIN or tall > _LARGER * usual or not _outermost(block, page.blocks):
+    if near >= _MARGIN or tall > _LARGER * usual.height or not _outermost(block, page.blocks):
         return None
-    if _distance(block, page.blocks) < _APART * tall:
+    if _distance(block, page.blocks) < _APART * tall or not _is_running(block, page, usual):
         return None
     return BlockKind.HEADER if above < below else BlockKind.FOOTER
+
+
+def _is_running(block: Block, page: Page, usual: _Body) -> bool:
+    """Whether more than its place tells that a block in the margin is no line of the text."""
+    found = rows(block.lines)
+    if all(_is_smaller(row, usual) for row in found):
+        return True
+    text = block.text.strip()
+    bold = all(row.bold for row in found)
+    if bold == usual.bold and (_SENTENCE_END.search(text) or text[:1].islower()):
+        return False
+    if all(map(_is_italic, found)) and not usual.italic:
+        return True
+    return _MIXED.search(text) is not None or _is_ruled_off(block, page)
+
+
+def _is_smaller(row: Row, usual: _Body) -> bool:
+    """Whether a row is set smaller; in a scan, where sizes are guesses, by both its measures."""
+    if not row.is_scanned:
+        return row.size < _SMALLER * usual.size
+    return row.size < _SMALLER_SCANNED * usual.size and row.height < _SMALLER_SCANNED * usual.height
+
+
+def _is_ruled_off(block: Block, page: Page) -> bool:
+    """Whether a line is drawn between a block in the margin and the page's text."""
+    top, bottom = block.box[1], block.box[3]
+    upper = top + bottom < page.size[1]
+    reach = _distance(block, page.blocks)
+    return any(
+        (bottom <= y0 and y1 <= bottom + reach if upper else top - reach <= y0 and y1 <= top)
+        for x0, y0, x1, y1 in page.rules
+        if x1 - x0 > _LEAST_RULE * page.size[0] and y1 - y0 < x1 - x0
+    )
+
+
+def _is_number(text: str) -> bool:
+    return len(text) <= _LONGEST_NUMBER and _NUMBER.fullmatch(text) is not None
 
 
 def _restored(block: Block, page: Page, usual: float) -> BlockKind | None:

@@ -16,7 +16,8 @@ from ocrplus_ocr.markdown.joining import is_cjk
 _HYPHENS: Final = "-\u2010\u2011\u00ad"
 _END: Final = re.compile(rf"([^\W\d_]+)[{_HYPHENS}]$")
 _START: Final = re.compile(r"([^\W\d_]+)")
-_WORD: Final = re.compile(rf"[^\W\d_]+(?:[{_HYPHENS}][^\W\d_]+)+")
+_WORD: Final = re.compile(rf"(?<![^\W\d_])[^\W\d_]+(?:[{_HYPHENS}][^\W\d_]+)+")
+_LONGEST_WORD: Final = 80  # characters that are looked at before a hyphen
 _LEAST_PARTED: Final = 2
 _PARTED_SHARE: Final = 0.02  # of the lines; justified text in columns has 0.05 and more
 _KEEP_AFTER: Final = frozenset(
@@ -46,7 +47,7 @@ def hyphens_of(texts: Sequence[str]) -> Hyphens:
         for word in _WORD.findall(text)
     )
     ends = sum(
-        bool(_END.search(text.strip())) and following.strip()[:1].islower()
+        _parted_end(text.strip()) is not None and following.strip()[:1].islower()
         for text, following in pairwise(texts)
     )
     return Hyphens(written, ends >= _LEAST_PARTED and ends >= _PARTED_SHARE * len(texts))
@@ -64,10 +65,18 @@ def joined_lines(lines: Iterable[str], hyphens: Hyphens | None = None) -> str:
     return text
 
 
+def _parted_end(text: str) -> str | None:
+    """The letters before a hyphen that ends a text."""
+    if text[-1:] not in tuple(_HYPHENS):
+        return None
+    end = _END.search(text[-_LONGEST_WORD:])
+    return end.group(1) if end is not None else None
+
+
 def _joint(text: str, following: str, hyphens: Hyphens) -> str:
-    end, start = _END.search(text), _START.match(following)
+    end, start = _parted_end(text), _START.match(following)
     if end is not None and start is not None:
-        if _is_parted(end.group(1), start.group(1), hyphens):
+        if _is_parted(end, start.group(1), hyphens):
             return text[:-1] + following
         return text + following
     if text[-1] in _HYPHENS and following[0].isalnum() and len(text) > 1 and text[-2].isalnum():

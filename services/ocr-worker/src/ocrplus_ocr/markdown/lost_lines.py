@@ -26,6 +26,8 @@ _MOST_GAP: Final = 1.6
 _BELOW: Final = 0.5  # share of the narrower line that lies under the other
 _LEAST_COLUMN: Final = 0.2  # of the page's width: a label beside its text is no column
 _MOST_BREAK: Final = 2.5  # line heights
+_MOST_PLACED: Final = 1000  # the work grows by the square; more come after the blocks
+_MOST_ABOVE: Final = 50  # lines of a paragraph that tell how wide it is
 _ALIKE: Final = 1.6  # ratio of the heights of two lines of a paragraph
 
 
@@ -41,7 +43,10 @@ def bring_back_lines(page: Page) -> Page:
         and not LEADER.fullmatch(line.text)
     ]
     blocks = page.blocks
-    for paragraph in paragraphs(lines, page.size[0]):
+    found = paragraphs(lines, page.size[0])
+    if len(found) > _MOST_PLACED:
+        return replace(page, blocks=(*blocks, *found))
+    for paragraph in found:
         blocks = placed(paragraph, blocks)
     return replace(page, blocks=blocks)
 
@@ -56,7 +61,7 @@ def paragraphs(lines: Sequence[TextLine], page_width: float) -> list[Block]:
     usual = _usual_gap(ordered)
     groups: list[list[TextLine]] = []
     for line in ordered:
-        if groups and _follows(groups[-1], line, usual):
+        if groups and _follows(groups[-1][-_MOST_ABOVE:], line, usual):
             groups[-1].append(line)
         else:
             groups.append([line])

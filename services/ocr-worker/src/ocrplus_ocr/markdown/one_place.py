@@ -19,6 +19,8 @@ from ocrplus_ocr.markdown.text_pictures import is_text
 _INSIDE: Final = 0.5  # share of a line that lies in a block
 _WITHIN: Final = 0.75  # share of a region that lies in another
 _SURER: Final = 0.1
+_MOST_BLOCKS: Final = 500  # the work grows by the square; the layout model finds at most 300
+_BANDS: Final = 200
 _SEVERAL: Final = 2
 _NOT_FROM_LINES: Final = PICTURES | {BlockKind.TABLE}
 
@@ -26,19 +28,45 @@ _NOT_FROM_LINES: Final = PICTURES | {BlockKind.TABLE}
 def give_lines_one_place(page: Page) -> Page:
     """The page with every line in at most one block, and text blocks made of their lines."""
     blocks = [block for block in page.blocks if not is_text(block, page)]
-    blocks = _without_doubles(_without_covers(blocks, page))
-    homes = [_home(line, blocks) for line in page.lines]
+    if len(blocks) <= _MOST_BLOCKS:
+        blocks = _without_doubles(_without_covers(blocks, page))
+    taken, touched = _taken(page, blocks)
     filled = []
     for index, block in enumerate(blocks):
-        own = [line for line, home in zip(page.lines, homes, strict=True) if home == index]
+        own = taken.get(index, [])
         if block.kind in _NOT_FROM_LINES:
             filled.append(replace(block, lines=tuple(own)))
-        elif not any(common(block.box, line.box) > 0 for line in page.lines):
-            filled.append(block)  # the pipeline has read it although no line was detected there
         elif own:
             ordered = in_reading_order(own)
             filled.append(replace(block, text=text_of(ordered), lines=tuple(ordered)))
+        elif index not in touched:
+            filled.append(block)  # the pipeline has read it although no line was detected there
     return replace(page, blocks=tuple(filled))
+
+
+def _taken(page: Page, blocks: Sequence[Block]) -> tuple[dict[int, list[TextLine]], set[int]]:
+    """The lines of each block, by its index, and which blocks any line touches."""
+    height = page.size[1] or 1.0
+    bands: list[list[int]] = [[] for _ in range(_BANDS)]
+    for index, block in enumerate(blocks):
+        for band in _bands(block.box, height):
+            bands[band].append(index)
+    taken: dict[int, list[TextLine]] = {}
+    touched: set[int] = set()
+    for line in page.lines:
+        near = {index for band in _bands(line.box, height) for index in bands[band]}
+        meeting = [i for i in sorted(near) if common(blocks[i].box, line.box) > 0]
+        touched.update(meeting)
+        home = _home(line, meeting, blocks)
+        if home is not None:
+            taken.setdefault(home, []).append(line)
+    return taken, touched
+
+
+def _bands(box: Box, height: float) -> range:
+    """The strips of a page's height that a box lies in."""
+    first, last = (int(min(_BANDS - 1.0, max(0.0, y / height * _BANDS))) for y in (box[1], box[3]))
+    return range(first, last + 1)
 
 
 def _without_covers(blocks: Sequence[Block], page: Page) -> list[Block]:
@@ -107,9 +135,9 @@ def _repeats(block: Block, larger: Block) -> bool:
     return block.kind not in distinct
 
 
-def _home(line: TextLine, blocks: Sequence[Block]) -> int | None:
+def _home(line: TextLine, meeting: Sequence[int], blocks: Sequence[Block]) -> int | None:
     """Index of the block that a line belongs to: the smallest of those that hold it."""
-    holding = [i for i, block in enumerate(blocks) if _claims(block, line)]
+    holding = [i for i in meeting if _claims(blocks[i], line)]
     words = [i for i in holding if blocks[i].kind not in PICTURES]
     return min(words or holding, key=lambda i: area(blocks[i].box), default=None)
 

@@ -27,6 +27,7 @@ _NUMBER: Final = re.compile(
     r"^(?:\[\d{1,3}\]|[（(]?\d{1,2}[)）]|\d{1,2}[.．、](?!\d)|[a-z][.)]\s|[①-⑳]|[（(][a-z一二三四五六七八九十]{1,2}[)）])"
 )
 _LEADER: Final = re.compile(r"(?:[.…·] ?){4,}\s*\w{0,5}$")  # an entry of a table of contents
+_LONGEST_LEADER: Final = 200  # characters that are looked at
 _CLAUSE: Final = re.compile(r"^\d{1,2}(?:\.\d{1,2}){1,3}\s?\D")
 _SENTENCE_END: Final = re.compile(r"[.。;；:：!！?？]$")
 _SPARE: Final = 1.2  # font sizes left over beside the next word: a forced break
@@ -138,7 +139,7 @@ def _usual_gap(found: Sequence[Row]) -> float:
 def _breaks(part: _Part, row: Row, sides: tuple[float, float], usual_gap: float) -> bool:
     """Whether a row begins a new paragraph after the rows of another."""
     above = part.rows[-1]
-    if _LEADER.search(above.text):
+    if _LEADER.search(above.text[-_LONGEST_LEADER:]):
         return True
     if _CLAUSE.match(row.text) and _SENTENCE_END.search(above.text):
         return True

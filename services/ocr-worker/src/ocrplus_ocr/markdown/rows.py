@@ -17,6 +17,7 @@ _NARROW: Final = frozenset(".,:;'!|ijlI()[]")
 _INITIAL: Final = 1.4  # line heights
 _COLUMN_GAP: Final = 1.5  # line heights
 _OTHER_SIZE: Final = 0.15
+_MOST_BESIDE: Final = 50  # lines of a row that the next one is held against
 _BESIDE: Final = 0.3  # how much of a line may lie over another one beside it
 BOLD: Final = 600
 
@@ -92,7 +93,7 @@ def rows(lines: Iterable[TextLine]) -> list[Row]:
         return line.box[1] + min(line.box[3] - line.box[1], _INITIAL * usual) / 2
 
     for line in sorted(whole, key=middle):
-        if grouped and _beside(grouped[-1], line):
+        if grouped and _beside(grouped[-1][-_MOST_BESIDE:], line):
             grouped[-1].append(line)
         else:
             grouped.append([line])
