@@ -5,7 +5,7 @@ written in other signs than it is printed. Letters and digits are compared, so t
 Markdown's signs nor joined lines count as a loss.
 """
 
-import html
+import re
 import unicodedata
 from collections.abc import Iterable
 from typing import Final
@@ -17,16 +17,26 @@ from ocrplus_ocr.markdown.page import Page
 
 _EXCUSED: Final = FURNITURE | PICTURES | {BlockKind.FORMULA}
 
+_CODE: Final = re.compile(r"^(```\n.*?\n```)$", re.M | re.S)
+_ESCAPED: Final = {"&lt;": "<", "&gt;": ">", "&amp;": "&"}
+
 
 def coverage(page: Page, markdown: str) -> float:
     """Share of the characters of the page's lines that the Markdown has, 0..1."""
-    written = squeezed(html.unescape(markdown))
+    written = squeezed(_unescaped(markdown))
     total = there = 0.0
     for line in expected(page):
         size = len(squeezed(line.text))
         total += size
         there += size * _share_of(line.text, written)
     return round(there / total, 4) if total else 1.0
+
+
+def _unescaped(markdown: str) -> str:
+    """The Markdown with the signs that its writer escaped; code has none escaped."""
+    parts = _CODE.split(markdown)
+    parts[::2] = [re.sub("&(?:lt|gt|amp);", lambda m: _ESCAPED[m[0]], part) for part in parts[::2]]
+    return "\n".join(parts)
 
 
 def expected(page: Page) -> list[TextLine]:
