@@ -389,3 +389,21 @@ def test_the_entities_of_a_table_s_cells_are_their_signs() -> None:
 
     assert bring_back_leftovers(found) == found
     assert coverage(found, page_markdown(found.blocks, [])) == 1.0
+
+
+def test_equal_lines_must_be_written_as_often_as_they_are_found() -> None:
+    ten = page(lines=[line("one of ten", 50, 100 + 20 * n) for n in range(10)])
+    two = page(lines=[line("said twice", 50, 100), line("other text", 50, 120)])
+
+    assert coverage(ten, "one of ten") == 0.1
+    assert coverage(ten, "\n\n".join(["one of ten"] * 10)) == 1.0
+    assert coverage(two, "said twice\n\nsaid twice") == 0.5
+
+
+def test_words_may_be_joined_and_parted_otherwise_than_in_their_lines() -> None:
+    words = page(lines=[line("an exam-", 50, 100), line("ple: 12 34", 50, 120)])
+    chinese = page(lines=[line("\u4e2d\u6587", 50, 100 + 20 * n) for n in range(2)])
+
+    assert coverage(words, "an example:\n\n<table><tr><td>34</td><td>12</td></tr></table>") == 1.0
+    assert coverage(chinese, "\u4e2d\u6587\u4e2d\u6587") == 1.0
+    assert coverage(chinese, "\u4e2d\u6587") == 0.5
