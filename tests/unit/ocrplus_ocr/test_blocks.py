@@ -215,3 +215,56 @@ def test_a_figure_is_linked_or_stands_in_the_text() -> None:
     assert page_markdown([block], [figure]) == "![](figures/p1-f1.png)"
     inline = page_markdown([block], [figure], ReadOptions(figures="inline"))
     assert inline == "![](data:image/png;base64,cG5n)"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[Pay](https://e.example) ![](https://e.example/t)", None),
+        ("\\[Pay](https://e.example)", "\\\\\\[Pay](https://e.example)"),
+        ("a [b [c](x) d](y)", "a \\[b \\[c](x) d](y)"),
+        ("over the page](https://e.example)", "over the page\\](https://e.example)"),
+        ("[a][b] and [c]", "\\[a][b] and [c]"),
+        ("[1]: https://e.example", "\\[1]: https://e.example"),
+        ("- one\n- [^1]: two", "- one\n- \\[^1]: two"),
+        ("see [1], [2] and f(x)", "see [1], [2] and f(x)"),
+        ("---", "\\---"),
+        ("* * *", "\\* * *"),
+        ("a\n___", "a\n\\___"),
+        ("a\r# b", "a\n\\# b"),
+        ("--- a", "--- a"),
+        ("&lt;b&gt; &#60; &#x3c;", "&amp;lt;b&amp;gt; &amp;#60; &amp;#x3c;"),
+        ("AT&T; R&D &c", "AT&T; R&D &c"),
+    ],
+)
+def test_words_of_a_page_are_no_links_rules_or_entities(text: str, expected: str | None) -> None:
+    expected = expected or "\\[Pay](https://e.example) !\\[](https://e.example/t)"
+
+    assert page_markdown([Block(BlockKind.TEXT, text, (0, 0, 1, 1))], []) == expected
+
+
+@pytest.mark.parametrize("kind", [BlockKind.HEADING, BlockKind.CAPTION, BlockKind.FOOTNOTE])
+def test_no_kind_of_block_makes_links(kind: BlockKind) -> None:
+    blocks = [Block(kind, "[click](javascript:alert(1))", (0, 0, 1, 1))]
+
+    assert page_markdown(blocks, []).removeprefix("## ") == "\\[click](javascript:alert(1))"
+
+
+def test_words_of_a_cell_neither_part_it_nor_make_links() -> None:
+    table = "<table><tr><td>a\\|b</td><td>[c](d) &amp;lt;</td></tr></table>"
+
+    head = table_markdown(table).split("\n")[0]
+
+    assert head == "| a\\\\\\|b | \\[c](d) &amp;lt; |"
+
+
+def test_a_formula_keeps_its_bars_and_makes_no_links() -> None:
+    blocks = [Block(BlockKind.FORMULA, "$$\n|x|<y f[a](b)\n$$", (0, 0, 1, 1))]
+
+    assert page_markdown(blocks, []) == "$$\n|x|< y f[a] (b)\n$$"
+
+
+def test_a_formula_without_its_picture_says_its_characters() -> None:
+    blocks = [Block(BlockKind.FORMULA_PICTURE, "x = y", (0, 0, 1, 1))]
+
+    assert page_markdown(blocks, [], ReadOptions(figures="none")) == "x = y"

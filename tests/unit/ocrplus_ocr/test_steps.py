@@ -17,6 +17,7 @@ from ocrplus_ocr.markdown.lost_lines import bring_back_lines
 from ocrplus_ocr.markdown.one_place import give_lines_one_place
 from ocrplus_ocr.markdown.page import LayoutBox, Page
 from ocrplus_ocr.markdown.reading import order_blocks
+from ocrplus_ocr.markdown.render import page_markdown
 from ocrplus_ocr.markdown.steps import STEPS, finished
 from ocrplus_ocr.markdown.subfigures import part_subfigures
 
@@ -402,3 +403,41 @@ def test_headers_and_words_in_pictures_need_not_be_written() -> None:
     ]
 
     assert coverage(page(*blocks, lines=[header, label]), "") == 1.0
+
+
+@pytest.mark.parametrize("text", ["&nbsp;", "see &lt;b&gt; here", "&copy 2026", "AT&amp;T"])
+@pytest.mark.parametrize("kind", [BlockKind.TEXT, BlockKind.HEADING, BlockKind.CODE])
+def test_words_that_look_like_entities_are_said_once_and_counted(
+    text: str, kind: BlockKind
+) -> None:
+    found = page(block(kind, 50, 100, 200, 10, line(text, 50, 100)))
+
+    assert bring_back_leftovers(found) == found
+    assert coverage(found, page_markdown(found.blocks, [])) == 1.0
+
+
+def test_the_entities_of_a_table_s_cells_are_their_signs() -> None:
+    lines = [line("caf\u00e9", 60, 110), line("&eacute;", 60, 130)]
+    cells = "<table><tr><td>caf&eacute;</td></tr><tr><td>&amp;eacute;</td></tr></table>"
+    found = page(Block(BlockKind.TABLE, cells, (50, 100, 300, 200)), lines=lines)
+
+    assert bring_back_leftovers(found) == found
+    assert coverage(found, page_markdown(found.blocks, [])) == 1.0
+
+
+def test_equal_lines_must_be_written_as_often_as_they_are_found() -> None:
+    ten = page(lines=[line("one of ten", 50, 100 + 20 * n) for n in range(10)])
+    two = page(lines=[line("said twice", 50, 100), line("other text", 50, 120)])
+
+    assert coverage(ten, "one of ten") == 0.1
+    assert coverage(ten, "\n\n".join(["one of ten"] * 10)) == 1.0
+    assert coverage(two, "said twice\n\nsaid twice") == 0.5
+
+
+def test_words_may_be_joined_and_parted_otherwise_than_in_their_lines() -> None:
+    words = page(lines=[line("an exam-", 50, 100), line("ple: 12 34", 50, 120)])
+    chinese = page(lines=[line("\u4e2d\u6587", 50, 100 + 20 * n) for n in range(2)])
+
+    assert coverage(words, "an example:\n\n<table><tr><td>34</td><td>12</td></tr></table>") == 1.0
+    assert coverage(chinese, "\u4e2d\u6587\u4e2d\u6587") == 1.0
+    assert coverage(chinese, "\u4e2d\u6587") == 0.5

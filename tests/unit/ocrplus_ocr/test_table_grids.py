@@ -273,3 +273,39 @@ def test_a_table_that_lies_sideways_is_read_upright(turn: int) -> None:
     assert table.text.startswith(
         "<table><tr><td>Item</td><td>2019</td><td>2020</td></tr><tr><td>cost</td>"
     )
+
+
+def loose(kind: BlockKind, *others: TextLine) -> Page:
+    """A ruled table in the middle of a block that is much larger than it."""
+    lines = [line(t, x, y) for t, x, y in (("a", 175, 110), ("b", 325, 110), ("c", 175, 130))]
+    rules = [*FULL, flat(160, 100, 400), *(steep(x, 140, 160) for x in (100, 250, 400))]
+    lines += [line("d", 175, 150), *others]
+    text = " ".join(item.text for item in lines)
+    if kind is BlockKind.TABLE:
+        text = "<table>" + "".join(f"<tr><td>{x.text}</td></tr>" for x in lines) + "</table>"
+    return page([Block(kind, text, (50, 50, 450, 500), tuple(lines))], lines, rules)
+
+
+@pytest.mark.parametrize("kind", [BlockKind.TEXT, BlockKind.ASIDE, BlockKind.TABLE])
+def test_a_loose_block_whose_words_are_all_in_a_table_goes(kind: BlockKind) -> None:
+    (table,) = rebuild_tables(loose(kind)).blocks
+
+    assert "<td>b</td>" in table.text
+
+
+@pytest.mark.parametrize("kind", [BlockKind.TEXT, BlockKind.ASIDE, BlockKind.TABLE])
+def test_a_loose_block_keeps_only_the_words_outside_of_the_table(kind: BlockKind) -> None:
+    rest = [line(f"prose {n} goes on", 175, 300 + 12 * n, 120) for n in range(4)]
+
+    blocks = rebuild_tables(loose(kind, *rest)).blocks
+
+    (kept,) = (block for block in blocks if "<td>b</td>" not in block.text)
+    assert len(blocks) == 2
+    assert kept.text == " ".join(item.text for item in rest)
+    assert kept.lines == tuple(rest)
+
+
+def test_a_picture_around_a_table_stays() -> None:
+    found = rebuild_tables(loose(BlockKind.FIGURE)).blocks
+
+    assert {block.kind for block in found} == {BlockKind.TABLE, BlockKind.FIGURE}

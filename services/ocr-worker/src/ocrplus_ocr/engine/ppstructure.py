@@ -106,26 +106,32 @@ class PPStructureEngine:
         list(self._pipeline.predict_iter(page, **self._predict_arguments))
 
     def _read_page(self, page: RenderedPage, options: ReadOptions) -> PageResult:
-        source, reason = choose_source(page.text.evidence, options.text_source)
         timings = {"render": page.render_seconds, "text": page.text_seconds}
-        began = time.monotonic()
         try:
-            found, image, lie = self._found(page, source)
-            if self._on_found is not None:
-                self._on_found(found, image)
-            content = finished(page_of(found), self._config.steps_off)
-            blocks = content.blocks
-            wanted = options.figures != "none"
-            figures = cropped_figures(page.page, blocks, image, page.scale) if wanted else ()
+            return self._result(page, options, timings)
         except Exception:
             # The pipeline raises whatever its libraries raise; one page must not end the chunk.
             log.exception("page could not be read", extra={"page": page.page})
             return _failed(page.page, PageErrorCode.ENGINE_FAILED, timings)
         finally:
             _give_back_memory()
-        timings["engine"] = time.monotonic() - began
+
+    def _result(
+        self, page: RenderedPage, options: ReadOptions, timings: dict[str, float]
+    ) -> PageResult:
+        """A page that is read; adds its time to `timings`."""
+        source, reason = choose_source(page.text.evidence, options.text_source)
+        began = time.monotonic()
+        found, image, lie = self._found(page, source)
+        if self._on_found is not None:
+            self._on_found(found, image)
+        content = finished(page_of(found), self._config.steps_off)
+        blocks = content.blocks
+        wanted = options.figures != "none"
+        figures = cropped_figures(page.page, blocks, image, page.scale) if wanted else ()
         markdown = page_markdown(blocks, figures, options)
         starts, ends = page_edges(content)
+        timings["engine"] = time.monotonic() - began
         return PageResult(
             page=page.page,
             state=PageState.OK if markdown else PageState.EMPTY,

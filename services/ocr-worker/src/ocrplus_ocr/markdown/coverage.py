@@ -5,9 +5,10 @@ written in other signs than it is printed. Letters and digits are compared, so t
 Markdown's signs nor joined lines count as a loss.
 """
 
-import html
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from ocrplus_ocr.engine import BlockKind, TextLine
@@ -17,16 +18,52 @@ from ocrplus_ocr.markdown.page import Page
 
 _EXCUSED: Final = FURNITURE | PICTURES | {BlockKind.FORMULA}
 
+_CODE: Final = re.compile(r"^(```\n.*?\n```)$", re.M | re.S)
+_TAG: Final = re.compile(r"</?(?:table|tr|td)\b[^<>]*>")
+_GAP: Final = " "
+_ESCAPED: Final = {"&lt;": "<", "&gt;": ">", "&amp;": "&"}
+
 
 def coverage(page: Page, markdown: str) -> float:
-    """Share of the characters of the page's lines that the Markdown has, 0..1."""
-    written = squeezed(html.unescape(markdown))
-    total = there = 0.0
-    for line in expected(page):
-        size = len(squeezed(line.text))
-        total += size
-        there += size * _share_of(line.text, written)
-    return round(there / total, 4) if total else 1.0
+    """Share of the characters of the page's lines that the Markdown has, 0..1.
+
+    Words count as often as they are found: what is written twice stands for nothing that is lost.
+    """
+    needed = Counter(_tokens(line.text for line in expected(page)))
+    lacking = _lacking(needed, list(_tokens([_unescaped(_TAG.sub(" ", markdown))])))
+    total = _size(needed)
+    return round(1 - _size(lacking) / total, 4) if total else 1.0
+
+
+def _tokens(texts: Iterable[str]) -> Iterator[str]:
+    return (token for text in texts for word in text.split() if (token := squeezed(word)))
+
+
+def _lacking(needed: Counter[str], written: Sequence[str]) -> Counter[str]:
+    """The words that are not written, be it joined to others or parted by spaces."""
+    rest = needed.copy()
+    spare = []  # in their order; a gap where a word is found
+    for token in written:
+        spare.append(_GAP if rest[token] > 0 else token)
+        rest[token] -= 1
+    left = "".join(spare)
+    lacking: Counter[str] = Counter()
+    for word, times in sorted((+rest).items(), key=lambda item: (-len(item[0]), item[0])):
+        there = min(times, left.count(word))
+        left = left.replace(word, _GAP, there)
+        lacking[word] = times - there
+    return lacking
+
+
+def _size(words: Counter[str]) -> int:
+    return sum(len(word) * times for word, times in words.items())
+
+
+def _unescaped(markdown: str) -> str:
+    """The Markdown with the signs that its writer escaped; code has none escaped."""
+    parts = _CODE.split(markdown)
+    parts[::2] = [re.sub("&(?:lt|gt|amp);", lambda m: _ESCAPED[m[0]], part) for part in parts[::2]]
+    return "\n".join(parts)
 
 
 def expected(page: Page) -> list[TextLine]:
@@ -39,19 +76,6 @@ def expected(page: Page) -> list[TextLine]:
         for line in page.lines
         if id(line) not in excused and not any(holds(box, line.box) for box in pictures)
     ]
-
-
-def _share_of(text: str, written: str) -> float:
-    """All of a line, else that part of its words."""
-    if squeezed(text) in written:
-        return 1.0
-    words = [word for part in text.split() if (word := squeezed(part))]
-    size = sum(map(len, words))
-    return _size(word for word in words if word in written) / size if size else 1.0
-
-
-def _size(words: Iterable[str]) -> int:
-    return sum(map(len, words))
 
 
 def squeezed(text: str) -> str:

@@ -7,6 +7,7 @@ of it, and words that no cell took, are said beside it.
 import html
 from dataclasses import replace
 
+from ocrplus_ocr.engine import Block, BlockKind
 from ocrplus_ocr.markdown.coverage import expected, squeezed
 from ocrplus_ocr.markdown.lost_lines import LEADER, paragraphs
 from ocrplus_ocr.markdown.page import Page
@@ -15,7 +16,7 @@ from ocrplus_ocr.markdown.placing import placed
 
 def bring_back_leftovers(page: Page) -> Page:
     """The page with a block for every line that no block says."""
-    said = squeezed(html.unescape(" ".join(block.text for block in page.blocks)))
+    said = squeezed(" ".join(map(_words, page.blocks)))
     left = [
         line
         for line in expected(page)
@@ -27,3 +28,8 @@ def bring_back_leftovers(page: Page) -> Page:
     for paragraph in paragraphs(left, page.size[0]):
         blocks = placed(paragraph, blocks)
     return replace(page, blocks=blocks)
+
+
+def _words(block: Block) -> str:
+    """What a block says: only a table's text is HTML."""
+    return html.unescape(block.text) if block.kind is BlockKind.TABLE else block.text

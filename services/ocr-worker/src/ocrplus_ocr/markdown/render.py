@@ -15,7 +15,12 @@ from ocrplus_ocr.markdown.tables import escape, table_markdown
 
 _LEVEL: Final = {BlockKind.TITLE: 1, BlockKind.HEADING: 2}
 """Depth of a heading that nothing else has settled."""
-_STARTS_LIKE_SYNTAX: Final = re.compile(r"^(#{1,6}\s|>|```|~~~|\|)")
+_STARTS_LIKE_SYNTAX: Final = re.compile(
+    r"^([ \t]*)(?=#{1,6}\s|>|```|~~~|\||(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})$)",
+    re.M,
+)
+_DISPLAYED: Final = re.compile(r"\$\$.*\$\$", re.S)
+_LIVE_IN_FORMULA: Final = re.compile(r"<(?=[A-Za-z/!?])|\](?=[(\[])|&(?=#?\w{1,32};)")
 _EDGE_WORDS: Final = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 _MOST_ALT: Final = 300
 _DEFAULTS: Final = ReadOptions()
@@ -40,7 +45,9 @@ def page_markdown(
 def _block_markdown(block: Block, pictures: dict[Box, Figure], options: ReadOptions) -> str:
     if block.kind in PICTURES:
         figure = pictures.get(block.box)
-        return _picture(figure, options) if figure is not None else ""
+        if figure is not None:
+            return _picture(figure, options)
+        return _paragraphs(block.text) if block.kind is BlockKind.FORMULA_PICTURE else ""
     if block.kind is BlockKind.TABLE:
         return table_markdown(block.text, options.tables)
     if block.kind in _LEVEL:
@@ -48,7 +55,7 @@ def _block_markdown(block: Block, pictures: dict[Box, Figure], options: ReadOpti
         return f"{'#' * min(6, _level(block))} {escape(title)}" if title else ""
     if block.kind is BlockKind.CODE:
         return f"```\n{block.text.replace('```', '')}\n```" if block.text.strip() else ""
-    return _paragraphs(block.text)
+    return _formulas(block.text) if block.kind is BlockKind.FORMULA else _paragraphs(block.text)
 
 
 def _picture(figure: Figure, options: ReadOptions) -> str:
@@ -60,8 +67,21 @@ def _picture(figure: Figure, options: ReadOptions) -> str:
 
 
 def _paragraphs(text: str) -> str:
-    paragraphs = (escape(part.strip()) for part in re.split(r"\n\s*\n", text))
-    return "\n\n".join(_STARTS_LIKE_SYNTAX.sub(r"\\\1", part) for part in paragraphs if part)
+    lines = re.sub(r"\r\n?", "\n", text)
+    paragraphs = (part.strip() for part in re.split(r"\n\s*\n", lines))
+    return "\n\n".join(
+        _STARTS_LIKE_SYNTAX.sub(r"\1\\", escape(part)) for part in paragraphs if part
+    )
+
+
+def _formulas(text: str) -> str:
+    """Formulas, with space in them, which means nothing there, where Markdown would see syntax."""
+    parts = (part.strip() for part in re.split(r"\n\s*\n", text))
+    return "\n\n".join(
+        _LIVE_IN_FORMULA.sub(r"\g<0> ", part) if _DISPLAYED.fullmatch(part) else _paragraphs(part)
+        for part in parts
+        if part
+    )
 
 
 def headings(page: Page) -> tuple[HeadingRecord, ...]:

@@ -16,6 +16,7 @@ from ocrplus_ocr.markdown.aligned_grid import aligned_grid
 from ocrplus_ocr.markdown.found_tables import found_tables
 from ocrplus_ocr.markdown.geometry import area, common, holds, shared, upright
 from ocrplus_ocr.markdown.grid import Cell, Grid, filled, grid_html, trimmed
+from ocrplus_ocr.markdown.lines import in_reading_order, text_of
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.placing import placed
 from ocrplus_ocr.markdown.ruled_grid import connected, ruled_grid
@@ -158,7 +159,7 @@ def _with_tables(page: Page, tables: dict[Box, Block]) -> Page:
             if inside:
                 place = len(kept) if place is None else place
             else:
-                kept.append(_without_lines(block, table))
+                kept.extend(_without_lines(block, table))
         if place is None:
             blocks = placed(table, tuple(kept))
         else:
@@ -172,10 +173,20 @@ def _smaller(inner: Box, outer: Box) -> bool:
     )
 
 
-def _without_lines(block: Block, table: Block) -> Block:
-    """A block without the lines that stand in a table."""
+def _without_lines(block: Block, table: Block) -> list[Block]:
+    """A block without the lines that stand in a table, nor their text; none where no line stays."""
     lines = tuple(line for line in block.lines if line not in table.lines)
-    return replace(block, lines=lines) if len(lines) != len(block.lines) else block
+    if len(lines) == len(block.lines):
+        return [block]
+    if block.kind in PICTURES:
+        return [replace(block, lines=lines)]
+    if not lines:
+        return []
+    grid = aligned_grid(lines, []) if block.kind is BlockKind.TABLE else None
+    if grid is not None:
+        return [replace(block, text=grid_html(grid), lines=lines)]
+    kind = BlockKind.TEXT if block.kind is BlockKind.TABLE else block.kind
+    return [replace(block, kind=kind, text=text_of(in_reading_order(lines)), lines=lines)]
 
 
 def _by_words(block: Block, page: Page) -> list[Block]:

@@ -2,6 +2,7 @@
 
 import html
 import re
+from html.entities import html5
 from typing import Final, Literal
 
 _TAG: Final = re.compile(
@@ -14,9 +15,37 @@ _MOST_SPAN: Final = 200
 _SPAN: Final = re.compile(r"(colspan|rowspan)=\"?(\d+)\"?", re.I)
 
 
+_TAG_START: Final = re.compile(r"<(?=[A-Za-z/!?])")
+_ENTITY: Final = re.compile(r"&(?=(#\d{1,7};|#[xX][0-9a-fA-F]{1,6};|[A-Za-z][A-Za-z0-9]{1,31};))")
+_DEFINITION: Final = re.compile(
+    r"^([ \t]*(?:(?:[-+*>]|\d{1,9}[.)])[ \t]+)*)(?=\[(?:\\.|[^\[\]\\]){1,999}\]:)", re.M | re.S
+)
+"""Where `[label]: target` begins, in a list or not."""
+
+
 def escape(text: str) -> str:
-    """Text that cannot be taken for HTML by whoever renders the Markdown."""
-    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
+    """Text that cannot be taken for HTML, an entity or a link by whoever renders the Markdown.
+
+    A bracket is escaped only where one after it could close a link: ordinary text stays as it is.
+    """
+    text = _ENTITY.sub(_plain_ampersand, text)
+    text = _DEFINITION.sub(r"\1\\", _TAG_START.sub("&lt;", text))
+    last = max(text.rfind("]("), text.rfind("]["))
+    if last < 0:
+        return text
+    head, tail = _escaped(text[:last], "["), text[last:]
+    begun_before = text.count("]", 0, last + 1) > text.count("[", 0, last)  # on the page before
+    return re.sub(r"\](?=[(\[])", r"\\]", head + tail) if begun_before else head + tail
+
+
+def _plain_ampersand(found: re.Match[str]) -> str:
+    name = found.group(1)
+    return "&amp;" if name[0] == "#" or name in html5 else "&"
+
+
+def _escaped(text: str, sign: str) -> str:
+    """The sign with a backslash before it; backslashes that the text has there stay visible."""
+    return re.sub(rf"(\\*){re.escape(sign)}", lambda found: f"{found.group(1) * 2}\\{sign}", text)
 
 
 def table_markdown(table_html: str, style: Literal["auto", "html", "markdown"] = "auto") -> str:
@@ -89,7 +118,7 @@ def _as_pipes(rows: list[list[str]]) -> str:
     columns = max(len(row) for row in rows)
 
     def line(cells: list[str]) -> str:
-        padded = [escape(cell).replace("|", "\\|") for cell in cells]
+        padded = [_escaped(escape(cell), "|") for cell in cells]
         padded += [""] * (columns - len(cells))
         return f"| {' | '.join(padded)} |"
 
