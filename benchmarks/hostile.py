@@ -32,7 +32,7 @@ from ocrplus_contract.records import WorkerRecord
 from ocrplus_local.stack import Stack, StackOptions
 
 GOOD = Path(__file__).parents[1] / "examples" / "samples" / "report_en.pdf"
-LONG = frozenset({"pages_text_many.pdf"})
+LONG = {"pages_text_many.pdf": 1800.0}  # 2,000 pages may take longer than their row says
 OURS_TO_BLAME = frozenset({ErrorCode.INTERNAL, ErrorCode.WORKER_LOST, ErrorCode.ENGINE_FAILED})
 GOOD_EVERY = 8
 SAMPLE_SECONDS = 0.05
@@ -84,7 +84,7 @@ def rows(folder: Path) -> list[Row]:
             kind=row["kind"],
             expected=row["expected"],
             pages=row["pages"],
-            max_seconds=row["max_s"],
+            max_seconds=LONG.get(row["file"], row["max_s"]),
             max_megabytes=row["max_mb"],
             password=row.get("password"),
         )
