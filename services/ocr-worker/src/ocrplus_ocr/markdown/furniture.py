@@ -26,6 +26,7 @@ _SIDE: Final = 0.1  # of its width
 _NARROW: Final = 0.05
 _LONGEST_TITLE: Final = 40
 _LONGEST_NUMBER: Final = 40
+_LONGEST_MIXED: Final = 200
 _MOST_BLOCKS: Final = 500
 _LEAST_ROW: Final = 20  # characters: shorter ones may be labels
 _MOST_ROWS: Final = 2
@@ -125,11 +126,12 @@ def _is_running(block: Block, page: Page, usual: _Body) -> bool:
         return True
     text = block.text.strip()
     bold = all(row.bold for row in found)
-    if bold == usual.bold and (_SENTENCE_END.search(text) or text[:1].islower()):
+    if bold == usual.bold and (_SENTENCE_END.search(text[-_LONGEST_NUMBER:]) or text[:1].islower()):
         return False
     if all(map(_is_italic, found)) and not usual.italic:
         return True
-    return _MIXED.search(text) is not None or _is_ruled_off(block, page)
+    mixed = len(text) <= _LONGEST_MIXED and _MIXED.search(text) is not None
+    return mixed or _is_ruled_off(block, page)
 
 
 def _is_smaller(row: Row, usual: _Body) -> bool:

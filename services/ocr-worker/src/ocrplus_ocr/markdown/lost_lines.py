@@ -26,7 +26,7 @@ _MOST_GAP: Final = 1.6
 _BELOW: Final = 0.5  # share of the narrower line that lies under the other
 _LEAST_COLUMN: Final = 0.2  # of the page's width: a label beside its text is no column
 _MOST_BREAK: Final = 2.5  # line heights
-_MOST_PLACED: Final = 1000  # the work grows by the square; more come after the blocks
+_MOST_PLACED: Final = 1000  # the work grows by the square; more are one block
 _MOST_ABOVE: Final = 50  # lines of a paragraph that tell how wide it is
 _ALIKE: Final = 1.6  # ratio of the heights of two lines of a paragraph
 
@@ -45,7 +45,7 @@ def bring_back_lines(page: Page) -> Page:
     blocks = page.blocks
     found = paragraphs(lines, page.size[0])
     if len(found) > _MOST_PLACED:
-        return replace(page, blocks=(*blocks, *found))
+        found = [_paragraph([line for paragraph in found for line in paragraph.lines])]
     for paragraph in found:
         blocks = placed(paragraph, blocks)
     return replace(page, blocks=blocks)
