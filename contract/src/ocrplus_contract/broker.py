@@ -7,6 +7,7 @@ figures behind each option stand in `docs/adr/0001-permits-in-a-stream.md`.
 
 from typing import Any, Final
 
+from ocrplus_contract.names import Pool
 from ocrplus_contract.settings import CommonSettings
 
 HARD_LIMIT_SECONDS: Final = 3600
@@ -39,4 +40,20 @@ def celery_options(settings: CommonSettings) -> dict[str, Any]:
         "task_ignore_result": True,
         "result_backend": None,
         "task_create_missing_queues": True,
+    }
+
+
+def worker_options(settings: CommonSettings, pool: Pool) -> dict[str, Any]:
+    """Options of every worker, whatever runs its tasks; a room adds its own."""
+    return {
+        **celery_options(settings),
+        "task_default_queue": str(pool),
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,  # a killed child's doorbell is back in 10 ms
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": True,  # a message behind a busy worker is invisible work
+        "worker_enable_remote_control": False,  # its reply lists have no TTL
+        "worker_send_task_events": False,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 from celery import Celery
 
-from ocrplus_contract.broker import celery_options
+from ocrplus_contract.broker import worker_options
 from ocrplus_contract.names import Pool
 from ocrplus_contract.settings import CaptionWorkerSettings
 
@@ -27,18 +27,9 @@ class _LazyOptions(Mapping[str, Any]):
     def _options(self) -> dict[str, Any]:
         settings = CaptionWorkerSettings()
         return {
-            **celery_options(settings),
-            "task_default_queue": str(Pool.CAPTION),
-            "task_acks_late": True,
-            "task_reject_on_worker_lost": True,
-            "worker_prefetch_multiplier": 1,
-            "worker_disable_prefetch": True,  # a message behind a busy thread is invisible work
+            **worker_options(settings, Pool.CAPTION),
             "worker_concurrency": threads_of(settings.caption.concurrency),
             "worker_pool": "threads",
-            "worker_enable_remote_control": False,  # its reply lists have no TTL
-            "worker_send_task_events": False,
-            "worker_hijack_root_logger": False,
-            "worker_redirect_stdouts": False,
         }
 
     def __getitem__(self, name: str) -> Any:

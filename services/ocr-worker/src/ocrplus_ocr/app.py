@@ -11,7 +11,7 @@ from typing import Any
 
 from celery import Celery
 
-from ocrplus_contract.broker import HARD_LIMIT_SECONDS, celery_options
+from ocrplus_contract.broker import HARD_LIMIT_SECONDS, worker_options
 from ocrplus_contract.names import Pool
 from ocrplus_contract.settings import OcrSettings
 
@@ -23,22 +23,13 @@ class _LazyOptions(Mapping[str, Any]):
     def _options(self) -> dict[str, Any]:
         settings = OcrSettings()
         return {
-            **celery_options(settings),
-            "task_default_queue": str(Pool.OCR),
-            "task_acks_late": True,
-            "task_reject_on_worker_lost": True,  # a killed child's doorbell is back in 10 ms
+            **worker_options(settings, Pool.OCR),
             "task_acks_on_timeout": False,
             "task_time_limit": HARD_LIMIT_SECONDS,
-            "worker_prefetch_multiplier": 1,
-            "worker_disable_prefetch": True,  # a message behind a busy child is invisible work
             "worker_concurrency": settings.workers_per_replica,
             "worker_pool": "prefork",
             "worker_pool_start_method": "spawn",  # CUDA contexts do not survive a fork
             "worker_proc_alive_timeout": 900,  # a child is up only when its models are warm
-            "worker_enable_remote_control": False,  # its reply lists have no TTL
-            "worker_send_task_events": False,
-            "worker_hijack_root_logger": False,
-            "worker_redirect_stdouts": False,
         }
 
     def __getitem__(self, name: str) -> Any:
