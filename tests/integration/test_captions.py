@@ -85,7 +85,7 @@ def test_an_original_client_gets_descriptions_inside_its_result(running, worker)
     async def speak() -> Any:
         pdf = text_document(1, seed=77)
         client = asyncio.create_task(original_client(running.gateway.http, USER, "orig", pdf, 30))
-        await asyncio.sleep(0.5)
+        await asyncio.to_thread(wait_for, lambda: running.client.exists(Keys().job(USER, "orig")))
         await asyncio.to_thread(running.ocr().read_all)
         return await client
 

@@ -104,6 +104,7 @@ local function close_job(user, task, state, error_code)
     redis.call('EXPIRE', job, TTL)
     redis.call('EXPIRE', job .. ':pages', TTL)
     redis.call('EXPIRE', job .. ':captions', TTL)
+    redis.call('EXPIRE', job .. ':described', TTL)
     keep(key('jobs', user), TTL)
     emit(user, '{"type":"result","task_id":"' .. task .. '","status":"' .. state
         .. '","captions":"' .. captions .. '","captioner":' .. json_or_null(captioner)
