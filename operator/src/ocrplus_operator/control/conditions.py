@@ -126,9 +126,11 @@ def _conflict(view: View) -> Condition:
     if not isinstance(cluster, Cluster):
         return Condition(ConditionType.CONFLICT, None, "Unknown", "the cluster cannot be read")
     if cluster.conflict:
-        told = f"{cluster.conflict} scales the same target: remove one of the two"
+        told = f"{cluster.conflict} claims the same target or work: remove one of the two"
         return Condition(ConditionType.CONFLICT, True, "OtherScaler", told)
-    return Condition(ConditionType.CONFLICT, False, "OneWriter", "nothing else scales the target")
+    return Condition(
+        ConditionType.CONFLICT, False, "OneWriter", "nothing else claims target or work"
+    )
 
 
 def _doorbells(view: View) -> Condition:
