@@ -31,6 +31,8 @@ _COLUMNS: Final = (
     ("WHY", "message"),
 )
 
+_INPUTS: Final = [name for _, name in _COLUMNS[4:-1]]  # zeros are not kept in status
+
 
 async def explain(namespace: str, name: str) -> str:
     """The table of one pool.
@@ -57,7 +59,7 @@ def table(pool: Object) -> str:
 
 
 def _row(decision: Object) -> list[str]:
-    values = {**decision.get("inputs", {}), **decision}
+    values = {**dict.fromkeys(_INPUTS, 0), **decision.get("inputs", {}), **decision}
     return [_cell(values.get(name)) for _, name in _COLUMNS]
 
 

@@ -81,7 +81,8 @@ def status_of(before: Object, outcome: Outcome) -> Object:
         status |= _measured(outcome.reading, decision)
     entry = decision_entry(outcome)
     if is_news(before, decision):
-        status["recentDecisions"] = [*status["recentDecisions"], entry][-RECENT_DECISIONS:]
+        told = {**entry, "inputs": {k: v for k, v in entry["inputs"].items() if v}}
+        status["recentDecisions"] = [*status["recentDecisions"], told][-RECENT_DECISIONS:]
     else:  # the same answer: since when, and why it is so now
         entry |= {k: v for k, v in before["lastDecision"].items() if k in ("time", "from")}
     status["lastDecision"] = entry
