@@ -51,6 +51,7 @@ def test_a_server_that_cannot_be_read_holds_the_replicas_with_the_reason(
             text = running.metrics()
 
     assert cluster.replicas() == 3
+    clusters.note(**{"held on the wire, with the reason": ", ".join(WIRE_FAULTS.values())})
     assert 'observation_failures_total{pool="ocr",reason="Timeout"}' in text
 
 
@@ -111,6 +112,8 @@ def test_what_is_spoilt_in_redis_holds_the_replicas_with_the_reason(
             until(lambda reason=reason: is_unknown(cluster, reason), 10, what)
 
     assert cluster.replicas() == 3
+    held = ", ".join(f"{what}: {reason}" for what, (_, reason) in SPOILT.items())
+    clusters.note(**{"held on what is spoilt, with the reason": held})
 
 
 def test_a_server_that_is_gone_for_long_changes_nothing_and_is_taken_up_again(
