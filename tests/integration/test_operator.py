@@ -308,14 +308,14 @@ def test_a_pool_deleted_amid_a_drain_gives_its_workers_back(
     cluster.deployment(replicas=2)
     cluster.pool(mode="Manual", replicas=2)
     with Fleet(cluster, valkey.url, page_seconds=0.5) as fleet, operator(cluster):
-        until(lambda: [w.state for w in fleet.workers.values()] == ["idle", "idle"], 30)
+        until(lambda: fleet.states == ["idle", "idle"], 30)
         work(store, "t", chunks=2, pages=8)
-        until(lambda: [w.state for w in fleet.workers.values()] == ["busy", "busy"])
+        until(lambda: fleet.states == ["busy", "busy"])
         cluster.patch("workerpools", "pool", {"spec": {"replicas": 1}}, sub="scale")
         until(lambda: store.exists(KEYS.drain(Pool.OCR)))
         cluster.delete("workerpools", "pool")
         until(lambda: not store.exists(KEYS.drain(Pool.OCR)))
-        until(lambda: [w.state for w in fleet.workers.values()] == ["idle", "idle"], 30)
+        until(lambda: fleet.states == ["idle", "idle"], 30)
 
     assert fleet.went == {} and cluster.replicas() == 2
 

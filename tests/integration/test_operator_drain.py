@@ -54,10 +54,9 @@ def generation(cluster: Cluster) -> int:
 def busy_workers(cluster: Cluster, store: redis.Redis, fleet: Fleet, task: str) -> None:
     """Each worker has a chunk in hand; none waits."""
     count = cluster.replicas()
-    workers = fleet.workers
-    until(lambda: [w.state for w in list(workers.values())] == ["idle"] * count, 30)
+    until(lambda: fleet.states == ["idle"] * count, 30)
     work(store, task, chunks=count)
-    until(lambda: [w.state for w in list(workers.values())] == ["busy"] * count)
+    until(lambda: fleet.states == ["busy"] * count)
 
 
 def dies_amid_a_drain(cluster: Cluster, store: redis.Redis, fleet: Fleet, step: Step) -> None:
@@ -168,7 +167,7 @@ def test_scale_downs_among_busy_warming_and_unready_pods_and_rollouts_take_drain
             until(lambda many=many: cluster.replicas() >= many, 30)
             work(store, f"t{number}", chunks=chance.randint(0, 12) or 1)
             time.sleep(chance.choice([0.2, 0.8, 1.6]))
-            states = {worker.state for worker in list(fleet.workers.values())}
+            states = set(fleet.states)
             beside, end = disturb(cluster, chance, number)
             scenes.update([beside, *(f"{state} workers" for state in states)])
             fewer = chance.randint(0, many - 1)

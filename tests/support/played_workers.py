@@ -131,6 +131,11 @@ class Fleet:
         for worker in self.workers.values():
             worker.thread.join(5)
 
+    @property
+    def states(self) -> list[str]:
+        """What each worker says now."""
+        return [worker.state for worker in list(self.workers.values())]
+
     def lowered(self) -> dict[str, str]:
         """What the pods said that went by an order to have fewer, not by a rollout."""
         return {pod: said for pod, said in self.went.items() if pod not in self._rolled}
