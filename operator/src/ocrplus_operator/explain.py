@@ -28,10 +28,11 @@ _COLUMNS: Final = (
     ("STARTING", "startingWorkers"),
     ("FLOOR", "floorReplicas"),
     ("CEILING", "ceilingReplicas"),
+    ("STEPS", "steps"),
     ("WHY", "message"),
 )
 
-_INPUTS: Final = [name for _, name in _COLUMNS[4:-1]]  # zeros are not kept in status
+_INPUTS: Final = [name for _, name in _COLUMNS[4:-2]]  # zeros are not kept in status
 
 
 async def explain(namespace: str, name: str) -> str:

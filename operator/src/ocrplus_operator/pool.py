@@ -222,8 +222,10 @@ class PoolLoop:
         for notice in notices:
             await self._announce(resource, notice)
         if news and decision.scale_to is not None:
+            falls = outcome.replicas is not None and decision.scale_to < outcome.replicas
+            what = "Down" if falls else str(decision.reason)
             message = f"replicas {outcome.replicas} to {decision.scale_to} ({decision.message})"
-            await self._announce(resource, Notice(f"Scaled{decision.reason}", message))
+            await self._announce(resource, Notice(f"Scaled{what}", message))
         assert self._writer is not None
         await self._writer.write(status, time.monotonic())
 

@@ -84,7 +84,8 @@ def status_of(before: Object, outcome: Outcome) -> Object:
         told = {**entry, "inputs": {k: v for k, v in entry["inputs"].items() if v}}
         status["recentDecisions"] = [*status["recentDecisions"], told][-RECENT_DECISIONS:]
     else:  # the same answer: since when, and why it is so now
-        entry |= {k: v for k, v in before["lastDecision"].items() if k in ("time", "from")}
+        kept = ("time", "from", "steps")
+        entry |= {k: v for k, v in before["lastDecision"].items() if k in kept}
     status["lastDecision"] = entry
     status["conditions"] = _conditions(before, outcome)
     return status
@@ -129,11 +130,29 @@ def decision_entry(outcome: Outcome) -> Object:
             _camel(name): _rounded(value, 3) for name, value in asdict(decision.inputs).items()
         },
     }
+    if steps := steps_of(decision, outcome.replicas):
+        entry["steps"] = steps
     if outcome.replicas is not None:
         entry["from"] = outcome.replicas
     if decision.desired is not None:
         entry["to"] = decision.desired
     return entry
+
+
+def steps_of(decision: Decision, replicas: int | None) -> str:
+    """What is done about it in this look, in words; empty where nothing is."""
+    steps = [
+        f"{word} {len(pods)}"
+        for word, pods in (
+            ("take back", decision.unmark),
+            ("mark", decision.mark),
+            ("make cheap", decision.cheapen),
+        )
+        if pods
+    ]
+    if decision.scale_to is not None:
+        steps.append(f"scale {replicas} to {decision.scale_to}")
+    return ", ".join(steps)
 
 
 def _camel(name: str) -> str:
@@ -181,10 +200,12 @@ def turns(before: Object, after: Object) -> tuple[Notice, ...]:
         ):
             continue
         if one["status"] == bad:
-            notices.append(Notice(one["reason"], f"{one['type']}={bad}: {one['message']}", True))
+            reason = one["reason"] if one["type"] == "Ready" else one["type"]
+            notices.append(Notice(reason, one["message"], warning=one["type"] != "Paused"))
         elif old and old["status"] == bad:
-            told = f"{one['type']}={one['status']}: {one['message']}"
-            notices.append(Notice(one["reason"], told))
+            notices.append(
+                Notice(f"{one['type']}Over" if bad == "True" else "Ready", one["message"])
+            )
     return tuple(notices)
 
 

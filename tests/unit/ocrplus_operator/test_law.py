@@ -459,3 +459,23 @@ def test_what_binds_stands_in_the_sentence(
     snapshot, _ = night(pages=10_000, **fields)
 
     assert words in answer(snapshot, pool=spec(**pool)).message
+
+
+def test_who_drains_and_who_is_not_rung_stands_in_the_sentence() -> None:
+    pods, workers = fleet_of(3)
+    snapshot = look(pods, workers, pages=9, doorbells=0, draining=("p2",))
+    long_ago = replace(WATCHED, doorbells_missing_since=NOW - 60)
+
+    message = answer(snapshot, long_ago).message
+
+    assert message.startswith("2 stay, 1 drain: 9 s of work")
+    assert message.endswith("; idle workers are not rung (DoorbellsMissing)")
+
+
+def test_a_window_that_was_not_watched_yet_stands_in_the_sentence() -> None:
+    pods, workers = fleet_of(3)
+
+    assert answer(look(pods, workers), Memory(since=NOW - 5)).message == (
+        "3 stay: 0 s of work (0 pages wait, 0 chunks in flight), 60 s done in 20 s, "
+        "arrivals ask for 0.0 workers; none is let go before 60 s were watched"
+    )

@@ -93,14 +93,21 @@ def test_what_goes_wrong_and_what_is_well_again_is_an_event_once() -> None:
     deaf = status_of(well, replace(outcome(conditions=(DEAF,)), grace_seconds=600))
 
     assert turns({}, well) == turns(deaf, deaf) == ()
-    assert turns(well, deaf) == (Notice("Timeout", "Ready=False: holds: no answer", True),)
-    assert turns(deaf, well) == (Notice("Deciding", "Ready=True: all is well"),)
+    assert turns(well, deaf) == (Notice("Timeout", "holds: no answer", True),)
+    assert turns(deaf, well) == (Notice("Ready", "all is well"),)
 
 
 def test_a_step_of_a_drain_is_news_too() -> None:
     first = status_of({}, outcome())
 
     assert len(status_of(first, outcome(mark=("p",)))["recentDecisions"]) == 2
+
+
+def test_what_was_done_stands_beside_the_decision() -> None:
+    status = status_of({}, outcome(mark=("p",), cheapen=("q", "r"), scale_to=1))
+
+    assert status["lastDecision"]["steps"] == "mark 1, make cheap 2, scale 2 to 1"
+    assert "steps" not in status_of({}, outcome())["lastDecision"]
 
 
 def test_the_last_fifty_decisions_are_kept() -> None:

@@ -85,7 +85,9 @@ def decide(snapshot: Snapshot, memory: Memory, spec: PoolSpec) -> tuple[Decision
         target,
         steps.blocked_by,
     )
-    case = words.Case(spec, look.fleet, look.reading, look.measures, memory, bounds, target)
+    case = words.Case(
+        look.now, spec, look.fleet, look.reading, look.measures, memory, bounds, target
+    )
     decision = Decision(
         desired=target.desired,
         reason=target.reason,
@@ -247,7 +249,7 @@ def _by_law(look: _Look, memory: Memory, bounds: Bounds) -> tuple[Target, str, M
         return _unchanged_holds(target, fleet), f"nothing since {words.clock(quiet)}", memory
     if look.now - since < window:
         target = bounded(fleet.present, Reason.HOLD, fleet, bounds)
-        return target, f"has watched for less than {window:.0f} s", memory
+        return target, "", memory
     enough = down(fleet, look.measures, hold_workers(needs[0][1]), aim)
     target = bounded(enough, Reason.DRAIN, fleet, bounds)
     return _unchanged_holds(target, fleet), "", memory

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from ocrplus_operator.control.conditions import no_doorbells
 from ocrplus_operator.control.fleet import Fleet
 from ocrplus_operator.control.measures import Measures
 from ocrplus_operator.control.spec import Mode, PoolSpec
@@ -26,6 +27,7 @@ _BOUNDS: Final = {
 class Case:
     """All that a sentence about one look may speak of."""
 
+    now: float
     spec: PoolSpec
     fleet: Fleet
     reading: Reading
@@ -49,10 +51,12 @@ def message(case: Case, why: str) -> str:
 def _change(case: Case) -> str:
     present, desired = case.fleet.present, case.target.desired
     if desired == present:
-        return f"{present} stay"
-    if case.spec.mode is Mode.DRY_RUN:
-        return f"{present} stay (DryRun), {desired} would be right"
-    return f"{present} -> {desired}"
+        change = f"{present} stay"
+    elif case.spec.mode is Mode.DRY_RUN:
+        change = f"{present} stay (DryRun), {desired} would be right"
+    else:
+        change = f"{present} -> {desired}"
+    return f"{change}, {len(case.fleet.draining)} drain" if case.fleet.draining else change
 
 
 def _numbers(case: Case) -> str:
@@ -63,19 +67,24 @@ def _numbers(case: Case) -> str:
         f"arrivals ask for {m.rate_workers:.1f} workers"
     )
     held = hold_workers(case.memory.needs[0][1]) if case.memory.needs else 0
+    window, since = case.spec.scale_down.window_seconds, case.memory.since
     if case.target.reason in (Reason.HOLD, Reason.DRAIN) and held:
-        told += f", {held} were needed within {case.spec.scale_down.window_seconds:.0f} s"
+        told += f", {held} were needed within {window:.0f} s"
+    if since is not None and case.now - since < window and held < case.fleet.present:
+        told += f"; none is let go before {window:.0f} s were watched"
     return told
 
 
 def _limits(case: Case) -> list[str]:
-    target, bounds = case.target, case.bounds
+    target, bounds, told = case.target, case.bounds, []
     if target.unbounded > target.desired:
         allowed = _BOUNDS.get(bounds.why, f"{bounds.why} allows")
-        return [f"{target.unbounded} are asked for, {allowed} {target.desired}"]
-    if bounds.floor and target.desired == bounds.floor:
-        return [f"{_floor(case)} keeps at least {bounds.floor}"]
-    return []
+        told.append(f"{target.unbounded} are asked for, {allowed} {target.desired}")
+    elif bounds.floor and target.desired == bounds.floor:
+        told.append(f"{_floor(case)} keeps at least {bounds.floor}")
+    if no_doorbells(case.memory, case.now):
+        told.append("idle workers are not rung (DoorbellsMissing)")
+    return told
 
 
 def _floor(case: Case) -> str:
