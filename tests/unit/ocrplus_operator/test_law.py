@@ -468,7 +468,7 @@ def test_who_drains_and_who_is_not_rung_stands_in_the_sentence() -> None:
 
     message = answer(snapshot, long_ago).message
 
-    assert message.startswith("2 stay, 1 drain: 9 s of work")
+    assert message.startswith("2 -> 1, 1 drain: 9 s of work")
     assert message.endswith("; idle workers are not rung (DoorbellsMissing)")
 
 
