@@ -20,6 +20,7 @@ from ocrplus_contract.states import PageState
 from ocrplus_ocr.engine import Figure
 from ocrplus_ocr.engine.found import FoundPage, page_of
 from ocrplus_ocr.engine.labels import PICTURES
+from ocrplus_ocr.markdown.edges import edges
 from ocrplus_ocr.markdown.render import caption_of, headings, page_markdown
 from ocrplus_ocr.markdown.steps import ALL, STEPS, finished
 
@@ -46,6 +47,7 @@ def markdown(pages: list[FoundPage], off: frozenset[str]) -> str:
                 source=page.source,
                 markdown=page_markdown(blocks, figures),
                 headings=headings(page),
+                edges=edges(page),
             )
         )
     return "\n\n".join(record.markdown for record in settled(records, off))

@@ -1,4 +1,4 @@
-"""What only the whole document can settle: depths of headings, what runs over a page's end.
+"""What only the whole document can settle: depths of headings, lines that run over its pages.
 
 Pages are read in chunks by workers that do not see each other, and each is told to the client at
 once with what it knows of itself. When a document is delivered as a whole, these steps go over its
@@ -12,6 +12,7 @@ from typing import Final
 
 from ocrplus_contract.headings import levels
 from ocrplus_contract.records import PageRecord
+from ocrplus_contract.running import drop_running
 from ocrplus_contract.states import TextSource
 
 _HEADING: Final = re.compile(r"#{1,6}(?= )")
@@ -65,7 +66,10 @@ def _heading_lines(lines: Sequence[str]) -> Iterator[int]:
             yield index
 
 
-DOCUMENT_STEPS: Final[tuple[DocumentStep, ...]] = (DocumentStep("heading_levels", settle_headings),)
+DOCUMENT_STEPS: Final[tuple[DocumentStep, ...]] = (
+    DocumentStep("running_lines", drop_running),
+    DocumentStep("heading_levels", settle_headings),
+)
 
 
 def settled(pages: Sequence[PageRecord], off: frozenset[str] = frozenset()) -> list[PageRecord]:

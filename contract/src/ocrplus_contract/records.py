@@ -52,6 +52,23 @@ class HeadingRecord(BaseModel):
     bookmark: int = 0
 
 
+class EdgeRecord(BaseModel):
+    """A line at the top or foot of a page, that may be its own or run over many pages.
+
+    `at` is where its middle stands, as a share of the page's height; `markdown` the paragraph
+    that says it, empty where the page has left it out; `open` whether the paragraph next to it
+    runs over the page's end.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    top: bool
+    at: float
+    markdown: str = ""
+    open: bool = False
+
+
 LEAST_COVERAGE: Final = 0.98
 """A page whose Markdown has less of what was found on it says that it is incomplete."""
 
@@ -93,6 +110,7 @@ class PageRecord(BaseModel):
     starts_paragraph: bool = True
     ends_paragraph: bool = True
     headings: tuple[HeadingRecord, ...] = ()
+    edges: tuple[EdgeRecord, ...] = ()
     levels: Literal["page", "document"] = "page"
     error: PageErrorCode | None = None
     coverage: float | None = None

@@ -135,6 +135,7 @@ def _record(result: PageResult) -> PageRecord:
         starts_paragraph=result.starts_paragraph,
         ends_paragraph=result.ends_paragraph,
         headings=result.headings,
+        edges=result.edges,
         coverage=result.coverage,
         reading=_reading(result),
         error=result.error,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from ocrplus_contract.errors import PageErrorCode
-from ocrplus_contract.records import HeadingRecord
+from ocrplus_contract.records import EdgeRecord, HeadingRecord
 from ocrplus_contract.states import PageState, TextSource
 
 Box = tuple[float, float, float, float]
@@ -137,6 +137,7 @@ class PageResult:
     starts_paragraph: bool = True
     ends_paragraph: bool = True
     headings: tuple[HeadingRecord, ...] = ()
+    edges: tuple[EdgeRecord, ...] = ()
     reading: Reading | None = None
     coverage: float | None = None
     error: PageErrorCode | None = None

@@ -60,9 +60,14 @@ ALL: Final = "all"
 """The name that switches every step off."""
 
 
+def is_on(name: str, off: Collection[str]) -> bool:
+    """Whether a step is taken. A page of a document's step that is not has no evidence for it."""
+    return name not in off and ALL not in off
+
+
 def finished(page: Page, off: Collection[str] = (), steps: Sequence[Step] = STEPS) -> Page:
     """The page after every step that is not switched off."""
     for step in steps:
-        if step.name not in off and ALL not in off:
+        if is_on(step.name, off):
             page = step.apply(page)
     return page
