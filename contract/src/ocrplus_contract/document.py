@@ -16,7 +16,7 @@ from ocrplus_contract.running import drop_running
 from ocrplus_contract.states import TextSource
 
 _HEADING: Final = re.compile(r"#{1,6}(?= )")
-_FENCE: Final = re.compile(r"\s*(?:```|~~~)")
+_FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,17 @@ def _with_levels(page: PageRecord, found: Sequence[int]) -> PageRecord:
 
 
 def _heading_lines(lines: Sequence[str]) -> Iterator[int]:
-    fenced = False
+    """Where headings stand. A fence is closed by one of its own sign, as long or longer, alone
+    on its line: any other within it is code."""
+    fence = ""
     for index, line in enumerate(lines):
-        if _FENCE.match(line):
-            fenced = not fenced
-        elif not fenced and _HEADING.match(line):
+        found = _FENCE.match(line)
+        if fence:
+            if found and found.group(1).startswith(fence) and not found.group(2).strip():
+                fence = ""
+        elif found and not (found.group(1)[0] == "`" and "`" in found.group(2)):
+            fence = found.group(1)
+        elif _HEADING.match(line):
             yield index
 
 

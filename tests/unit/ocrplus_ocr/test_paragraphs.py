@@ -7,7 +7,7 @@ from ocrplus_ocr.markdown.geometry import around
 from ocrplus_ocr.markdown.hyphens import Hyphens, hyphens_of, joined_lines
 from ocrplus_ocr.markdown.listings import listing_text, set_listings
 from ocrplus_ocr.markdown.page import Page
-from ocrplus_ocr.markdown.paragraphs import flowing_text
+from ocrplus_ocr.markdown.paragraphs import flowing_text, typeset
 from ocrplus_ocr.markdown.rows import rows
 
 FULL = "a line of text that fills the width of the whole column"
@@ -131,3 +131,19 @@ def test_a_line_of_text_with_a_name_in_fixed_pitch_stays_text() -> None:
     result = set_listings(Page(1, (600, 800), (block,), lines))
 
     assert [b.kind for b in result.blocks] == [BlockKind.TEXT]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("``a word''", "“a word”"),
+        ("‘‘a word’’", "“a word”"),
+        ("``it's so,'' he said, ``isn't it?''", "“it's so,” he said, “isn't it?”"),
+        ("```js", "```js"),
+        ("``code`` stays", "``code`` stays"),
+        ("a pipe of 5'' and 7''", "a pipe of 5'' and 7''"),
+        ("rows.push('''')", "rows.push('''')"),
+    ],
+)
+def test_quotation_marks_are_those_that_open_and_close(text: str, shown: str) -> None:
+    assert typeset(text) == shown

@@ -30,6 +30,8 @@ _LEADER: Final = re.compile(r"(?:[.…·] ?){4,}\s*\w{0,5}$")  # an entry of a t
 _LONGEST_LEADER: Final = 200  # characters that are looked at
 _CLAUSE: Final = re.compile(r"^\d{1,2}(?:\.\d{1,2}){1,3}\s?\D")
 _SENTENCE_END: Final = re.compile(r"[.。;；:：!！?？]$")
+_OPENING: Final = re.compile(r"‘‘|(?<!`)``(?=[^\s`][^`]*''(?!'))")
+_CLOSING: Final = re.compile(r"(?<=[^\s'])''(?!')")
 _SPARE: Final = 1.2  # font sizes left over beside the next word: a forced break
 _SPARE_SCANNED: Final = 2.5
 _INDENT: Final = 0.8  # font sizes
@@ -83,9 +85,11 @@ def flowing_text(found: Sequence[Row], hyphens: Hyphens | None = None) -> str:
 
 
 def typeset(text: str) -> str:
-    """Quotation marks as one reads them: two single ones are a double one."""
-    text = re.sub(r"‘‘|``", "“", text)
-    return re.sub(r"’’|(?<=\w)''", "”", text)
+    """Quotation marks as one reads them: two single ones are a double one. Of typewriter's signs
+    only those that open and close; alone they are a fence, inches or an empty string."""
+    text = _OPENING.sub("“", text)
+    text = text.replace("’’", "”")
+    return _CLOSING.sub("”", text) if "“" in text else text
 
 
 def _parts(found: Sequence[Row]) -> list[_Part]:

@@ -56,12 +56,19 @@ def _block_markdown(block: Block, pictures: dict[Box, Figure], options: ReadOpti
         title = " ".join(block.text.split())
         return f"{'#' * min(6, _level(block))} {escape(title)}" if title else ""
     if block.kind is BlockKind.CODE:
-        return f"```\n{block.text.replace('```', '')}\n```" if block.text.strip() else ""
+        return _fenced(block.text) if block.text.strip() else ""
     return (
         _formulas(block.text)
         if block.kind is BlockKind.FORMULA
         else paragraphs_markdown(block.text)
     )
+
+
+def _fenced(code: str) -> str:
+    """Code in a fence that is longer than any within it."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}\n{code}\n{fence}"
 
 
 def _picture(figure: Figure, options: ReadOptions) -> str:

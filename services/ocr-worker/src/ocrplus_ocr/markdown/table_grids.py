@@ -194,7 +194,7 @@ def _by_words(block: Block, page: Page) -> list[Block]:
 
     Its printed caption is no row of it, and one line alone is no table.
     """
-    lines = _lines(block, page)
+    lines: Sequence[TextLine] = block.lines
     if 0 < len(lines) <= 2:
         text = " ".join(line.text for line in lines)
         return [replace(block, kind=BlockKind.TEXT, text=text, lines=tuple(lines))]
@@ -218,7 +218,3 @@ def _caption(lines: Sequence[TextLine]) -> tuple[TextLine | None, Sequence[TextL
         if _CAPTION.match(line.text.strip()):
             return line, [other for other in lines if other is not line]
     return None, lines
-
-
-def _lines(block: Block, page: Page) -> Sequence[TextLine]:
-    return block.lines or [line for line in page.lines if holds(block.box, line.box)]
