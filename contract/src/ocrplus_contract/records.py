@@ -73,6 +73,10 @@ LEAST_COVERAGE: Final = 0.98
 """A page whose Markdown has less of what was found on it says that it is incomplete."""
 
 
+MOST_REPEATED: Final = 0.02
+"""A page whose Markdown has more of it twice says so."""
+
+
 class ReadingRecord(BaseModel):
     """How a page was read: why from its text layer or by OCR, with the evidence, and how it lay.
 
@@ -94,7 +98,8 @@ class ReadingRecord(BaseModel):
 
 
 class PageRecord(BaseModel):
-    """One committed page. `coverage`: share of the characters found that its Markdown has.
+    """One committed page. `coverage`: share of the characters found that its Markdown has;
+    `repeated`: share that it has more often than the page.
 
     `levels`: whether its headings have the page's own levels, as committed, or those that hold
     over the whole document, as in a result.
@@ -114,6 +119,7 @@ class PageRecord(BaseModel):
     levels: Literal["page", "document"] = "page"
     error: PageErrorCode | None = None
     coverage: float | None = None
+    repeated: float | None = None
     reading: ReadingRecord | None = None
     seconds: float = 0.0
 
@@ -121,6 +127,11 @@ class PageRecord(BaseModel):
     def incomplete(self) -> bool:
         """Whether the Markdown lacks what was found on the page."""
         return self.coverage is not None and self.coverage < LEAST_COVERAGE
+
+    @property
+    def doubled(self) -> bool:
+        """Whether the Markdown has more than a little of the page twice."""
+        return self.repeated is not None and self.repeated > MOST_REPEATED
 
     def pack(self) -> bytes:
         """Serialise for the pages hash."""
@@ -135,7 +146,9 @@ class PageRecord(BaseModel):
         return cls.model_validate_json(zlib.decompress(data[1:]) if data[:1] == b"z" else data)
 
     def event_body(self, task: TaskId) -> str:
-        """The `page` event of this record; large text travels by reference (`markdown` null)."""
+        """The `page` event of this record; large text travels by reference (`markdown` and
+        `headings` null). The levels are the page's own: nothing else is known of yet."""
+        headings = self.own_headings()
         inline = len(self.markdown.encode()) <= INLINE_TEXT_BYTES
         return json.dumps(
             {
@@ -155,9 +168,19 @@ class PageRecord(BaseModel):
                 ],
                 "source": self.source,
                 "error": self.error,
+                "levels": self.levels,
+                "headings": headings if inline else None,
+                "coverage": self.coverage,
+                "incomplete": self.incomplete,
+                "repeated": self.repeated,
+                "doubled": self.doubled,
             },
             ensure_ascii=False,
         )
+
+    def own_headings(self) -> list[dict[str, Any]]:
+        """The headings as clients see them: text and level."""
+        return [{"text": heading.text, "level": heading.level} for heading in self.headings]
 
 
 class JobRecord(BaseModel):

@@ -124,8 +124,8 @@ class PageResult:
 
     `markdown` links its figures as `figures/{id}.png`; `starts_paragraph` and `ends_paragraph`
     are false where a paragraph runs over from or into the neighbouring page; `coverage` is
-    the share of the characters found that the Markdown has; `timings` are wall seconds by stage
-    (render, text, engine).
+    the share of the characters found that the Markdown has, `repeated` the share that it has more
+    often than the page; `timings` are wall seconds by stage (render, text, engine).
     """
 
     page: int
@@ -140,6 +140,7 @@ class PageResult:
     edges: tuple[EdgeRecord, ...] = ()
     reading: Reading | None = None
     coverage: float | None = None
+    repeated: float | None = None
     error: PageErrorCode | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
 

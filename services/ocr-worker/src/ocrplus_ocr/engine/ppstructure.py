@@ -38,7 +38,7 @@ from ocrplus_ocr.engine.standins import RememberedLayout, TextLayerOcr, box_of
 from ocrplus_ocr.engine.textlayer import TextLayer, choose_source
 from ocrplus_ocr.engine.visible import visible_layer
 from ocrplus_ocr.markdown.continued import page_edges
-from ocrplus_ocr.markdown.coverage import coverage
+from ocrplus_ocr.markdown.coverage import coverage, repeated
 from ocrplus_ocr.markdown.edges import edges
 from ocrplus_ocr.markdown.geometry import area
 from ocrplus_ocr.markdown.render import headings, page_markdown
@@ -147,6 +147,7 @@ class PPStructureEngine:
             edges=edges(content) if is_on("running_lines", off) else (),
             reading=Reading(reason, page.text.evidence, lie.turn, lie.skew),
             coverage=coverage(content, markdown),
+            repeated=repeated(content, markdown),
             timings=timings,
         )
 
