@@ -18,8 +18,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from PIL import Image
 from reportlab.lib.pagesizes import A4
-from reportlab.lib.utils import simpleSplit
+from reportlab.lib.utils import ImageReader, simpleSplit
 from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
@@ -92,16 +93,17 @@ class Made:
     def photo(self, x: float, top: float, width: float, height: float) -> None:
         """A picture that nobody takes for text, and its place in the truth."""
         self.boxes.append([len(self.pages), x, top, x + width, top + height])
-        cells = 12
-        for row in range(cells):
-            for column in range(cells):
-                shade = self.rng.uniform(0.15, 0.9)
-                self.canvas.setFillColorRGB(shade, shade * self.rng.uniform(0.6, 1), 0.5)
-                w, h = width / cells, height / cells
-                self.canvas.rect(
-                    x + column * w, HEIGHT - top - (row + 1) * h, w, h, stroke=0, fill=1
-                )
-        self.canvas.setFillColorRGB(0, 0, 0)
+        self.image(x, top, width, height, cells=12)
+
+    def image(self, x: float, top: float, width: float, height: float, cells: int) -> None:
+        """A raster image of coloured patches."""
+        colours = [
+            tuple(self.rng.randrange(40, 230) for _ in range(3)) for _ in range(cells * cells)
+        ]
+        small = Image.new("RGB", (cells, cells))
+        small.putdata(colours)
+        shown = small.resize((20 * cells, 20 * cells), Image.Resampling.BICUBIC)
+        self.canvas.drawImage(ImageReader(shown), x, HEIGHT - top - height, width, height)
 
 
 def letter(made: Made) -> None:
@@ -213,9 +215,7 @@ def drawings(made: Made) -> None:
     made.say("# Places of the survey")
     top = 100.0
     for _ in range(2):
-        made.canvas.setFillColorRGB(0.8, 0.3, 0.2)
-        made.canvas.circle(60, HEIGHT - top - 5, 5, stroke=0, fill=1)
-        made.canvas.setFillColorRGB(0, 0, 0)
+        made.image(46, top - 2, 20, 20, cells=3)
         text = made.prose(3)
         top = made.paragraph(text, 72, top, 450) + 12
         made.say(text)
@@ -278,6 +278,29 @@ def ledger(made: Made) -> None:
     made.say(text)
 
 
+def accounts(made: Made) -> None:
+    """A table whose headings stand above its drawn lines, and its sums below."""
+    made.line("Accounts of the market", 72, 60, "Helvetica-Bold", 18)
+    made.say("# Accounts of the market")
+    text = made.prose(3)
+    top = made.paragraph(text, 72, 96, 450) + 24
+    made.say(text)
+    rows = [["Place", "Spring", "Summer", "Autumn"]]
+    for place in made.rng.sample(_WORDS, 5):
+        rows.append([place, *(str(made.rng.randint(100, 9999)) for _ in range(3))])
+    rows.append(["Sum", *(str(sum(int(row[n]) for row in rows[1:])) for n in (1, 2, 3))])
+    for number, row in enumerate(rows):
+        for column, word in enumerate(row):
+            x, y = 110 + column * 90, top + number * 18
+            if 0 < number < len(rows) - 1:
+                made.canvas.rect(x, HEIGHT - y - 18, 90, 18)
+            made.line(word, x + 5, y + 4, _SERIF, 10)
+    made.say(_pipes(rows))
+    text = made.prose(3)
+    made.paragraph(text, 72, top + len(rows) * 18 + 30, 450)
+    made.say(text)
+
+
 def _pipes(rows: list[list[str]]) -> str:
     head, *body = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([head, "|" + " --- |" * len(rows[0]), *body])
@@ -290,6 +313,7 @@ KINDS: Final[tuple[Callable[[Made], None], ...]] = (
     article,
     drawings,
     ledger,
+    accounts,
 )
 
 

@@ -24,7 +24,6 @@ from ocrplus_ocr.markdown.paragraphs import set_paragraphs
 from ocrplus_ocr.markdown.reading import order_blocks
 from ocrplus_ocr.markdown.subfigures import part_subfigures
 from ocrplus_ocr.markdown.table_grids import rebuild_tables
-from ocrplus_ocr.markdown.unread_tables import drop_unread_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,6 @@ class Step:
 
 STEPS: Final[tuple[Step, ...]] = (
     Step("dropped_pictures", bring_back_pictures),
-    Step("unread_tables", drop_unread_tables),
     Step("one_place", give_lines_one_place),
     Step("found_figures", find_figures),
     Step("subfigures", part_subfigures),
