@@ -177,7 +177,7 @@ def test_words_that_the_model_takes_for_a_formula_are_text() -> None:
 def test_a_limit_beside_its_name_is_one_subscript() -> None:
     found = [
         *glyphs("lim"),
-        *glyphs("x→0", 15, baseline=102.5, size=7),
+        *glyphs("x→0", 15, baseline=103, size=7),
         *glyphs("f", 27),
     ]
 
