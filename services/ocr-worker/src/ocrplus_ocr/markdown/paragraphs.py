@@ -33,6 +33,9 @@ _CLAUSE: Final = re.compile(r"^\d{1,2}(?:\.\d{1,2}){1,3}\s?\D")
 _SENTENCE_END: Final = re.compile(r"[.。;；:：!！?？]$")
 _OPENING: Final = re.compile(r"‘‘|(?<!`)``(?=[^\s`][^`]*''(?!'))")
 _CLOSING: Final = re.compile(r"(?<=[^\s'])''(?!')")
+_DASHES: Final = re.compile(r"[—–]{2,}\s*\w")
+_CLAUSE_END: Final = re.compile(r"[.。;；:：,，、]$")
+_TWO_CHARACTERS: Final = (1.6, 2.6)  # how far Chinese paragraphs are set in, in font sizes
 _SPARE: Final = 1.2  # font sizes left over beside the next word: a forced break
 _SPARE_SCANNED: Final = 2.5
 _INDENT: Final = 0.8  # font sizes
@@ -154,6 +157,8 @@ def _breaks(part: _Part, row: Row, sides: tuple[float, float], usual_gap: float)
         return True
     if _CLAUSE.match(row.text) and _SENTENCE_END.search(above.text):
         return True
+    if _DASHES.match(row.text) and _CLAUSE_END.search(above.text):
+        return True
     size = max(row.size, 1.0)
     if row.box[1] - above.box[3] > usual_gap + _WIDE_GAP * row.height:
         return True
@@ -161,6 +166,9 @@ def _breaks(part: _Part, row: Row, sides: tuple[float, float], usual_gap: float)
     allowed = (_SPARE_SCANNED if row.is_scanned else _SPARE) * size
     if spare > _first_word(row) + allowed:
         return True
+    least, most = _TWO_CHARACTERS
+    if not part.mark and is_cjk(row.text[:1]) and least < (row.box[0] - sides[0]) / size < most:
+        return True  # a paragraph of one line may stand above it
     if part.mark:
         return row.box[0] < part.rows[0].box[0] - _INDENT * size
     indented = row.box[0] > sides[0] + _INDENT * size and row.box[0] > above.box[0] + 0.5 * size
