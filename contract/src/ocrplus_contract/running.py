@@ -19,6 +19,7 @@ _NEIGHBOURS: Final = 2  # left and right pages have headers of their own
 _LEAST_RUN: Final = 3
 _LEAST_NUMBERS: Final = 2
 _LEAST_LETTERS: Final = 2
+_MOST_NUMBERS: Final = 4
 _DIGITS: Final = re.compile(r"\d{1,4}")
 _ROMAN: Final = re.compile(r"[ivxlc]{1,7}")
 _VALUES: Final = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
@@ -42,6 +43,8 @@ def drop_running(pages: Sequence[PageRecord]) -> list[PageRecord]:
     ]
     groups: dict[tuple[bool, str, int], list[_Found]] = {}
     for item in found:
+        if len(item.numbers) > _MOST_NUMBERS:
+            continue
         groups.setdefault((item.edge.top, item.words, len(item.numbers)), []).append(item)
     running: dict[int, list[EdgeRecord]] = {}
     for group in groups.values():
@@ -101,18 +104,20 @@ def _counting(group: Sequence[_Found], position: int) -> list[list[_Found]]:
 def _runs(group: Iterable[_Found]) -> list[list[_Found]]:
     """Parts of a group on neighbouring pages, in one place."""
     runs: list[list[_Found]] = []
+    near: list[list[_Found]] = []  # those that may go on: a page has few edges
     for item in sorted(group, key=lambda item: item.page):
-        run = next((r for r in reversed(runs) if _goes_on(r[-1], item)), None)
+        near = [run for run in near if item.page - run[-1].page <= _NEIGHBOURS]
+        run = next((r for r in reversed(near) if _goes_on(r[-1], item)), None)
         if run is None:
-            runs.append([item])
-        else:
-            run.append(item)
+            run = []
+            runs.append(run)
+            near.append(run)
+        run.append(item)
     return runs
 
 
 def _goes_on(before: _Found, item: _Found) -> bool:
-    near = item.page - before.page <= _NEIGHBOURS
-    return near and abs(item.edge.at - before.edge.at) <= _SAME_PLACE
+    return abs(item.edge.at - before.edge.at) <= _SAME_PLACE
 
 
 def _without(page: PageRecord, edges: Sequence[EdgeRecord]) -> PageRecord:

@@ -1,5 +1,7 @@
 """First and last lines of a page: the page's own, or running over the document."""
 
+import random
+import time
 from dataclasses import replace
 
 import pytest
@@ -190,3 +192,25 @@ def test_words_like_a_running_line_within_the_page_stay() -> None:
     twice = pages[0].model_copy(update={"markdown": f"A History\n\n{BODY}\n\nA History"})
 
     assert settled([twice, *pages[1:]])[0].markdown == f"A History\n\n{BODY}"
+
+
+@pytest.mark.parametrize("text", ["A History", "{0}", "1 2 3 4 5 6 7 8 {0}", "Part {0} of {1}"])
+def test_the_edges_of_a_book_are_settled_in_no_time(text: str) -> None:
+    chance = random.Random(1)
+    book = []
+    for number in range(1, 2001):
+        found = tuple(
+            EdgeRecord(
+                text=text.format(chance.randrange(9999), chance.randrange(9999)),
+                top=top,
+                at=chance.random(),
+                markdown="x",
+            )
+            for top in (True, False) * 4
+        )
+        book.append(PageRecord(page=number, state="ok", markdown=BODY, edges=found))
+    began = time.process_time()
+
+    settled(book)
+
+    assert time.process_time() - began < 2
