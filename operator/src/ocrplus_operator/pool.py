@@ -308,8 +308,7 @@ class Pools:
     async def close(self) -> None:
         """Stop all loops; nothing acts any more."""
         self._closed = True
-        for _, task in list(self._loops.values()):
-            await _ended(task)
+        await ended(*(task for _, task in self._loops.values()))
         self._loops.clear()
 
     @property
