@@ -79,6 +79,7 @@ elseif poison then
     put_page(user, task, tostring(suspect), 'failed',
         '{"page":' .. suspect .. ',"state":"failed","markdown":"","source":null,"error":"page_poison"}',
         '{"type":"page","task_id":"' .. task .. '","page":' .. suspect
-        .. ',"state":"failed","markdown":"","figures":[],"source":null,"error":"page_poison"}')
+        .. ',"state":"failed","markdown":"","figures":[],"source":null,"error":"page_poison"'
+        .. ',"levels":"page","headings":[],"coverage":null,"incomplete":false,"repeated":null,"doubled":false}')
 end
 return {1, permits, suspect}

@@ -48,9 +48,9 @@ async def _page(event: Event, user: UserId, jobs: Jobs) -> str:
     data = event.data
     try:
         record = await jobs.page(user, TaskId(data["task_id"]), data["page"])
-        data["markdown"] = record.markdown
+        data["markdown"], data["headings"] = record.markdown, record.own_headings()
     except JobRefused:
-        data["markdown"] = ""  # deleted or expired meanwhile
+        data["markdown"], data["headings"] = "", []  # deleted or expired meanwhile
     return json.dumps(data, ensure_ascii=False)
 
 

@@ -112,7 +112,7 @@ local function close_job(user, task, state, error_code)
         .. ',"pages":' .. fields[2] .. ',"failed_pages":[' .. (fields[3] or '')
         .. '],"error":' .. json_or_null(error_code)
         .. ',"elapsed_seconds":' .. string.format('%.2f', math.max(0, at - tonumber(fields[1])))
-        .. ',"url":"/v1/tasks/' .. task .. '/result","expires_at":' .. string.format('%.0f', at + TTL) .. '}')
+        .. ',"url":"/v1/tasks/' .. task .. '/result","levels":"document","expires_at":' .. string.format('%.0f', at + TTL) .. '}')
 end
 
 local function close_read(user, task)
