@@ -5,7 +5,6 @@ would leave a pool that cannot be deleted.
 """
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
 import time
@@ -304,13 +303,12 @@ class Pools:
         found = self._loops.pop(uid, None)
         if found is not None:
             found[0].deleted = True
-            await _ended(found[1])
+            await ended(found[1])
 
     async def close(self) -> None:
         """Stop all loops; nothing acts any more."""
         self._closed = True
-        for _, task in list(self._loops.values()):
-            await _ended(task)
+        await ended(*(task for _, task in self._loops.values()))
         self._loops.clear()
 
     @property
@@ -350,15 +348,21 @@ class Pools:
         return True
 
 
+async def ended(*tasks: "asyncio.Task[None]") -> None:
+    """Cancel tasks until they have ended.
+
+    Before Python 3.12 `asyncio.wait_for`, by which redis-py sends, may lose a cancellation that
+    comes as the command goes out (CPython issue 86296).
+    """
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=1)
+
+
 async def _released(loop: PoolLoop) -> None:
     try:
         async with asyncio.timeout(_RELEASE_SECONDS):
             await loop.release()
     except (OperatorError, TimeoutError) as error:  # as where the whole namespace goes
         log.warning("drains were not given back", extra={"error": str(error)})
-
-
-async def _ended(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
