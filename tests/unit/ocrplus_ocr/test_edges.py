@@ -74,6 +74,15 @@ def test_a_header_in_another_font_or_place_stays_one(other: dict[str, object]) -
     assert mark_furniture(page(header, body())).blocks[0].kind is BlockKind.HEADER
 
 
+def test_a_publisher_s_stamp_in_the_margin_is_furniture() -> None:
+    stamp = block(BlockKind.TEXT, line("Downloaded from journal.example on July 12, 2017", 50, 10))
+    deep = block(BlockKind.TEXT, line("Downloaded from journal.example on July 12, 2017", 50, 500))
+
+    found = mark_furniture(page(stamp, body(), deep)).blocks
+
+    assert [b.kind for b in found] == [BlockKind.HEADER, BlockKind.TEXT, BlockKind.TEXT]
+
+
 def test_a_header_beside_its_number_or_over_a_rule_stays_one() -> None:
     header = block(BlockKind.HEADER, line("A history of the harbour", 50, 40))
     number = block(BlockKind.PAGE_NUMBER, line("12", 540, 40))
