@@ -187,3 +187,11 @@ def test_code_about_code_keeps_its_fences(code: str) -> None:
 
     assert markdown == f"{fence}\n{code}\n{fence}"
     assert fence not in code
+
+
+@pytest.mark.parametrize("box", [(60, 60, 60, 70), (90, 66, 60, 62), (60, 65, 200, 65)])
+def test_a_line_whose_box_has_no_size_is_said_once(box: tuple[float, ...]) -> None:
+    odd = TextLine("odd", box)
+    heading = Block(BlockKind.HEADING, "odd", (50, 50, 250, 80))
+
+    assert said(finished(page(heading, lines=[odd]))).count("odd") == 1
