@@ -47,6 +47,9 @@ def page(*blocks: Block, number: int = 1, **more) -> Page:
         (BlockKind.FOOTER, "Confidential, page 3 of 12", 770, True),
         (BlockKind.FOOTER, "© 2024 Harbour Press. All rights reserved.", 770, True),
         (BlockKind.FOOTER, "www.harbour.example", 770, True),
+        (BlockKind.HEADER, "GB/T 3620.1—2016", 40, True),
+        (BlockKind.HEADER, "THE KEEPER OF THE ARCHIVE", 40, True),
+        (BlockKind.HEADER, "Harbour Letters, vol. 12", 40, True),
     ],
 )
 def test_what_the_model_calls_a_header_is_text_where_it_is_set_as_text(

@@ -56,7 +56,7 @@ _ALIKE: Final = 0.03  # of the text's size
 _ALIKE_SCANNED: Final = 0.15
 _ALIGNED: Final = 0.5  # line heights
 _OF_PRINTERS: Final = re.compile(
-    r"©|\(c\)\s*\d{4}|copyright|https?:|www\.|\bdoi\b|\bissn\b|\bisbn\b|版权所有|\bdownload(?:ed)?\b|[\w.]@[\w.]",
+    r"©|\(c\)\s*\d{4}|copyright|https?:|www\.|\bdoi\b|\bissn\b|\bisbn\b|\bvol(?:ume|\.)\s*\d|版权所有|\bdownload(?:ed)?\b|[\w.]@[\w.]",
     re.I,
 )
 _STAMP: Final = re.compile(
@@ -198,6 +198,8 @@ def _is_set_as_text(block: Block, page: Page, usual: _Body) -> bool:
         return False
     if _OF_PRINTERS.search(text[:_LONGEST_MIXED]) or _is_ruled_off(block, page):
         return False
+    if not any(c.islower() or is_cjk(c) for c in text):
+        return False  # capitals, or the number of a standard
     if any(other is not block and _is_beside(block, other) for other in page.blocks):
         return False
     if not all(_is_set_like(row, usual) for row in rows(block.lines)):
