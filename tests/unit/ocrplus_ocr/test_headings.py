@@ -168,7 +168,8 @@ def test_the_last_line_of_a_list_of_authors_in_bold_is_no_heading() -> None:
     authors = block(
         BlockKind.TEXT,
         *(row(name, 20 + 14 * n, size=12) for n, name in enumerate(names)),
-        row("Mary Somerville 4,12, the Consortium", 20 + 14 * 6, size=12),
+        row("`", 19 + 14 * 6, size=7),  # a sign raised over the last line
+        row("Mary Somerville 4,12, the Consortium", 28 + 14 * 6, size=12),
     )
 
     result = mend_headings(page(authors, body(200, rows=9)))
