@@ -83,7 +83,7 @@ class Operator:
             pod = cluster.pods[int(name)]
             cluster.mark(pod, True, _until_heartbeat(pod, cluster.now))
         for name in decision.cheapen:
-            cluster.pods[int(name)].cost = t.DRAINED_DELETION_COST
+            cluster.pods[int(name)].cost = decision.deletion_cost
         if decision.scale_to is not None:
             cluster.scale(decision.scale_to)
 
