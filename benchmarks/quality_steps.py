@@ -41,7 +41,7 @@ SHOWN = ("overall", "text", "order", "table", "heading", "heading_level", "figur
 _CODE = re.compile(r"^(`{3,})\n(.*?)\n\1$", re.M | re.S)
 _PICTURE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
 _LEAST_GAIN = 0.0005
-RANDOM_PAGES = 100
+RANDOM_PAGES = 400
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def scores_of_random(off: frozenset[str]) -> dict[str, float]:
         page = finished(found, off)
         markdown = page_markdown(page.blocks, [])
         whole.append(coverage(page, markdown) - repeated(page, markdown))
-    return {"once": mean(whole)}
+    return {"once": mean(whole), "pages_whole": mean(share == 1.0 for share in whole)}
 
 
 def gains(scored: Callable[[frozenset[str]], dict[str, float]]) -> dict[str, dict[str, float]]:
