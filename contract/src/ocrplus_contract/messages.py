@@ -149,7 +149,8 @@ class ProgressEvent(_Event):
 class CaptionEvent(_Event):
     """A figure has its description, or never will: `reason` says why.
 
-    `captioner` names the model and the version of the prompt.
+    `captioner` names the model and the version of the prompt. In Redis, not as delivered, `caption`
+    is null where a large table travels by reference.
     """
 
     type: Literal["caption"]

@@ -17,7 +17,7 @@ from ocrplus_contract.states import JobState, PageState, TextSource, WorkerState
 
 _COMPRESS_ABOVE_BYTES: Final = 1024
 INLINE_TEXT_BYTES: Final = 4096
-"""Markdown above this stays out of the event stream and is filled in on delivery."""
+"""Text above this stays out of the event stream and is filled in on delivery."""
 
 
 def _text_of(fields: Mapping[Any, Any]) -> dict[str, Any]:
