@@ -3,7 +3,7 @@
 {{/* The pod's part: (dict root component values priority). */}}
 {{- define "ocrplus.pod" -}}
 serviceAccountName: {{ include "ocrplus.fullname" .root }}-{{ .component }}
-automountServiceAccountToken: {{ eq .component "operator" }}
+automountServiceAccountToken: {{ has .component (list "operator" "crd-upgrade") }}
 enableServiceLinks: false {{/* a Service of a release named ocrplus would inject OCRPLUS_… variables */}}
 terminationGracePeriodSeconds: {{ .values.terminationGracePeriodSeconds }}
 securityContext:
