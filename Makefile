@@ -6,6 +6,7 @@ BENCH := PYTHONPATH=benchmarks:tests/support:tools $(BIN)/python benchmarks
 PDF ?= examples/samples/report_en.pdf
 OUT ?= out
 PORT ?= 8080
+TAG ?= dev
 SET ?= ../shared/corpus/dev
 # PaddleX asks for the OpenCV that links to a desktop's libraries; this one is the same without.
 HEADLESS := --no-deps --force-reinstall opencv-contrib-python-headless==4.10.0.84
@@ -85,6 +86,10 @@ faults: $(VENV)/.dev ## kill and stop workers in the middle of documents
 .PHONY: e2e-operator
 e2e-operator: $(VENV)/.dev ## the operator's tests on a real control plane, where one can be had
 	KUBE_E2E_SCALE_DOWNS=50 KUBE_E2E_GONE_SECONDS=120 $(BIN)/python tools/e2e_operator.py $(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)')
+
+.PHONY: images
+images: $(VENV)/.dev ## build every image: make images TAG=dev ONLY="gateway operator"
+	$(BIN)/python tools/images.py --tag $(TAG) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: test-hostile
 test-hostile: $(VENV)/.dev ## broken, huge and malicious PDFs through the real services
