@@ -31,7 +31,15 @@ def _documented() -> int:
     if shutil.which("helm-docs") is None:
         print("README.md is not made anew: helm-docs is not on PATH")
         return 0
-    command = ["helm-docs", "--chart-search-root", str(CHART), "--log-level", "warning", "--sort-values-order", "file"]
+    command = [
+        "helm-docs",
+        "--chart-search-root",
+        str(CHART),
+        "--log-level",
+        "warning",
+        "--sort-values-order",
+        "file",
+    ]
     return subprocess.run(command, timeout=SECONDS, check=False).returncode
 
 
