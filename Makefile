@@ -105,6 +105,11 @@ docs: $(VENV)/.dev ## generate the reference pages
 	PYTHONPATH=tools $(BIN)/python tools/render_docs.py
 	$(BENCH)/results.py
 
+.PHONY: chart
+chart: $(VENV)/.dev ## the chart's generated files, then lint and render it
+	PYTHONPATH=tools $(BIN)/python tools/chart.py
+	$(BIN)/python -m pytest tests/chart
+
 .PHONY: clean
 clean: ## remove what was built here
 	rm -rf $(VENV) $(OUT) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
