@@ -32,7 +32,8 @@ def main() -> int:
         outcome = subprocess.run(
             command, env=env, cwd=ROOT, check=False, timeout=TEST_SECONDS
         ).returncode
-        keep(figures)
+        if outcome == 0:
+            keep(figures)
     return outcome
 
 

@@ -85,26 +85,42 @@ class Release:
         """Output of helm in the release's namespace."""
         return said("helm", *arguments, "-n", self.namespace, seconds=seconds)
 
-    def install(self, *values: str, settings: Sequence[str] = (), seconds: int = 300) -> float:
-        """`helm install --wait` with files of `ci/`; seconds that it took."""
-        return self._deploy("install", values, settings, seconds)
+    def install(
+        self, *values: str, settings: Sequence[str] = (), seconds: int = 300, flags: str = "--wait"
+    ) -> float:
+        """`helm install` with files of `ci/`; seconds that it took."""
+        return self._deploy(["install", "--create-namespace", flags], values, settings, seconds)
 
-    def upgrade(self, *values: str, settings: Sequence[str] = (), seconds: int = 300) -> float:
-        """`helm upgrade --wait`; seconds that it took."""
-        return self._deploy("upgrade", values, settings, seconds)
+    def upgrade(
+        self, *values: str, settings: Sequence[str] = (), seconds: int = 300, flags: str = "--wait"
+    ) -> float:
+        """`helm upgrade`; seconds that it took."""
+        return self._deploy(["upgrade", flags], values, settings, seconds)
 
     def _deploy(
-        self, verb: str, values: Sequence[str], settings: Sequence[str], seconds: int
+        self, verb: list[str], values: Sequence[str], settings: Sequence[str], seconds: int
     ) -> float:
-        arguments = [verb, self.name, str(CHART), "--wait", f"--timeout={seconds}s"]
-        arguments += ["--create-namespace"] if verb == "install" else []
+        arguments = [*verb, self.name, str(CHART), f"--timeout={seconds}s"]
         for name in values:
             arguments += ["-f", str(CHART / "ci" / f"{name}-values.yaml")]
         for setting in (*self.settings, *settings):
             arguments += ["--set-json" if "=[" in setting or "={" in setting else "--set", setting]
         began = time.monotonic()
-        self.helm(*arguments, seconds=seconds + 30)
+        try:
+            self.helm(*arguments, seconds=seconds + 30)
+        except CommandFailed as failed:
+            raise CommandFailed(f"{failed}\n{self.trouble()}") from failed
         return time.monotonic() - began
+
+    def trouble(self) -> str:
+        """What the pods that are not ready, and the latest Events, say."""
+        lines = []
+        for pod in self.objects("pods"):
+            if not _is_ready(pod):
+                status = {k: pod["status"].get(k) for k in ("conditions", "containerStatuses")}
+                lines.append(f"{pod['metadata']['name']}: {json.dumps(status)}")
+        events = self.kubectl("get", "events", "--sort-by=.lastTimestamp").splitlines()
+        return "\n".join([*lines, *events[-20:]])
 
     def uninstall(self) -> float:
         """`helm uninstall --wait`; seconds that it took."""
