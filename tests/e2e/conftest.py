@@ -32,7 +32,8 @@ def cluster() -> str:
 @pytest.fixture(scope="session")
 def release(cluster: str) -> Iterator[Release]:
     """The chart, installed once into an empty namespace with the values for CPUs and a route."""
-    installed = Release("ocrplus-e2e", settings=[f"image.tag={IMAGE_TAG}"])
+    namespace = os.environ.get("KUBE_E2E_NAMESPACE", "ocrplus-e2e")
+    installed = Release(namespace, settings=[f"image.tag={IMAGE_TAG}"])
     if os.environ.get("KUBE_E2E_REUSE"):  # while a test is being written
         yield installed
         return
