@@ -110,6 +110,10 @@ chart: $(VENV)/.dev ## the chart's generated files, then lint and render it
 	PYTHONPATH=tools $(BIN)/python tools/chart.py
 	$(BIN)/python -m pytest tests/chart
 
+.PHONY: chart-conform
+chart-conform: $(VENV)/.dev ## every object of the chart against a real API server's schemas
+	PYTHONPATH=tools $(BIN)/python tools/chart_conform.py $(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)') $(if $(CRDS),--crds '$(CRDS)')
+
 .PHONY: clean
 clean: ## remove what was built here
 	rm -rf $(VENV) $(OUT) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

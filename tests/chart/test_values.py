@@ -14,7 +14,7 @@ import pytest
 import yaml
 from chart_render import CHART, FILES, ChartRefused
 
-TEXT = (CHART / "values.yaml").read_text("utf-8")
+TEXT = chart_render.TEXT
 VALUES = list(chart_values.values(TEXT))
 SCHEMA = json.loads((CHART / "values.schema.json").read_text("utf-8"))
 

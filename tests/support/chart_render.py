@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 CHART: Final = Path(__file__).parents[2] / "charts" / "ocrplus"
+TEXT: Final = (CHART / "values.yaml").read_text("utf-8")
 FILES: Final = tuple(sorted(path.name for path in CHART.glob("ci/*-values.yaml")))
 RELEASE: Final = "ocrplus"
 NAMESPACE: Final = "documents"
