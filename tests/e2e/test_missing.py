@@ -12,7 +12,6 @@ LACKING = (
     "captions.existingSecret=no-key",
     # Pretended GPUs are not enough of them, and the volume with models has no claim.
     "ocrWorker.gpu.enabled=true",
-    "ocrWorker.profile=cpu",
     "ocrWorker.gpu.count=9",
 )
 MODELS = (
