@@ -35,6 +35,7 @@ from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Lease, Ledger, ReleaseReason, run_async
 from ocrplus_contract.names import Pool
 from ocrplus_contract.recovery import pod_name, release_expired, release_predecessor
+from ocrplus_contract.sentinels import async_pool
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import CaptionWorkerSettings
 
@@ -220,7 +221,7 @@ async def _build(ring: Ring, loop: asyncio.AbstractEventLoop) -> Process:
 
 
 def _connect(settings: CaptionWorkerSettings) -> "redis.asyncio.Redis":
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
+    pool = async_pool(
         settings.redis_url.get_secret_value(),
         max_connections=_CONNECTIONS,
         timeout=30,
