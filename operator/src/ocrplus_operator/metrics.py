@@ -29,9 +29,12 @@ class OperatorMetrics:
     def __init__(self) -> None:
         disable_created_metrics()  # a second series beside each counter, which nobody reads
         self.registry = registry = CollectorRegistry()
-        Gauge(BUILD_INFO, "Version.", ["version"], registry=registry).labels(
-            importlib.metadata.version("ocrplus")
-        ).set(1)
+        Gauge(
+            BUILD_INFO,
+            "Always 1; its label is the version that runs.",
+            ["version"],
+            registry=registry,
+        ).labels(importlib.metadata.version("ocrplus")).set(1)
         self._replicas = Gauge(
             REPLICAS,
             "Replicas by kind: desired, ordered (spec.replicas), pods, ready, warming, busy, "

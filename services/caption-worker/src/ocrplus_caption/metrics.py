@@ -49,9 +49,12 @@ class CaptionMetrics:
         self._settings = settings
         disable_created_metrics()  # a second series beside each counter, which nobody reads
         self.registry = registry = CollectorRegistry()
-        Gauge(names.BUILD_INFO, "Version.", ["version"], registry=registry).labels(
-            importlib.metadata.version("ocrplus")
-        ).set(1)
+        Gauge(
+            names.BUILD_INFO,
+            "Always 1; its label is the version that runs.",
+            ["version"],
+            registry=registry,
+        ).labels(importlib.metadata.version("ocrplus")).set(1)
         self._calls = Counter(
             names.CAPTION_CALLS, "Calls to the model by outcome.", ["outcome"], registry=registry
         )

@@ -39,14 +39,20 @@ class GatewayMetrics:
         self._journeys: OrderedDict[tuple[str, str], tuple[float, bool]] = OrderedDict()
         self._seen: dict[tuple[Pool, str], int] = {}
         self.registry = registry = CollectorRegistry()
-        Gauge(names.BUILD_INFO, "Version.", ["version"], registry=registry).labels(
-            importlib.metadata.version("ocrplus")
-        ).set(1)
+        Gauge(
+            names.BUILD_INFO,
+            "Always 1; its label is the version that runs.",
+            ["version"],
+            registry=registry,
+        ).labels(importlib.metadata.version("ocrplus")).set(1)
         self._connections = Gauge(
-            names.CONNECTIONS, "Open WebSockets.", ["protocol"], registry=registry
+            names.CONNECTIONS, "Open WebSockets and event streams.", ["protocol"], registry=registry
         )
         self._jobs = Counter(
-            names.JOBS, "Submissions by what became of them.", ["outcome"], registry=registry
+            names.JOBS,
+            "Submissions and requests by what became of them.",
+            ["outcome"],
+            registry=registry,
         )
         self._job_ends = Counter(
             names.JOB_ENDS,
@@ -116,7 +122,7 @@ class GatewayMetrics:
 
         self._history_lost = Counter(
             names.HISTORY_LOST,
-            "Resumes that found events missing.",
+            "Clients that were told that events of theirs are gone, by why.",
             ["reason"],
             registry=registry,
         )
@@ -135,7 +141,7 @@ class GatewayMetrics:
         )
         self.gc_pause = Histogram(
             names.GC_PAUSE_SECONDS,
-            "Pauses for garbage collection.",
+            "Pauses of the process for garbage collection, by generation.",
             ["generation"],
             buckets=names.DELIVERY_SECONDS_BUCKETS,
             registry=registry,
@@ -206,6 +212,18 @@ class GatewayMetrics:
     def refused(self, code: ErrorCode) -> None:
         """Count a refused document or message by its code."""
         self._jobs.labels(str(code)).inc()
+
+    def queue_unknown(self) -> None:
+        """The queue could not be read: what was there before is no longer told."""
+        for gauge in (
+            self.waiting_chunks,
+            self.waiting_pages,
+            self.inflight_chunks,
+            self.doorbells,
+            self.oldest,
+        ):
+            for pool in Pool:
+                gauge.labels(pool).set(float("nan"))
 
     def counted(self, pool: Pool, *, expired: int, poisoned: int) -> None:
         """Note what the deployment has counted in Redis; a server that forgot begins anew."""

@@ -81,6 +81,7 @@ class Reconciler:
                 await self.once()
             except Exception:  # the outermost loop: without it nobody would bring work back
                 log.warning("reconciliation failed; it is tried again", exc_info=True)
+                self._metrics.queue_unknown()
             await asyncio.sleep(self._settings.reconcile_seconds)
 
     async def once(self) -> None:

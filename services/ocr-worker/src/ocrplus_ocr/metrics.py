@@ -48,7 +48,12 @@ _STATE = Gauge(
     ["state"],
     multiprocess_mode="livesum",
 )
-_BUILD = Gauge(names.BUILD_INFO, "Version.", ["version"], multiprocess_mode="livemax")
+_BUILD = Gauge(
+    names.BUILD_INFO,
+    "Always 1; its label is the version that runs.",
+    ["version"],
+    multiprocess_mode="livemax",
+)
 
 
 class OcrMetrics:
