@@ -16,6 +16,12 @@ ROOT: Final = Path(__file__).parents[1]
 CHART: Final = chart_values.CHART
 CRD_SOURCE: Final = ROOT / "operator" / "manifests" / "workerpools.yaml"
 CRD_COPY: Final = CHART / "crds" / "workerpools.yaml"
+HELM_DOCS: Final = (
+    "helm-docs",
+    f"--chart-search-root={CHART}",
+    "--sort-values-order=file",
+    "--log-level=warning",
+)
 SECONDS: Final = 120
 
 
@@ -31,8 +37,7 @@ def _documented() -> int:
     if shutil.which("helm-docs") is None:
         print("README.md is not made anew: helm-docs is not on PATH")
         return 0
-    command = ["helm-docs", "--chart-search-root", str(CHART), "--log-level", "warning", "--sort-values-order", "file"]
-    return subprocess.run(command, timeout=SECONDS, check=False).returncode
+    return subprocess.run(HELM_DOCS, timeout=SECONDS, check=False).returncode
 
 
 def _linted() -> int:

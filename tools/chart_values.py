@@ -65,7 +65,7 @@ class Value:
 
 def _constructed(node: yaml.Node) -> Any:
     loader = yaml.SafeLoader("")
-    return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]  # untyped
+    return loader.construct_object(node, deep=True)
 
 
 def values(text: str) -> Iterator[Value]:
@@ -101,9 +101,9 @@ def _comment(lines: list[str], line: int) -> tuple[str, dict[str, Any]]:
 
 
 def schema(text: str) -> dict[str, Any]:
-    """The JSON schema of values.yaml: closed, save where Kubernetes defines what may stand there."""
+    """The JSON schema of values.yaml: closed, save where Kubernetes says what may stand there."""
     root = _group("Values of the chart ocrplus.")
-    groups = {(): root}
+    groups: dict[tuple[str, ...], dict[str, Any]] = {(): root}
     for value in values(text):
         built = _group(value.description) if value.is_group else _leaf(value)
         groups[value.path[:-1]]["properties"][value.path[-1]] = built

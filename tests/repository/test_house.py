@@ -80,7 +80,7 @@ def test_every_script_states_arguments_result_and_invariant() -> None:
 
 def test_constraints_say_what_they_pin() -> None:
     files = sorted((ROOT / "constraints").glob("*.txt"))
-    assert len(files) == 8
+    assert len(files) == 10
     for path in files:
         lines = path.read_text().splitlines()
         assert lines[0].startswith("# Pins of ocrplus["), path.name

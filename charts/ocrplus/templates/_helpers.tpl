@@ -158,3 +158,10 @@ capabilities: {drop: [ALL]}
 - {name: redis-ca, mountPath: /etc/ocrplus/redis-ca, readOnly: true}
 {{- end }}
 {{- end -}}
+
+{{/* The command of the inner loop: (list root module); else the image's own. */}}
+{{- define "ocrplus.command" -}}
+{{- if (index . 0).Values.development.reload -}}
+command: [python, -m, ocrplus_contract.reload, {{ index . 1 }}]
+{{- end -}}
+{{- end -}}
