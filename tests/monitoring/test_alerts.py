@@ -9,6 +9,8 @@ import promql
 import pytest
 import yaml
 
+from ocrplus_contract.settings import known_variables
+
 CASES = yaml.safe_load((Path(__file__).parent / "cases.yaml").read_text())
 RUNBOOKS = promql.ROOT / "docs" / "runbooks"
 NAMES = sorted({alert["alert"] for alert in promql.ALERTS})
@@ -108,3 +110,19 @@ def test_a_runbook_says_what_it_means_how_to_check_and_what_to_do(name: str) -> 
 
 def test_there_is_no_runbook_without_its_alert() -> None:
     assert sorted(path.stem for path in RUNBOOKS.glob("*.md")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_runbook_names_is_there(name: str) -> None:
+    page = (RUNBOOKS / f"{name}.md").read_text()
+
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", page):
+        assert (RUNBOOKS / link).resolve().exists(), link
+    assert set(re.findall(r"OCRPLUS_[A-Z_]+[A-Z]", page)) <= known_variables()
+    assert promql.named(page) - {"ocrplus_operator"} <= promql.queryable()  # a module of ours
+    values = yaml.safe_load((promql.ROOT / "charts" / "ocrplus" / "values.yaml").read_text())
+    for path in re.findall(r"`((?:[a-z]+[A-Za-z]*\.)+[a-zA-Z]+)(?:[:=][^`]*)?`", page):
+        at = values
+        for key in path.split("."):
+            assert isinstance(at, dict) and key in at, path
+            at = at[key]
