@@ -7,7 +7,6 @@ import promql
 import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
-
 from panels import Panel
 
 UNITS = {"short", "s", "bytes", "percentunit", "reqps", "ops"}

@@ -123,15 +123,6 @@ class Lease:
     """Of pool caption: the figure's record in JSON."""
 
     @property
-    def waited_since(self) -> float:
-        """When the permit was made: unix seconds by the server's clock.
-
-        Permits are taken in order and bound to chunks when they are, so this is the queue's wait,
-        not that of one chunk.
-        """
-        return int(self.permit.partition("-")[0]) / 1000
-
-    @property
     def pages(self) -> range:
         """Pages of the chunk."""
         return range(self.first, self.last + 1)

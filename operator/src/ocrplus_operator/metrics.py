@@ -27,7 +27,8 @@ class OperatorMetrics:
     """What one operator process counts."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a second series beside each counter, which nobody reads
+        # A second series beside each counter, which nobody reads:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
         self.registry = registry = CollectorRegistry()
         Gauge(
             BUILD_INFO,

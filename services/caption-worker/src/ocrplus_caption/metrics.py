@@ -11,7 +11,7 @@ from ocrplus_contract import metrics as names
 from ocrplus_contract.caption_settings import CaptionSettings
 from ocrplus_contract.captions import CaptionReason, CaptionRecord, CaptionState
 from ocrplus_contract.ledger import Lease
-from ocrplus_contract.names import Pool
+from ocrplus_contract.names import Pool, made_at
 from ocrplus_contract.states import WorkerState
 
 BREAKER_STATES: Final = ("closed", "half_open", "open")
@@ -47,7 +47,8 @@ class CaptionMetrics:
 
     def __init__(self, settings: CaptionSettings) -> None:
         self._settings = settings
-        disable_created_metrics()  # a second series beside each counter, which nobody reads
+        # A second series beside each counter, which nobody reads:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
         self.registry = registry = CollectorRegistry()
         Gauge(
             names.BUILD_INFO,
@@ -117,7 +118,7 @@ class CaptionMetrics:
 
     def taken(self, lease: Lease) -> None:
         """Note how long what was taken had waited."""
-        self._wait.labels(Pool.CAPTION).observe(max(0.0, time.time() - lease.waited_since))
+        self._wait.labels(Pool.CAPTION).observe(max(0.0, time.time() - made_at(lease.permit)))
 
     def call(self, outcome: str, seconds: float) -> None:
         """Count a call."""

@@ -34,17 +34,26 @@ class GatewayMetrics:
     """What one gateway process counts."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a second series beside each counter, which nobody reads
+        # A second series beside each counter, which nobody reads:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
         # Least recently heard of first: some users leave before their job ends.
         self._journeys: OrderedDict[tuple[str, str], tuple[float, bool]] = OrderedDict()
         self._seen: dict[tuple[Pool, str], int] = {}
-        self.registry = registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
         Gauge(
             names.BUILD_INFO,
             "Always 1; its label is the version that runs.",
             ["version"],
-            registry=registry,
+            registry=self.registry,
         ).labels(importlib.metadata.version("ocrplus")).set(1)
+        self._of_users()
+        self._of_the_queue()
+        self._of_the_process()
+        self._live, self._replayed = (self._delivery.labels(way) for way in WAYS)
+        self._begin_at_zero()
+
+    def _of_users(self) -> None:
+        registry = self.registry
         self._connections = Gauge(
             names.CONNECTIONS, "Open WebSockets and event streams.", ["protocol"], registry=registry
         )
@@ -60,28 +69,35 @@ class GatewayMetrics:
             ["status"],
             registry=registry,
         )
-        self.loop_lag = Gauge(
-            names.LOOP_LAG_SECONDS,
-            "Longest delay of the event loop in the last 15 to 30 s, a stall that lasts included.",
+        self._job_seconds = Histogram(
+            names.JOB_SECONDS,
+            "Seconds from a submission to its end, of users connected to this process.",
+            ["size"],
+            buckets=names.JOB_SECONDS_BUCKETS,
             registry=registry,
         )
-        self.blob_room = Gauge(
-            names.BLOB_ROOM_BYTES,
-            "Bytes that the store of documents and figures still takes.",
+        self._first_page = Histogram(
+            names.FIRST_PAGE_SECONDS,
+            "Seconds from a submission to its first page, of users connected to this process.",
+            buckets=names.JOB_SECONDS_BUCKETS,
             registry=registry,
         )
-        self.redis_up = Gauge(
-            names.REDIS_UP, "Whether the Redis server answers this gateway.", registry=registry
-        )
-        self.redis_memory = Gauge(
-            names.REDIS_MEMORY_BYTES, "Memory that the Redis server uses.", registry=registry
-        )
-        self.redis_memory_limit = Gauge(
-            names.REDIS_MEMORY_LIMIT_BYTES,
-            "Memory at which the Redis server refuses writes: its maxmemory, else the machine's.",
+        self._delivery = Histogram(
+            names.DELIVERY_SECONDS,
+            "Seconds from an event to its sending on a WebSocket; replayed: made before it opened.",
+            ["kind"],
+            buckets=names.DELIVERY_SECONDS_BUCKETS,
             registry=registry,
         )
-        pool = ["pool"]
+        self._history_lost = Counter(
+            names.HISTORY_LOST,
+            "Clients that were told that events of theirs are gone, by why.",
+            ["reason"],
+            registry=registry,
+        )
+
+    def _of_the_queue(self) -> None:
+        registry, pool = self.registry, ["pool"]
         self.waiting_chunks = Gauge(
             names.WAITING_CHUNKS, "Chunks nobody has taken.", pool, registry=registry
         )
@@ -112,31 +128,12 @@ class GatewayMetrics:
             pool,
             registry=registry,
         )
-        self._job_seconds = Histogram(
-            names.JOB_SECONDS,
-            "Seconds from a submission to its end, of users connected to this process.",
-            ["size"],
-            buckets=names.JOB_SECONDS_BUCKETS,
-            registry=registry,
-        )
 
-        self._history_lost = Counter(
-            names.HISTORY_LOST,
-            "Clients that were told that events of theirs are gone, by why.",
-            ["reason"],
-            registry=registry,
-        )
-        self._delivery = Histogram(
-            names.DELIVERY_SECONDS,
-            "Seconds from an event to its sending on a WebSocket; replayed: made before it opened.",
-            ["kind"],
-            buckets=names.DELIVERY_SECONDS_BUCKETS,
-            registry=registry,
-        )
-        self._first_page = Histogram(
-            names.FIRST_PAGE_SECONDS,
-            "Seconds from a submission to its first page, of users connected to this process.",
-            buckets=names.JOB_SECONDS_BUCKETS,
+    def _of_the_process(self) -> None:
+        registry = self.registry
+        self.loop_lag = Gauge(
+            names.LOOP_LAG_SECONDS,
+            "Longest delay of the event loop in the last 15 to 30 s, a stall that lasts included.",
             registry=registry,
         )
         self.gc_pause = Histogram(
@@ -146,9 +143,22 @@ class GatewayMetrics:
             buckets=names.DELIVERY_SECONDS_BUCKETS,
             registry=registry,
         )
-
-        self._live, self._replayed = (self._delivery.labels(way) for way in WAYS)
-        self._begin_at_zero()
+        self.blob_room = Gauge(
+            names.BLOB_ROOM_BYTES,
+            "Bytes that the store of documents and figures still takes.",
+            registry=registry,
+        )
+        self.redis_up = Gauge(
+            names.REDIS_UP, "Whether the Redis server answers this gateway.", registry=registry
+        )
+        self.redis_memory = Gauge(
+            names.REDIS_MEMORY_BYTES, "Memory that the Redis server uses.", registry=registry
+        )
+        self.redis_memory_limit = Gauge(
+            names.REDIS_MEMORY_LIMIT_BYTES,
+            "Memory at which the Redis server refuses writes: its maxmemory, else the machine's.",
+            registry=registry,
+        )
 
     def _begin_at_zero(self) -> None:
         for metric, values in (

@@ -13,7 +13,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from ocrplus_contract import metrics as names
 from ocrplus_contract.ledger import Lease
-from ocrplus_contract.names import Pool
+from ocrplus_contract.names import Pool, made_at
 from ocrplus_contract.states import PageState, TextSource, WorkerState
 from ocrplus_ocr.engine import PageResult
 
@@ -68,7 +68,7 @@ class OcrMetrics:
 
     def taken(self, lease: Lease) -> None:
         """Note how long what was taken had waited."""
-        _WAIT.labels(Pool.OCR).observe(max(0.0, time.time() - lease.waited_since))
+        _WAIT.labels(Pool.OCR).observe(max(0.0, time.time() - made_at(lease.permit)))
 
     def page_done(self, result: PageResult) -> None:
         """Count a committed page and its stages."""
