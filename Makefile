@@ -84,8 +84,9 @@ faults: $(VENV)/.dev ## kill and stop workers in the middle of documents
 	$(BENCH)/faults.py
 
 .PHONY: e2e-operator
-e2e-operator: $(VENV)/.dev ## the operator's tests on a real control plane, where one can be had
-	KUBE_E2E_SCALE_DOWNS=50 KUBE_E2E_GONE_SECONDS=120 $(BIN)/python tools/e2e_operator.py $(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)')
+e2e-operator: $(VENV)/.dev ## the operator's tests on a real cluster: KUBE_CONTEXT=kind-x, or a control plane of its own
+	KUBE_E2E_SCALE_DOWNS=50 KUBE_E2E_GONE_SECONDS=120 $(BIN)/python tools/e2e_operator.py \
+		$(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)') $(if $(KUBE_CONTEXT),--context '$(KUBE_CONTEXT)')
 
 .PHONY: images
 images: $(VENV)/.dev ## build every image: make images TAG=dev ONLY="gateway operator"

@@ -112,6 +112,7 @@ def record_of(page: PageResult) -> PageRecord:
         source=page.source,
         markdown=page.markdown,
         headings=page.headings,
+        edges=page.edges,
         starts_paragraph=page.starts_paragraph,
         ends_paragraph=page.ends_paragraph,
     )

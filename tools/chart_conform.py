@@ -164,26 +164,16 @@ def _judge(values: Path, schemas: Path) -> None:
     if report.returncode:
         raise NotConforming(f"{values.name}: {json.dumps(found.get('resources'), indent=1)}")
     objects = [entry for entry in yaml.safe_load_all(rendered.stdout) if entry]
-    if warnings := _dry_run(rendered.stdout):
+    if warnings := _dry_run("---\n".join(json.dumps(entry) + "\n" for entry in objects)):
         raise NotConforming(f"{values.name}: {warnings}")
     kinds = Counter(entry["kind"] for entry in objects)
     print(f"{values.name}: {found['summary']['valid']} objects of {len(kinds)} kinds conform")
 
 
-def _dry_run(entry: Object) -> str:
-    """What the server says of an object that it would be given; empty when nothing."""
-    command = [
-        "kubectl",
-        "create",
-        "--dry-run=server",
-        "--validate=strict",
-        "-o",
-        "name",
-        "-f",
-        "-",
-    ]
-    done = _run(command, json.dumps(entry))
-    return done.stderr
+def _dry_run(text: str) -> str:
+    """What the server says against objects that it would be given; empty when nothing."""
+    options = ["--dry-run=server", "--validate=strict", "--output=name"]
+    return _run(["kubectl", "create", *options, "-f", "-"], text).stderr
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def _leaf(value: Value) -> dict[str, Any]:
     if "map" in says:
         return {"type": "object", **built, "additionalProperties": {"type": says["map"]}}
     if "items" in says:
-        return {"type": "array", **built, "items": {"type": says["items"]}}
+        return {"type": "array", **built, **says, "items": {"type": says["items"]}}
     if "variables" in says:
         known = {name: _variable(field) for name, field in variables(says["variables"])}
         return {"type": "object", **built, "additionalProperties": False, "properties": known}

@@ -21,9 +21,13 @@ _FIGURES: Final = Row(
         ),
         Panel(
             "Why figures have no description",
-            "By reason, as results tell it.",
+            "By reason, as results tell it; given up are those that no worker ended.",
             "reqps",
             (
+                Query(
+                    "max by (reason) (rate(ocrplus_caption_given_up_total{$ns}[$__rate_interval]))",
+                    "{{reason}} (given up)",
+                ),
                 Query(
                     'sum by (reason) (rate(ocrplus_caption_figures_total{$ns, reason!="none"}[$__rate_interval]))',
                     "{{reason}}",
@@ -49,6 +53,12 @@ _FIGURES: Final = Row(
                     "95%",
                 ),
             ),
+        ),
+        Panel(
+            "Late figures",
+            "Figures that a result did not wait for: their descriptions come as events of their own.",
+            "reqps",
+            (Query("max(rate(ocrplus_caption_late_total{$ns}[$__rate_interval]))", "late"),),
         ),
         Panel(
             "Oldest figure in hand",

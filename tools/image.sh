@@ -34,6 +34,8 @@ application() {
   /opt/tools/bin/pip install --no-deps --target "$APPLICATION" .
   rm -rf "$APPLICATION/bin"
   /opt/tools/bin/pip --python "$VENV/bin/python" check
+  # What is imported late must be there too: kombu does not ask for what its transport needs.
+  if grep -q '^celery==' pins.txt; then "$VENV/bin/python" -c 'import kombu.transport.redis'; fi
   /opt/tools/bin/cyclonedx-py environment --output-reproducible --output-file "$APPLICATION/sbom.cdx.json" "$VENV/bin/python"
 }
 

@@ -56,6 +56,7 @@ LABELS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("ocrplus_ocr_pages_total", "source"): tuple(TextSource),
     ("ocrplus_ocr_page_seconds", "stage"): ocr.STAGES,
     ("ocrplus_ocr_worker_state", "state"): tuple(WorkerState),
+    ("ocrplus_caption_given_up_total", "reason"): tuple(gateway.CaptionCounts().given_up),
     ("ocrplus_caption_calls_total", "outcome"): caption.CALL_OUTCOMES,
     ("ocrplus_caption_figures_total", "outcome"): tuple(
         dict.fromkeys(state for state, _ in caption.FIGURE_ENDS)
@@ -137,13 +138,22 @@ def metrics() -> list[Metric]:
 def _of(component: str, registry: CollectorRegistry) -> Iterator[Metric]:
     collectors: Any = registry._collector_to_names
     for collector, names in collectors.items():
-        if not names[0].startswith("ocrplus_"):
-            continue  # of Python's own, in the registry that every process has by default
+        if not hasattr(collector, "_type"):  # it makes its families as it is asked
+            if not names:  # Python's own, of the default registry, say theirs
+                yield from _families(component, collector)
+            continue
         kind = collector._type
         name = collector._name + ("_total" if kind == "counter" else "")
         labels = {label: _values(component, name, label) for label in collector._labelnames}
         buckets = len(collector._upper_bounds) if kind == "histogram" else 0
         yield Metric(component, name, kind, collector._documentation, labels, buckets)
+
+
+def _families(component: str, collector: Any) -> Iterator[Metric]:
+    for family in collector.collect():
+        name = family.name + ("_total" if family.type == "counter" else "")
+        labels = {label: _values(component, name, label) for label in family.samples[0].labels}
+        yield Metric(component, name, family.type, family.documentation, labels, 0)
 
 
 def _values(component: str, name: str, label: str) -> tuple[str, ...]:

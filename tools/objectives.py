@@ -60,6 +60,11 @@ def _poisoned(window: str) -> str:
     return f'max by (namespace) (increase(ocrplus_queue_poisoned_total{{pool="ocr"}}[{window}]))'
 
 
+def _given_up(window: str) -> str:
+    by_reason = f"max by (namespace, reason) (increase(ocrplus_caption_given_up_total[{window}]))"
+    return f"{BY} ({by_reason})"
+
+
 def _slower(metric: str, seconds: float, selector: str = "") -> tuple[Expression, Expression]:
     """Bad: those above a bucket's bound; all of them."""
     every = _increase(f"{metric}_count", selector)
@@ -72,6 +77,8 @@ def _slower(metric: str, seconds: float, selector: str = "") -> tuple[Expression
 _OURS: Final = 'outcome=~"busy|internal"'
 _ASKED: Final = 'outcome=~"accepted|duplicate|busy|internal"'
 _PAGES: Final = _increase("ocrplus_ocr_pages_total")
+_UNDESCRIBED: Final = _increase("ocrplus_caption_figures_total", 'outcome="failed"')
+_ASKED_ABOUT: Final = _increase("ocrplus_caption_figures_total", 'outcome=~"ok|failed"')
 _FAILED: Final = _increase("ocrplus_ocr_pages_total", 'outcome="failed"')
 
 OBJECTIVES: Final = (
@@ -127,10 +134,10 @@ OBJECTIVES: Final = (
         "OcrplusCaptionsFail",
         0.95,
         "A figure that the model is asked about gets its description",
-        "`ocrplus_caption_figures_total`: `failed` of these and `ok`",
+        "`ocrplus_caption_figures_total`: `failed` of these and `ok`; and `ocrplus_caption_given_up_total`",
         "Figures get no description",
-        _increase("ocrplus_caption_figures_total", 'outcome="failed"'),
-        _increase("ocrplus_caption_figures_total", 'outcome=~"ok|failed"'),
+        lambda window: f"{_UNDESCRIBED(window)} + {_given_up(window)}",
+        lambda window: f"{_ASKED_ABOUT(window)} + {_given_up(window)}",
     ),
 )
 

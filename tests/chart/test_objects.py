@@ -222,6 +222,8 @@ def test_the_test_runs_the_gateways_own_client_with_the_token() -> None:
     assert smoke["image"] == container(objects, "Deployment", "ocrplus-gateway")["image"]
     assert smoke["args"][0] == "ws://ocrplus-gateway:8080"
     assert "--tokens-file=/etc/ocrplus/auth/tokens" in smoke["args"]
+    logged = pod["metadata"]["annotations"]["helm.sh/hook-output-log-policy"]
+    assert logged == "hook-succeeded,hook-failed", "the pod is gone when --logs looks for it"
     assert pod["spec"]["volumes"][1]["secret"]["secretName"] == "ocrplus-auth"
 
 
@@ -439,6 +441,28 @@ def test_ports_of_the_bucket_and_the_model_are_let_through() -> None:
     assert beyond["ports"] == [{"port": 8000, "protocol": "TCP"}]
 
 
+@pytest.mark.parametrize("file", FILES)
+def test_no_rule_is_open_because_a_list_came_out_empty(file: str) -> None:
+    for policy in all_of(chart_render.render(file), "NetworkPolicy"):
+        for way in ("ingress", "egress"):
+            for rule in policy["spec"].get(way, []):
+                assert rule and all(value for value in rule.values()), policy["metadata"]["name"]
+
+
+def test_a_url_without_a_port_lets_its_schemes_own_through() -> None:
+    captions = {"captions": {"baseUrl": "https://model.example.org/v1"}}
+    plain = {"captions": {"baseUrl": "http://model/v1"}}
+    bucket = {"blobs": {"type": "s3", "s3": {"bucket": "b"}}}
+
+    def ports(values: dict[str, Any], name: str) -> set[int]:
+        rules = of(chart_render.render(values=values), "NetworkPolicy", name)["spec"]["egress"]
+        return {port["port"] for rule in rules for port in rule["ports"]} - {53, 6379}
+
+    assert ports(captions, "ocrplus-caption-worker") == {443}
+    assert ports(plain, "ocrplus-caption-worker") == {80}
+    assert ports(bucket, "ocrplus-ocr-worker") == {443}
+
+
 def test_policies_may_be_left_out() -> None:
     objects = chart_render.render(values={"networkPolicy": {"enabled": False}})
 
@@ -454,6 +478,11 @@ def test_notes_say_what_to_do_next(file: str) -> None:
 
     assert "helm test ocrplus" in text
     assert not re.search(r"<no value>|%!|\n\n\n\n", text)
+
+
+def test_notes_name_the_way_in_that_was_made() -> None:
+    assert "https://ocr.example.org/v1/tasks" in chart_render.notes(ALL)
+    assert "http://127.0.0.1:8080/v1/tasks" in chart_render.notes("cpu-values.yaml")
 
 
 def test_notes_warn_of_what_is_open_or_lost() -> None:

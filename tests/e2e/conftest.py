@@ -32,7 +32,11 @@ def cluster() -> str:
 @pytest.fixture(scope="session")
 def release(cluster: str) -> Iterator[Release]:
     """The chart, installed once into an empty namespace with the values for CPUs and a route."""
-    installed = Release("ocrplus-e2e", settings=[f"image.tag={IMAGE_TAG}"])
+    namespace = os.environ.get("KUBE_E2E_NAMESPACE", "ocrplus-e2e")
+    installed = Release(namespace, settings=[f"image.tag={IMAGE_TAG}"])
+    if os.environ.get("KUBE_E2E_REUSE"):  # while a test is being written
+        yield installed
+        return
     there = kubectl("get", "namespaces", "-o", "name").split()
     assert f"namespace/{installed.namespace}" not in there, "a run before this one left its release"
     seconds = installed.install("cpu", settings=ROUTED, seconds=400)

@@ -50,6 +50,7 @@ def ready(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> None:
             "value": 1,
         },
     )
+    kubectl("label", "nodes", "--all", "nvidia.com/gpu.present=true")
     definitions = [f"crd/{name.partition('/')[0]}" for name in FOREIGN]
     kubectl("wait", "--for=condition=Established", "--timeout=30s", *definitions)
 

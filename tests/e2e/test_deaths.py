@@ -11,7 +11,7 @@ from documents import text_document
 from release import ROUTED, SAMPLES, CommandFailed, Release, note, until
 
 SECONDS = float(os.environ.get("KUBE_E2E_DEATHS_SECONDS", "300"))
-DOCUMENTS = [text_document(2), SAMPLES[0].read_bytes(), text_document(8)]
+DOCUMENTS = [text_document(2), SAMPLES[0].read_bytes(), text_document(6)]
 VICTIMS = ("gateway", "ocr-worker", "operator", "redis")
 
 
@@ -21,7 +21,7 @@ async def test_every_accepted_document_outlives_deaths(release: Release, door: D
     rng = random.Random(8)
     killed: Counter[str] = Counter()
 
-    async with loaded(door, DOCUMENTS, pause=4) as follower:
+    async with loaded(door, DOCUMENTS, pause=5) as follower:
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             await asyncio.sleep(rng.uniform(4, 14))

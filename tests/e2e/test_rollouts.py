@@ -7,7 +7,7 @@ from cluster_client import Door, loaded
 from documents import text_document
 from release import ROUTED, SAMPLES, Release, note
 
-DOCUMENTS = [text_document(3), SAMPLES[0].read_bytes(), text_document(6)]
+DOCUMENTS = [text_document(2), SAMPLES[0].read_bytes(), text_document(4)]
 # A change of every workload: each pod is replaced.
 CHANGED = tuple(
     f"{component}.podAnnotations.rollout=second"
@@ -19,7 +19,7 @@ async def test_an_upgrade_and_a_rollback_lose_nothing(release: Release, door: Do
     release.upgrade("cpu", settings=ROUTED)
     before = {pod["metadata"]["name"] for pod in release.objects("pods", "gateway")}
 
-    async with loaded(door, DOCUMENTS, pause=3) as follower:
+    async with loaded(door, DOCUMENTS, pause=5) as follower:
         await asyncio.sleep(5)
         upgraded = await asyncio.to_thread(
             release.upgrade, "cpu", settings=(*ROUTED, *CHANGED), seconds=600

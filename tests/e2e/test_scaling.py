@@ -19,7 +19,7 @@ POOL = (
     "ocrWorker.autoscaling.scaleToZeroAfterSeconds=15",
     "ocrWorker.autoscaling.windowSeconds=10",
 )
-DOCUMENTS = [text_document(6, seed=number) for number in range(4)]
+DOCUMENTS = [text_document(8, seed=number) for number in range(4)]
 
 
 @pytest.fixture

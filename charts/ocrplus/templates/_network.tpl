@@ -54,16 +54,13 @@ spec:
   {{- end }}
 {{- end -}}
 
-{{/* What lies beyond the cluster: (list root url…); a port in a URL is let through too. */}}
+{{/* What lies beyond the cluster: (list root url…); the port of each URL is let through. */}}
 {{- define "ocrplus.policy.beyond" -}}
 {{- $network := (first .).Values.networkPolicy -}}
 {{- $ports := $network.egressPorts -}}
 {{- range rest . -}}
-{{- with regexFind ":[0-9]+$" (get (urlParse .) "host") -}}
-{{- $ports = append $ports (trimPrefix ":" . | int) -}}
-{{- else -}}
-{{- if hasPrefix "http://" . }}{{ $ports = append $ports 80 }}{{ end -}}
-{{- end -}}
+{{- $named := regexFind ":[0-9]+$" (get (urlParse .) "host") | trimPrefix ":" -}}
+{{- $ports = append $ports (default (ternary 80 443 (hasPrefix "http://" .)) $named | int) -}}
 {{- end -}}
 - ports:
     {{- range uniq $ports }}
@@ -81,9 +78,11 @@ spec:
 {{- $urls := rest . -}}
 {{ include "ocrplus.policy.dns" $root }}
 {{ include "ocrplus.policy.redis" $root }}
-{{- $s3 := eq $root.Values.blobs.type "s3" }}
-{{- if or $s3 (compact $urls) }}
-{{ include "ocrplus.policy.beyond" (concat (list $root) (compact (append $urls (ternary $root.Values.blobs.s3.endpoint "" $s3)))) }}
+{{- if eq $root.Values.blobs.type "s3" }}
+{{- $urls = append $urls (default "https://amazonaws.com" $root.Values.blobs.s3.endpoint) }}
+{{- end }}
+{{- with compact $urls }}
+{{ include "ocrplus.policy.beyond" (concat (list $root) .) }}
 {{- end }}
 {{- with $root.Values.networkPolicy.extraEgress }}
 {{ toYaml . }}

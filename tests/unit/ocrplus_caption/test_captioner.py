@@ -59,7 +59,8 @@ class Endpoint:
         monkeypatch.setenv("OCRPLUS_CAPTION__STREAM", str(self._stream))
         captioner = Captioner(CaptionWorkerSettings())
         try:
-            return await captioner.ask(Question("system", "text", "image/png", b"picture"))
+            question = Question("system", "text", "image/png", b"picture")
+            return await captioner.ask(captioner.body(question))
         finally:
             await captioner.close()
             server.close()

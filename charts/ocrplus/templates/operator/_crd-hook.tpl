@@ -7,4 +7,5 @@ annotations:
   helm.sh/hook: pre-upgrade
   helm.sh/hook-weight: {{ quote (index . 1) }}
   helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+  helm.sh/hook-output-log-policy: hook-failed
 {{- end -}}

@@ -34,12 +34,21 @@ _SKIPPED: Final = (
     CaptionReason.BUDGET_JOB,
     CaptionReason.BUDGET_USER,
 )
+_ENDED_BY_THE_LEDGER: Final = (  # every gateway counts those
+    CaptionReason.LATE,
+    CaptionReason.UNAVAILABLE,
+    CaptionReason.POISON,
+)
 FIGURE_ENDS: Final = (
     (CaptionState.OK, NO_REASON),
     *((CaptionState.SKIPPED, reason) for reason in _SKIPPED),
-    *((CaptionState.FAILED, reason) for reason in CaptionReason if reason not in _SKIPPED),
+    *(
+        (CaptionState.FAILED, reason)
+        for reason in CaptionReason
+        if reason not in _SKIPPED and reason not in _ENDED_BY_THE_LEDGER
+    ),
 )
-"""How a figure may end; those with which the ledger ends it, not a worker, stay at zero here."""
+"""How a worker may end a figure."""
 
 
 class CaptionMetrics:

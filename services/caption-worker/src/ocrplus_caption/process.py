@@ -18,7 +18,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
 
+from ocrplus_caption.app import threads_of
 from ocrplus_caption.captioner import Captioner
+from ocrplus_caption.crowd import Crowd, Crowded
 from ocrplus_caption.describe import Describer, figure_of
 from ocrplus_caption.gate import Gate, NotNow, endpoint_of
 from ocrplus_caption.memory import Memory
@@ -33,6 +35,7 @@ from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Lease, Ledger, ReleaseReason, run_async
 from ocrplus_contract.names import Pool
 from ocrplus_contract.recovery import pod_name, release_expired, release_predecessor
+from ocrplus_contract.sentinels import async_pool
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import CaptionWorkerSettings
 
@@ -42,6 +45,7 @@ Ring = Callable[[int], None]
 
 _CONNECTIONS: Final = 16
 _PIXEL_THREADS: Final = 2
+_CROWD_SHARE: Final = 4  # a quarter of the threads may wait for others' pictures
 
 
 @dataclass(slots=True)
@@ -70,6 +74,7 @@ class Process:
 
     def _begin_drain(self) -> None:
         self.pulse.draining.set()
+        self.describer.crowd.turn_ended()
         self.loop.call_later(self.settings.shutdown_seconds, self.pulse.break_off)
 
     async def _serve_one(self) -> int:
@@ -108,6 +113,9 @@ class Process:
             return 0
         except NotNow:
             return await self._release(lease, "returned")
+        except Crowded:
+            self.describer.crowd.owe(await self._release(lease, "postponed"))
+            return 0
         except LeaseLost:
             log.warning("a figure was taken away; it is another's", extra=fields)
             return 0
@@ -184,17 +192,19 @@ async def _build(ring: Ring, loop: asyncio.AbstractEventLoop) -> Process:
         settings.blob_url, client=blocking, keys=keys, ttl_seconds=settings.blob_ttl_seconds
     )
     calls = asyncio.Semaphore(settings.caption.concurrency)
+    pixels = ThreadPoolExecutor(_PIXEL_THREADS, thread_name_prefix="pixels")
     describer = Describer(
         client=client,
         ledger=ledger,
         blobs=blobs,
-        memory=Memory(client, ledger, blobs),
+        memory=Memory(client, ledger, blobs, pixels),
+        crowd=Crowd(max(1, threads_of(settings.caption.concurrency) // _CROWD_SHARE), ring),
         gate=Gate(client, ledger, settings, endpoint_of(settings), calls, metrics),
         captioner=Captioner(settings),
         prompt=load(settings.caption.prompt),
         settings=settings.caption,
         metrics=metrics,
-        pixels=ThreadPoolExecutor(_PIXEL_THREADS, thread_name_prefix="pixels"),
+        pixels=pixels,
     )
     worker_id = f"{pod_name(settings.pod_name, os.getpid())}.0"
     pulse = Pulse(
@@ -210,7 +220,7 @@ async def _build(ring: Ring, loop: asyncio.AbstractEventLoop) -> Process:
 
 
 def _connect(settings: CaptionWorkerSettings) -> "redis.asyncio.Redis":
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
+    pool = async_pool(
         settings.redis_url.get_secret_value(),
         max_connections=_CONNECTIONS,
         timeout=30,

@@ -13,8 +13,11 @@ from contextlib import contextmanager
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from ocrplus_contract import metrics as names
+from ocrplus_contract.captions import CaptionReason
 from ocrplus_contract.errors import ErrorCode
 from ocrplus_contract.names import Pool
 from ocrplus_contract.states import OPEN_JOB_STATES, JobState
@@ -30,6 +33,47 @@ WAYS: Final = ("live", "replayed")
 GENERATIONS: Final = ("0", "1", "2")
 
 
+class QueueCounts(Collector):
+    """What the ledger has counted of each pool, whoever did it; every gateway tells the same."""
+
+    def __init__(self) -> None:
+        self.expired = dict.fromkeys(Pool, 0)
+        self.poisoned = dict.fromkeys(Pool, 0)
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry."""
+        expired = "Chunks taken back from workers that went silent."
+        poisoned = "Pages or figures given up because three workers died over them."
+        for name, sentence, counts in (
+            (names.LEASES_EXPIRED, expired, self.expired),
+            (names.POISONED, poisoned, self.poisoned),
+        ):
+            family = CounterMetricFamily(name, sentence, labels=["pool"])
+            for pool, count in counts.items():
+                family.add_metric([pool], count)
+            yield family
+
+
+class CaptionCounts(Collector):
+    """What the ledger has counted of figures that no worker ended; every gateway tells the same."""
+
+    def __init__(self) -> None:
+        self.late = 0
+        self.given_up = dict.fromkeys((CaptionReason.UNAVAILABLE, CaptionReason.POISON), 0)
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry."""
+        yield CounterMetricFamily(
+            names.CAPTION_LATE, "Figures that a result did not wait for.", value=self.late
+        )
+        given_up = CounterMetricFamily(
+            names.CAPTION_GIVEN_UP, "Figures that were given up, by reason.", labels=["reason"]
+        )
+        for reason, count in self.given_up.items():
+            given_up.add_metric([reason], count)
+        yield given_up
+
+
 class GatewayMetrics:
     """What one gateway process counts."""
 
@@ -38,7 +82,6 @@ class GatewayMetrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
         # Least recently heard of first: some users leave before their job ends.
         self._journeys: OrderedDict[tuple[str, str], tuple[float, bool]] = OrderedDict()
-        self._seen: dict[tuple[Pool, str], int] = {}
         self.registry = CollectorRegistry()
         Gauge(
             names.BUILD_INFO,
@@ -116,18 +159,10 @@ class GatewayMetrics:
             pool,
             registry=registry,
         )
-        self._expired = Counter(
-            names.LEASES_EXPIRED,
-            "Chunks taken back from workers that went silent.",
-            pool,
-            registry=registry,
-        )
-        self._poisoned = Counter(
-            names.POISONED,
-            "Pages or figures given up because three workers died over them.",
-            pool,
-            registry=registry,
-        )
+        self.counts = QueueCounts()
+        registry.register(self.counts)
+        self.captions = CaptionCounts()
+        registry.register(self.captions)
 
     def _of_the_process(self) -> None:
         registry = self.registry
@@ -169,8 +204,6 @@ class GatewayMetrics:
             (self._history_lost, LOST_REASONS),
             (self._delivery, WAYS),
             (self.gc_pause, GENERATIONS),
-            (self._expired, Pool),
-            (self._poisoned, Pool),
         ):
             for value in values:
                 metric.labels(value)
@@ -234,13 +267,3 @@ class GatewayMetrics:
         ):
             for pool in Pool:
                 gauge.labels(pool).set(float("nan"))
-
-    def counted(self, pool: Pool, *, expired: int, poisoned: int) -> None:
-        """Note what the deployment has counted in Redis; a server that forgot begins anew."""
-        for counter, name, total in (
-            (self._expired, "expired", expired),
-            (self._poisoned, "poisoned", poisoned),
-        ):
-            seen = self._seen.get((pool, name), 0)
-            counter.labels(pool).inc(total - seen if total >= seen else total)
-            self._seen[pool, name] = total

@@ -98,6 +98,7 @@ class Reconciler:
             await self._sweeper.own()
             if self.leading:
                 await self._sweeper.once()
+        await self._count_captions()
         for pool in Pool:
             reading = await self.read(pool)
             self._export(pool, reading)
@@ -177,6 +178,13 @@ class Reconciler:
                 oldest = max(0.0, _unix() - int(first[0][0].partition(b"-")[0]) / 1000)
         return QueueReading(group["lag"], group["pending"], pages, rings, oldest, expired, poisoned)
 
+    async def _count_captions(self) -> None:
+        counts = self._metrics.captions
+        fields = ["late", *(f"ended:{reason}" for reason in counts.given_up)]
+        found: Any = await self._client.hmget(self._keys.load(Pool.CAPTION), fields)
+        late, *given_up = (int(count or 0) for count in found)
+        counts.late, counts.given_up = late, dict(zip(counts.given_up, given_up, strict=True))
+
     def _export(self, pool: Pool, reading: QueueReading) -> None:
         waiting = reading.waiting_chunks
         self._metrics.waiting_chunks.labels(pool).set(float("nan") if waiting is None else waiting)
@@ -184,7 +192,8 @@ class Reconciler:
         self._metrics.waiting_pages.labels(pool).set(reading.waiting_pages)
         self._metrics.doorbells.labels(pool).set(reading.doorbells)
         self._metrics.oldest.labels(pool).set(reading.oldest_seconds)
-        self._metrics.counted(pool, expired=reading.expired, poisoned=reading.poisoned)
+        self._metrics.counts.expired[pool] = reading.expired
+        self._metrics.counts.poisoned[pool] = reading.poisoned
 
 
 def _unix() -> float:
