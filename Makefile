@@ -75,8 +75,11 @@ quality: $(VENV)/.dev ## score a corpus set, see it in OUT/index.html: make qual
 	$(BENCH)/quality.py '$(SET)' '$(OUT)'
 
 .PHONY: quality-steps
-quality-steps: $(VENV)/.dev ## what each Markdown step gains, from the pages of `make quality`
-	$(BENCH)/quality_steps.py '$(SET)' '$(OUT)'
+quality-steps: $(VENV)/.dev ## what each Markdown step gains, on the pages of `make quality` and on made ones
+	$(BIN)/ocrplus models assemble
+	$(BENCH)/quality_made.py '$(OUT)/made'
+	$(BENCH)/quality.py '$(OUT)/made' '$(OUT)/made-read'
+	$(BENCH)/quality_steps.py '$(SET)' '$(OUT)' --made '$(OUT)/made' '$(OUT)/made-read'
 
 .PHONY: faults
 faults: $(VENV)/.dev ## kill and stop workers in the middle of documents
