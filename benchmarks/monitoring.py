@@ -8,6 +8,7 @@ import asyncio
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,6 @@ from service import service
 ROOT: Final = Path(__file__).parents[1]
 RULES: Final = sorted((ROOT / "charts" / "ocrplus" / "files" / "alerts").glob("*.yaml"))
 LOAD_SECONDS: Final = 80.0
-LOOK_SECONDS: Final = 100.0
 _OWN: Final = ("__name__", "job", "instance", "namespace", "le", "version", "slo")
 
 
@@ -57,18 +57,19 @@ def _watched(model: str, out: Path) -> tuple[list[str], dict[str, Any]]:
     with service(env=env) as running, monitoring_load.played_operator() as operator:
         scraped = {**running.metrics, "operator": [operator]}
         with prometheus_server.prometheus(scraped, RULES) as server:
+            began = time.monotonic()
             done = asyncio.run(monitoring_load.load(running.http, LOAD_SECONDS))
-            return _judged(server, out, done)
+            return _judged(server, out, done, time.monotonic() - began)
 
 
 def _judged(
-    server: prometheus_server.Prometheus, out: Path, done: dict[str, int]
+    server: prometheus_server.Prometheus, out: Path, done: dict[str, int], seconds: float
 ) -> tuple[list[str], dict[str, Any]]:
     shown, empty, count = [], [], 0
     for dashboard in DASHBOARDS:
         drawn: dict[str, list[panels_page.Line]] = {}
         for panel in dashboard.panels:
-            answers = [server.range(query.promql, LOOK_SECONDS) for query in panel.queries]
+            answers = [server.range(query.promql, seconds) for query in panel.queries]
             drawn[panel.title] = panels_page.lines(panel, answers)
             count += 1
             if not drawn[panel.title]:

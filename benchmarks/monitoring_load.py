@@ -9,6 +9,7 @@ import random
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,21 +28,30 @@ from ocrplus_operator.control.types import Memory, Unknown
 from ocrplus_operator.metrics import OperatorMetrics
 
 SAMPLES: Final = Path(__file__).parents[1] / "examples" / "samples"
-_PAUSE_SECONDS: Final = 1.0
+_PAUSE_SECONDS: Final = 2.0
 _TICK_SECONDS: Final = 0.5
 _SUBPROTOCOL: Final = websockets.Subprotocol("ocrplus.v2")
 
 
 async def load(http: str, seconds: float) -> dict[str, int]:
-    """Use the service for a while; how many documents were sent and results came."""
-    done = {"sent": 0, "results": 0}
+    """Use the service for a while, and until a description has come, up to four times as long.
+
+    Returns:
+        How many documents one user sent, and which events he got.
+    """
+    done: Counter[str] = Counter()
     ends = time.monotonic() + seconds
     users = [_follower(http, "ada", done), _history_seeker(http, "ada"), _odd_ones(http, ends)]
-    users += [_originals(http, ends), _listener(http, ends), _scan(http)]
+    users += [_originals(http, ends), _listener(http, ends)]
     tasks = [asyncio.create_task(user) for user in users]
     try:
+        await _submit(http, "ada", (SAMPLES / "report_en.pdf").read_bytes())  # it has a figure
         await _sender(http, "ada", ends, done)
-        await asyncio.sleep(5)
+        most = time.monotonic() + 3 * seconds
+        while not (done["caption"] and done["result"]) and time.monotonic() < most:
+            await asyncio.sleep(1)
+        await _submit(http, "scan", (SAMPLES / "scan_en_zh.pdf").read_bytes())
+        await asyncio.sleep(10)
     finally:
         for task in tasks:
             task.cancel()
@@ -58,24 +68,20 @@ async def _submit(http: str, user: str, pdf: bytes, task: str = "") -> int:
         return answer.status_code
 
 
-async def _sender(http: str, user: str, ends: float, done: dict[str, int]) -> None:
+async def _sender(http: str, user: str, ends: float, done: Counter[str]) -> None:
     luck = random.Random(9)
-    report = (SAMPLES / "report_en.pdf").read_bytes()
     while time.monotonic() < ends:
-        seed = luck.randrange(10**6)
-        pdf = (
-            report if luck.random() < 0.3 else documents.text_document(luck.choice([1, 1, 2]), seed)
-        )
+        pdf = documents.text_document(1, luck.randrange(10**6))
         await _submit(http, user, pdf)
         done["sent"] += 1
         await asyncio.sleep(_PAUSE_SECONDS * luck.uniform(1, 4))
 
 
-async def _follower(http: str, user: str, done: dict[str, int]) -> None:
+async def _follower(http: str, user: str, done: Counter[str]) -> None:
     async with _v2(http, user) as socket:
         await socket.send(json.dumps({"type": "hello", "v": 2}))
         async for raw in socket:
-            done["results"] += json.loads(raw)["type"] == "result"
+            done[json.loads(raw)["type"]] += 1
 
 
 async def _history_seeker(http: str, user: str) -> None:
@@ -123,10 +129,6 @@ async def _listener(http: str, ends: float) -> None:
             async for _ in answer.aiter_lines():
                 pass
         await asyncio.sleep(5)
-
-
-async def _scan(http: str) -> None:
-    await _submit(http, "scan", (SAMPLES / "scan_en_zh.pdf").read_bytes())
 
 
 @contextmanager

@@ -4,12 +4,14 @@
 where its metrics are. For tests of what is seen from outside.
 """
 
+import itertools
 import json
 import os
 import sys
 import time
 from pathlib import Path
 
+import pictures
 import redis
 from caption_process import PlayedOcr
 from ledger_steps import finish, take
@@ -24,7 +26,13 @@ from ocrplus_ocr.metrics import OcrMetrics
 def main(redis_url: str, blobs: str) -> None:
     """Work until killed."""
     client = redis.Redis.from_url(redis_url)
-    ocr = PlayedOcr(client, DirectoryStore(Path(blobs)), redis_url)
+    seeds = itertools.count()
+    ocr = PlayedOcr(
+        client,
+        DirectoryStore(Path(blobs)),
+        redis_url,
+        draw=lambda page, number: pictures.png(pictures.photo(next(seeds), (240, 180))),
+    )  # no picture twice: what was described before is not asked about
     disable_created_metrics()  # as several processes of one pod never have them
     metrics = OcrMetrics()
     server, _ = start_http_server(0, "127.0.0.1")
