@@ -1,6 +1,6 @@
 """Panels as data, and the Grafana dashboard that is built of them.
 
-`$ns` in a query stands for the matcher of the dashboard's namespace variable. Grafana 10.1 and
+`$ns` in a query stands for the matcher of the dashboard's namespace variable. Grafana 11.6 and
 later read what is built: newer ones migrate it forward.
 """
 

@@ -7,8 +7,10 @@ import promql
 import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
+from jsonschema_rs import Draft7Validator
 from panels import Panel
 
+SCHEMAS = Path(__file__).parent / "schemas"
 UNITS = {"short", "s", "bytes", "percentunit", "reqps", "ops"}
 
 
@@ -24,6 +26,24 @@ def test_every_panel_says_what_it_shows_in_which_unit(file: Path) -> None:
         assert panel["fieldConfig"]["defaults"]["unit"] in UNITS, panel["title"]
         for target in panel["targets"]:
             assert target["legendFormat"] and 'namespace=~"$namespace"' in target["expr"]
+
+
+@pytest.mark.parametrize("file", promql.DASHBOARD_FILES, ids=lambda file: file.stem)
+def test_a_dashboard_is_valid_by_grafanas_own_schemas(file: Path) -> None:
+    written = json.loads(file.read_text())
+
+    valid("dashboard", "Dashboard", written)
+    for panel in promql.panels(written):
+        valid(panel["type"], "Options", panel["options"])
+        if panel["type"] == "timeseries":
+            valid("timeseries", "FieldConfig", panel["fieldConfig"]["defaults"]["custom"])
+        for target in panel["targets"]:
+            valid("prometheus", "Dataquery", target)
+
+
+def valid(kind: str, name: str, value: object) -> None:
+    schema = json.loads((SCHEMAS / f"{kind}.json").read_text())
+    Draft7Validator({**schema, "$ref": f"#/definitions/{name}"}).validate(value)
 
 
 @pytest.mark.parametrize("file", promql.DASHBOARD_FILES, ids=lambda file: file.stem)
