@@ -110,6 +110,7 @@ def test_the_third_death_fails_the_page_and_the_document_goes_on(client: redis.R
     assert job(client).failed_pages == (3,)
     record = PageRecord.unpack(client.hget(KEYS.pages(USER, TASK), "3"))
     assert (record.state, record.error) == (PageState.FAILED, "page_poison")
+    assert client.hget(KEYS.load(Pool.OCR), "poisoned") == b"1"
 
 
 def test_giving_a_chunk_back_blames_nobody(client: redis.Redis) -> None:
