@@ -35,6 +35,7 @@ from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Lease, Ledger, ReleaseReason, run_async
 from ocrplus_contract.names import Pool
 from ocrplus_contract.recovery import pod_name, release_expired, release_predecessor
+from ocrplus_contract.sentinels import async_pool
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import CaptionWorkerSettings
 
@@ -90,6 +91,7 @@ class Process:
             lease = await run_async(self.client, self.ledger.take(Pool.CAPTION, self.worker_id))
             if lease is None:
                 return 0
+            self.describer.metrics.taken(lease)
             hold = self.pulse.hold(lease)
         finally:
             self.pulse.let_go()
@@ -223,7 +225,7 @@ async def _build(ring: Ring, loop: asyncio.AbstractEventLoop) -> Process:
 
 
 def _connect(settings: CaptionWorkerSettings) -> "redis.asyncio.Redis":
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
+    pool = async_pool(
         settings.redis_url.get_secret_value(),
         max_connections=_CONNECTIONS,
         timeout=30,
