@@ -194,3 +194,17 @@ def test_the_exponent_after_a_sum_is_not_its_limit() -> None:
     ]
 
     assert formula_latex(found, []) == r"\sum_{i = 1}^{n} i^{2}"
+
+
+def test_formulas_with_a_sentence_between_them_are_two() -> None:
+    upper, prose = line("a=b", 200, 100), line("Show that this holds", 0, 114)
+    lower = line("c=d", 200, 128)
+    maths = [*glyphs("a=b", 200), *glyphs("c=d", 200, baseline=128)]
+
+    result = set_formulas(page(block(BlockKind.TEXT, upper, prose, lower), maths=maths))
+
+    assert [b.kind for b in result.blocks] == [
+        BlockKind.FORMULA,
+        BlockKind.TEXT,
+        BlockKind.FORMULA,
+    ]
