@@ -197,9 +197,9 @@ def test_the_exponent_after_a_sum_is_not_its_limit() -> None:
 
 
 def test_formulas_with_a_sentence_between_them_are_two() -> None:
-    upper, prose = line("a=b", 200, 100), line("Show that this holds", 0, 114)
-    lower = line("c=d", 200, 128)
-    maths = [*glyphs("a=b", 200), *glyphs("c=d", 200, baseline=128)]
+    upper, prose = line("a=b+e", 200, 100), line("Show that this holds", 0, 108)
+    lower = line("c=d+f", 200, 116)
+    maths = [*glyphs("a=b+e", 200), *glyphs("c=d+f", 200, baseline=116)]
 
     result = set_formulas(page(block(BlockKind.TEXT, upper, prose, lower), maths=maths))
 
