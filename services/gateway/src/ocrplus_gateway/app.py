@@ -21,6 +21,7 @@ from ocrplus_contract.blobs import open_store
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger
+from ocrplus_contract.sentinels import async_pool
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import GatewaySettings
 from ocrplus_gateway.admission import Admission, Bell
@@ -39,6 +40,7 @@ from ocrplus_gateway.original import Positions
 from ocrplus_gateway.presence import Presence
 from ocrplus_gateway.reconciler import Reconciler
 from ocrplus_gateway.retention import Sweeper, remove_stale_uploads
+from ocrplus_gateway.room import RoomWatch
 from ocrplus_gateway.session import SessionLimits, Sessions, Shared
 
 log = logging.getLogger(__name__)
@@ -61,13 +63,13 @@ class Parts:
     health: Health
     reconciler: Reconciler
     deadlines: CaptionDeadlines
+    room: RoomWatch
     metrics: GatewayMetrics
 
 
 def connect_async(url: str) -> "redis.asyncio.Redis":
     """A client for the event loop: few connections, bounded waits, tries again after a restart."""
-    # A pool that makes callers wait: the other kind raises when many clients come back at once.
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
+    pool = async_pool(
         url,
         max_connections=_MOST_CONNECTIONS,
         timeout=20,
@@ -83,9 +85,15 @@ def connect_async(url: str) -> "redis.asyncio.Redis":
 
 def _event_client(url: str) -> "redis.asyncio.Redis":
     """The client whose one connection listens to events; pushes of protocol 3 take longer."""
-    return redis.asyncio.Redis.from_url(
-        url, max_connections=1, socket_connect_timeout=5, socket_keepalive=True, protocol=2
+    pool = async_pool(
+        url,
+        redis.asyncio.ConnectionPool,
+        max_connections=1,
+        socket_connect_timeout=5,
+        socket_keepalive=True,
+        protocol=2,
     )
+    return redis.asyncio.Redis.from_pool(pool)
 
 
 def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
@@ -133,6 +141,7 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
         health=Health(client, keys, blobs, sessions),
         reconciler=reconciler,
         deadlines=CaptionDeadlines(client, keys, ledger, lambda: reconciler.leading),
+        room=RoomWatch(client, blobs, metrics),
         metrics=metrics,
     )
 
@@ -155,6 +164,7 @@ def http_app(parts: Parts) -> FastAPI:
             asyncio.create_task(parts.sessions.watch()),
             asyncio.create_task(parts.reconciler.run()),
             asyncio.create_task(parts.deadlines.run()),
+            asyncio.create_task(parts.room.run()),
             asyncio.create_task(watch_loop(parts.metrics)),
         ]
         yield
