@@ -6,6 +6,7 @@ events are gone, the job records say what they said.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -144,6 +145,7 @@ class OriginalSession(Session):
         epoch, seq = await self._positions.kept(self.user, at)
         at = await self._without_events(at)
         subscription = await self.shared.hub.attach(self.user, at, epoch, seq)
+        since = time.time()
         unasked = 0  # a replay fills the queue as fast as it is sent: empty may never come
         try:
             while True:
@@ -152,6 +154,7 @@ class OriginalSession(Session):
                     at = await self._recover(at)
                     continue
                 await self._send_event(item, at)
+                self.shared.metrics.delivered(item, since)
                 at = item.stream_id
                 unasked += 1
                 if subscription.empty or unasked == _EVENTS_A_BARRIER:
