@@ -95,6 +95,17 @@ e2e-operator: $(VENV)/.dev ## the operator's tests on a real cluster: KUBE_CONTE
 images: $(VENV)/.dev ## build every image: make images TAG=dev ONLY="gateway operator"
 	$(BIN)/python tools/images.py --tag $(TAG) $(if $(ONLY),--only $(ONLY))
 
+.PHONY: e2e
+e2e: e2e-control e2e-node ## the chart on a cluster that is thrown away: played nodes, then a real one
+
+.PHONY: e2e-control
+e2e-control: $(VENV)/.dev ## every values file installed on a real control plane with played nodes
+	$(BIN)/python tools/e2e_control.py $(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)') $(if $(KUBE_ROOT),--root '$(KUBE_ROOT)')
+
+.PHONY: e2e-node
+e2e-node: $(VENV)/.dev ## images built, installed on a real node, and used: an hour
+	$(BIN)/python tools/e2e_node.py --tag $(TAG) $(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)') $(if $(KUBE_ROOT),--root '$(KUBE_ROOT)')
+
 .PHONY: test-hostile
 test-hostile: $(VENV)/.dev ## broken, huge and malicious PDFs through the real services
 	$(BIN)/ocrplus models assemble

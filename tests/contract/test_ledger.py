@@ -390,3 +390,13 @@ def test_every_key_of_a_finished_job_expires(client: redis.Redis) -> None:
     lasting = {KEYS.work(Pool.OCR), KEYS.load(Pool.OCR)}
     forgotten = [k.decode() for k in client.keys("*") if client.ttl(k) == -1]
     assert set(forgotten) <= lasting
+
+
+def test_scalers_read_zero_before_the_first_job(client: redis.Redis) -> None:
+    assert run(client, LEDGER.resync(Pool.OCR)) == (0, 0)
+
+    (group,) = client.xinfo_groups("work:ocr")
+    assert (group["lag"], group["pending"]) == (0, 0)
+    admit(client, "u", "t", [(1, 2), (3, 3)])
+    (group,) = client.xinfo_groups("work:ocr")
+    assert (group["lag"], group["pending"]) == (2, 0)

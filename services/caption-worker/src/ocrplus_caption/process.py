@@ -20,7 +20,7 @@ from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
 
 from ocrplus_caption.app import threads_of
 from ocrplus_caption.captioner import Captioner
-from ocrplus_caption.crowd import Crowd, Crowded
+from ocrplus_caption.crowd import Crowd, Crowded, Desks
 from ocrplus_caption.describe import Describer, figure_of
 from ocrplus_caption.gate import Gate, NotNow, endpoint_of
 from ocrplus_caption.memory import Memory
@@ -45,6 +45,7 @@ Ring = Callable[[int], None]
 
 _CONNECTIONS: Final = 16
 _PIXEL_THREADS: Final = 2
+_DESKS: Final = 8
 _CROWD_SHARE: Final = 4  # a quarter of the threads may wait for others' pictures
 
 
@@ -199,6 +200,7 @@ async def _build(ring: Ring, loop: asyncio.AbstractEventLoop) -> Process:
         blobs=blobs,
         memory=Memory(client, ledger, blobs, pixels),
         crowd=Crowd(max(1, threads_of(settings.caption.concurrency) // _CROWD_SHARE), ring),
+        desks=Desks(_DESKS),
         gate=Gate(client, ledger, settings, endpoint_of(settings), calls, metrics),
         captioner=Captioner(settings),
         prompt=load(settings.caption.prompt),
