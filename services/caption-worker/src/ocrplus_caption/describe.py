@@ -22,7 +22,7 @@ from ocrplus_caption.prompt import Prompt, ask, context_of
 from ocrplus_contract.blobs import BlobStore, figure_name
 from ocrplus_contract.caption_settings import CaptionSettings
 from ocrplus_contract.captions import CaptionReason, CaptionRecord, CaptionState
-from ocrplus_contract.errors import BlobMissing
+from ocrplus_contract.errors import BlobMissing, BlobsUnavailable
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Lease, Ledger, run_async
 from ocrplus_contract.names import Permit
@@ -31,6 +31,7 @@ from ocrplus_contract.records import FigureRecord, PageRecord
 
 log = logging.getLogger(__name__)
 
+_AWAY_SECONDS: Final = 5.0  # the next figure would fare no better
 _SPENT: Final = {"job": CaptionReason.BUDGET_JOB, "user": CaptionReason.BUDGET_USER}
 
 
@@ -100,6 +101,10 @@ class Describer:
                 "a figure cannot be read", extra={"job_id": lease.task, "figure": figure.id}
             )
             return None
+        except BlobsUnavailable as away:
+            log.error("figures cannot be read", extra={"problem": str(away)})
+            await asyncio.sleep(_AWAY_SECONDS)
+            raise NotNow from away
 
     async def _in_thread(self, work: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self.pixels, work)

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from ocrplus_caption.picture import Picture, UnreadablePicture, are_same, look_alike
 from ocrplus_contract.blobs import BlobStore, figure_name
 from ocrplus_contract.captions import CaptionReason, CaptionState
-from ocrplus_contract.errors import BlobMissing
+from ocrplus_contract.errors import BlobMissing, BlobsUnavailable
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Call, Ledger, run_async
 from ocrplus_contract.names import Permit, TaskId, UserId
@@ -98,7 +98,7 @@ class Memory:
     def _is_same(self, picture: Picture, name: str) -> bool:
         try:
             return are_same(picture.png, self.blobs.get(name))
-        except (BlobMissing, UnreadablePicture):
+        except (BlobMissing, BlobsUnavailable, UnreadablePicture):
             return False
 
     @asynccontextmanager

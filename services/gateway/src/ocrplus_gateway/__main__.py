@@ -11,6 +11,8 @@ from prometheus_client import start_http_server
 from pydantic import ValidationError
 
 from ocrplus_contract import logs
+from ocrplus_contract.blobs import open_store
+from ocrplus_contract.server import connect
 from ocrplus_contract.settings import GatewaySettings
 from ocrplus_gateway.app import Parts, build_parts, create_app
 from ocrplus_gateway.barrier import BarrierProtocol
@@ -53,6 +55,11 @@ def main() -> int:
             "set OCRPLUS_AUTH__MODE (none, if that is meant)",
             file=sys.stderr,
         )
+        return 2
+    try:
+        open_store(settings, connect(settings))
+    except ValueError as wrong:
+        print(f"gateway: {wrong}", file=sys.stderr)
         return 2
     logs.configure("gateway", settings.log_level)
     return_large_blocks()

@@ -18,7 +18,7 @@ from redis.exceptions import BusyLoadingError, ConnectionError, RedisError, Time
 from starlette.exceptions import HTTPException
 
 from ocrplus_contract.blobs import open_store
-from ocrplus_contract.errors import ErrorCode, JobRefused
+from ocrplus_contract.errors import BlobsUnavailable, ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger
 from ocrplus_contract.server import connect
@@ -39,6 +39,7 @@ from ocrplus_gateway.presence import Presence
 from ocrplus_gateway.reconciler import Reconciler
 from ocrplus_gateway.retention import Sweeper, remove_stale_uploads
 from ocrplus_gateway.session import SessionLimits, Sessions, Shared
+from ocrplus_gateway.submission import STORE_AWAY
 
 log = logging.getLogger(__name__)
 
@@ -96,12 +97,7 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
     )
     keys = Keys(settings.key_prefix)
     ledger = Ledger(settings.key_prefix, settings.result_ttl_seconds)
-    blobs = open_store(
-        settings.blob_url,
-        client=connect(settings),
-        keys=keys,
-        ttl_seconds=settings.blob_ttl_seconds,
-    )
+    blobs = open_store(settings, connect(settings))
     bell = Bell(settings)
     hub = Hub(client, _event_client(url), keys, metrics.observe)
     jobs = Jobs(client, keys, ledger, blobs)
@@ -237,6 +233,11 @@ def _add_errors(app: FastAPI) -> None:
             response.headers["Allow"] = ", ".join(map(str.upper, allowed))
         return response
 
+    async def store_away(request: Request, error: Any) -> Response:
+        log.error("documents cannot be read", extra={"problem": str(error)})
+        refusal = JobRefused(ErrorCode.BUSY, STORE_AWAY)
+        return error_response(refusal, request.path_params.get("task_id"))
+
     async def unexpected(request: Request, error: Any) -> Response:
         log.error(
             "a request failed",
@@ -247,6 +248,7 @@ def _add_errors(app: FastAPI) -> None:
 
     handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
         JobRefused: refused,
+        BlobsUnavailable: store_away,
         RequestValidationError: invalid,
         HTTPException: http_error,
         Exception: unexpected,

@@ -1,6 +1,7 @@
 """Reading jobs and results back, in the shapes of the wire."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final  # Any: JSON, and redis-py's replies
@@ -10,7 +11,7 @@ import redis.asyncio
 from ocrplus_contract.blobs import BlobStore, job_prefix
 from ocrplus_contract.captions import CaptionRecord, read_captions
 from ocrplus_contract.document import settled
-from ocrplus_contract.errors import ErrorCode, JobRefused
+from ocrplus_contract.errors import BlobsUnavailable, ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, Location, run_async
 from ocrplus_contract.merging import merged
@@ -19,6 +20,8 @@ from ocrplus_contract.names import TaskId, UserId
 from ocrplus_contract.records import JobRecord, PageRecord
 from ocrplus_contract.states import OPEN_JOB_STATES, JobState, PageState
 from ocrplus_gateway.captions import with_captions
+
+log = logging.getLogger(__name__)
 
 _FIGURES: Final = "](figures/"
 _MOST_LISTED: Final = 1000
@@ -120,7 +123,13 @@ class Jobs:
         """
         if not await run_async(self.client, self.ledger.forget(user, task)):
             raise JobRefused(ErrorCode.NOT_FOUND)
-        await asyncio.to_thread(self.blobs.delete_all, job_prefix(user, task))
+        try:
+            await asyncio.to_thread(self.blobs.delete_all, job_prefix(user, task))
+        except BlobsUnavailable as away:
+            log.warning(
+                "files of a deleted task stay until the store is swept",
+                extra={"job_id": task, "problem": str(away)},
+            )
 
 
 def _unpacked(raw: dict[Any, Any]) -> list[PageRecord]:

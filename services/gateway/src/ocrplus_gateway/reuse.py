@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import redis.asyncio
 
 from ocrplus_contract.blobs import BlobStore, figure_name
-from ocrplus_contract.errors import BlobMissing
+from ocrplus_contract.errors import BlobMissing, BlobsUnavailable
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, run_async
 from ocrplus_contract.names import TaskId, UserId
@@ -57,7 +57,7 @@ class Reuse:
         pages, captions = await jobs.pages(user, source), await jobs.captions(user, source)
         try:
             await asyncio.to_thread(self._copy_figures, user, source, task, pages)
-        except BlobMissing:
+        except (BlobMissing, BlobsUnavailable):
             return None
         call = self.ledger.reuse(
             user,

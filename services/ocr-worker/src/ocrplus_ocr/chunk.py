@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import redis
 
 from ocrplus_contract.blobs import BlobStore, figure_name
-from ocrplus_contract.errors import BlobMissing, ErrorCode, JobRefused, LeaseLost
+from ocrplus_contract.errors import BlobMissing, BlobsUnavailable, ErrorCode, JobRefused, LeaseLost
 from ocrplus_contract.ledger import Lease, Ledger, run
 from ocrplus_contract.names import Pool
 from ocrplus_contract.options import JobOptions
@@ -20,6 +21,8 @@ from ocrplus_ocr.metrics import OcrMetrics
 from ocrplus_ocr.pulse import Pulse
 
 log = logging.getLogger(__name__)
+
+_AWAY_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,13 @@ class ChunkReader:
             return 0
         except (JobRefused, BlobMissing) as refusal:
             return self._give_up(lease, refusal)
+        except BlobsUnavailable as away:
+            log.error(
+                "documents cannot be read or stored; the chunk is given back",
+                extra={**fields, "problem": str(away)},
+            )
+            time.sleep(_AWAY_SECONDS)  # the next one would fare no better
+            return run(self.client, self.ledger.release(Pool.OCR, lease.permit, "returned")).permits
         finally:
             self.pulse.end_chunk()
 
