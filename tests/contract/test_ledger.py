@@ -342,7 +342,7 @@ def test_a_second_job_of_the_same_content_takes_the_first_ones_pages(client: red
         USER,
         TaskId("t2"),
         fingerprint="f",
-        source=TASK,
+        source=(TASK, job(client).begins),
         facts={"name": "b.pdf"},
         submitted_body=json.dumps({"type": "submitted", "task_id": "t2"}),
         page_bodies=bodies,
@@ -355,6 +355,30 @@ def test_a_second_job_of_the_same_content_takes_the_first_ones_pages(client: red
     assert client.hgetall(KEYS.pages(USER, TaskId("t2"))) == client.hgetall(KEYS.pages(USER, TASK))
     run(client, LEDGER.forget(USER, TASK))
     assert run(client, replace(call, args=(*call.args[:3], "t3", *call.args[4:]))) is None
+
+
+def test_a_second_job_takes_no_pages_of_what_its_source_stands_for_now(
+    client: redis.Redis,
+) -> None:
+    admit(client, "u", "t", [(1, 1)])
+    commit(client, take(client), 1)
+    read = job(client)
+    call = LEDGER.reuse(
+        USER,
+        TaskId("t2"),
+        fingerprint="f",
+        source=(TASK, read.begins),
+        facts={},
+        submitted_body=json.dumps({"type": "submitted", "task_id": "t2"}),
+        page_bodies=[PageRecord(page=1, state="ok").event_body(TaskId("t2"))],
+    )
+    run(client, LEDGER.forget(USER, TASK))
+    admit(client, "u", "t", [(1, 1)], fingerprint="other bytes")
+    commit(client, take(client), 1)
+    assert job(client).state is JobState.OK and job(client).begins != read.begins
+
+    assert run(client, call) is None
+    assert not client.exists(KEYS.job(USER, TaskId("t2")))
 
 
 def test_a_lost_event_history_starts_a_new_epoch(client: redis.Redis) -> None:

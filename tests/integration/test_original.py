@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from gateway_process import Gateway
 from ledger_steps import KEYS, admit, commit, finish, take
 
 from ocrplus_contract.ledger import Ledger, run
-from ocrplus_contract.names import Pool, UserId
+from ocrplus_contract.names import Pool, TaskId, UserId
 from ocrplus_contract.records import PageRecord
 
 
@@ -99,6 +100,24 @@ async def test_a_client_that_takes_large_frames_gets_them(
 
     assert len(messages[1]["result"]["markdown"][0]["markdown"]) == 1_200_000
     assert await taken(gateway, "roomy") == []
+
+
+async def test_recovery_knows_all_of_many_tasks(gateway: Gateway, store: redis.Redis) -> None:
+    user = UserId("many")
+    read(store, user, "first")
+    job = store.hgetall(KEYS.job(user, TaskId("first")))
+    pipe = store.pipeline()
+    for n in range(1100):
+        pipe.hset(KEYS.job(user, TaskId(f"t{n}")), mapping={**job, b"state": b"running"})
+        pipe.hdel(KEYS.job(user, TaskId(f"t{n}")), "finished_at")
+        pipe.zadd(KEYS.jobs(user), {f"t{n}": time.time() + 1 + n / 1000})
+    pipe.execute()
+    store.delete(KEYS.stream(user))
+
+    messages = await taken(gateway, user)
+
+    assert len(messages) == 1102
+    assert [m["task_id"] for m in messages if "result" in m] == ["first"]
 
 
 @pytest.mark.parametrize(("ended", "code"), [(False, "cancelled"), (True, "not_found")])

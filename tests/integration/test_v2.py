@@ -17,12 +17,12 @@ import redis_server
 import websockets
 from documents import text_document
 from gateway_process import Gateway, play_worker
-from ledger_steps import KEYS, take
+from ledger_steps import KEYS, admit, take
 from pydantic import TypeAdapter
 
 from ocrplus_contract import wire
 from ocrplus_contract.ledger import Ledger, run
-from ocrplus_contract.names import Pool, UserId
+from ocrplus_contract.names import Pool, TaskId, UserId
 from ocrplus_contract.records import PageRecord
 
 PDF = text_document(2)
@@ -194,6 +194,44 @@ async def test_a_tasks_beginning_is_lost_to_sse_only_with_its_own_first_event(
     assert heard["new", 11] == heard["new", 6] == whole
     assert heard["new", 5] == heard["old", 11] == [*lost, *whole[1:]]
     assert heard["old", 6] == heard["old", 5] == heard["old", 0] == heard["new", 0] == lost
+
+
+async def test_a_task_id_used_again_has_no_events_of_its_first_use(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    whole = ["submitted", "progress", "page", "progress", "page", "result"]
+    first = await converted(gateway, store, "again")
+    epoch = store.hget(KEYS.events(UserId("again")), "epoch").decode()
+    async with httpx.AsyncClient(base_url=gateway.http, timeout=5) as http:
+        url, user = "/v1/tasks/t/events", {"user": "again"}
+        await http.delete("/v1/tasks/t", params=user)
+        await converted(gateway, store, "again")
+        begun = await http.get(url, params=user)
+        behind_a_page = {"Last-Event-ID": f"{epoch}-{first - 1}"}
+        resumed = await http.get(url, params=user, headers=behind_a_page)
+
+    assert sse_events(begun.text) == sse_events(resumed.text) == whole
+    assert f"id: {epoch}-{first + 1}\nevent: submitted" in begun.text
+
+
+async def test_a_snapshot_has_every_open_task_and_says_that_there_are_more(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    user = UserId("many")
+    admit(store, user, "open", [(1, 1)])
+    job = store.hgetall(KEYS.job(user, TaskId("open")))
+    pipe = store.pipeline()
+    for n in range(2100):
+        pipe.hset(KEYS.job(user, TaskId(f"t{n}")), mapping={**job, b"state": b"ok"})
+        pipe.zadd(KEYS.jobs(user), {f"t{n}": time.time() + 1 + n / 1000})
+    pipe.execute()
+
+    async with connected(gateway, user) as client:
+        await client.greet(resume={"epoch": "abc", "seq": 1})
+        lost = await client.hear()
+
+    assert (lost["tasks"][0]["task_id"], lost["tasks"][-1]["task_id"]) == ("t2099", "open")
+    assert (len(lost["tasks"]), lost["more"]) == (1001, True)
 
 
 async def test_a_connected_client_follows_to_a_server_whose_clock_is_behind(

@@ -199,13 +199,16 @@ class Ledger:
         task: TaskId,
         *,
         fingerprint: str,
-        source: TaskId,
+        source: tuple[TaskId, str],
         facts: Mapping[str, str],
         submitted_body: str,
         page_bodies: Sequence[str],
         caption_bodies: Sequence[str] = (),
     ) -> Call[Admission | None]:
         """A new job from the pages of a finished one; None when that is gone.
+
+        `source` is its task_id with what its record says of its beginning: the name may stand for
+        another document by now.
 
         Raises (when run):
             Conflict: the task_id stands for another fingerprint.
@@ -216,11 +219,12 @@ class Ledger:
             user,
             task,
             fingerprint,
-            source,
+            source[0],
             submitted_body,
             _facts(facts),
             json.dumps(list(page_bodies)),
             json.dumps(list(caption_bodies)),
+            source[1],
         )
 
     def forget(self, user: UserId, task: TaskId) -> Call[bool]:

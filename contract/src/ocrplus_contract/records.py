@@ -157,6 +157,7 @@ class JobRecord(BaseModel):
     pages_done: int
     failed_pages: tuple[int, ...]
     error: str
+    begins: str = ""  # `epoch-seq` of its first event
     created_at: float
     finished_at: float | None = None
     expires_at: float | None = None

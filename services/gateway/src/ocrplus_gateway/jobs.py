@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final  # Any: JSON, and redis-py's replies
@@ -58,6 +59,20 @@ class Jobs:
         hashes = await pipe.execute()
         records = (JobRecord.from_hash(t, h) for t, h in zip(tasks, hashes, strict=True))
         return [record for record in records if record is not None]
+
+    async def every(self, user: UserId) -> AsyncIterator[JobRecord]:
+        """All jobs of a user, newest first, each once."""
+        seen: set[str] = set()
+        skip = 0
+        while True:
+            jobs = await self.all(user, _MOST_LISTED, skip)
+            for job in jobs:
+                if job.task_id not in seen:  # one that came meanwhile shifts the others
+                    seen.add(job.task_id)
+                    yield job
+            skip += _MOST_LISTED
+            if skip >= await self.client.zcard(self.keys.jobs(user)):
+                return
 
     async def locate(self, user: UserId, epoch: str = "", seq: int | None = None) -> Location:
         """Where a position lies in a user's events; without one, the top."""

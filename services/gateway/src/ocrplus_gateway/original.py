@@ -218,7 +218,8 @@ class OriginalSession(Session):
     async def _recover(self, after: str) -> str:
         """Say what the job records know to have happened behind a position, in order."""
         happened = []
-        for job in reversed(await self.shared.jobs.all(self.user)):
+        newest_first = [job async for job in self.shared.jobs.every(self.user)]
+        for job in reversed(newest_first):
             times = {False: job.created_at, True: job.finished_at}
             for has_ended, seconds in times.items():
                 if seconds is not None and _position_of(seconds) > position(after):

@@ -16,7 +16,7 @@ local function epoch_of(user)
     return epoch
 end
 
--- body: a JSON object in text, without epoch and seq, which are spliced in front.
+-- body: a JSON object in text, without epoch and seq, which are spliced in front and returned.
 local function emit(user, body)
     local stream, epoch = key('stream:task', user), epoch_of(user)
     local seq = redis.call('HINCRBY', key('events', user), 'seq', 1)
@@ -28,4 +28,5 @@ local function emit(user, body)
     end
     redis.call('EXPIRE', stream, TTL)
     redis.call('PUBLISH', stream, id .. ' ' .. event)
+    return epoch, seq
 end
