@@ -7,14 +7,14 @@ import pytest
 import redis_server
 import s3_server
 
-from ocrplus_contract.blobs import BlobStore, figure_name, job_prefix, open_store
+from ocrplus_contract.blobs import BlobStore, figure_blob, job_prefix, open_store
 from ocrplus_contract.errors import BlobMissing
-from ocrplus_contract.names import TaskId, UserId
+from ocrplus_contract.names import Permit, TaskId, UserId
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import CommonSettings
 
 USER, TASK = UserId("ann@example.org"), TaskId("t-1.a")
-NAME = figure_name(USER, TASK, "p1-f1")
+NAME = job_prefix(USER, TASK) + figure_blob("p1-f1", Permit("1732381200123-0"))
 MIB = 1 << 20
 
 

@@ -28,7 +28,8 @@ def bucket(s3_servers: Callable[[str], Server]) -> Server:
 def running(bucket: Server) -> Iterator[Service]:
     env = {
         **bucket.env(PREFIX),
-        "OCRPLUS_S3__REQUEST_SECONDS": "1",
+        "OCRPLUS_S3__REQUEST_SECONDS": "2",
+        "OCRPLUS_CHUNK_PAGES": "3",
         "OCRPLUS_S3__RETRIES": "0",
     }
     with (
@@ -68,13 +69,13 @@ def test_a_document_its_figure_and_its_description_lie_in_the_bucket(
 def test_a_bucket_that_answers_nobody_for_a_while_costs_no_page(
     http: httpx.Client, bucket: Server
 ) -> None:
-    pdf = text_document(24, seed=8)
+    pdf = text_document(12, seed=8)
     assert http.get("/readyz").status_code == 200
     http.post("/v1/tasks", params={"task_id": "cut"}, content=pdf).raise_for_status()
     with bucket.stopped():
         refused = http.post("/v1/tasks", params={"task_id": "no"}, content=text_document(1))
         unready = http.get("/readyz")
-        time.sleep(7)  # a worker's pause and its next try
+        time.sleep(4)  # the worker asks for its next chunk's document
     deadline = time.monotonic() + 120
     while (view := http.get("/v1/tasks/cut").json())["status"] in ("queued", "running"):
         assert time.monotonic() < deadline, view

@@ -19,7 +19,8 @@ import redis
 
 from ocrplus_contract.errors import BlobMissing, BlobsUnavailable
 from ocrplus_contract.keys import Keys
-from ocrplus_contract.names import TaskId, UserId
+from ocrplus_contract.names import Permit, TaskId, UserId
+from ocrplus_contract.records import FigureRecord
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import CommonSettings
 
@@ -36,9 +37,14 @@ def source_name(user: UserId, task: TaskId, fingerprint: str) -> str:
     return f"{job_prefix(user, task)}{fingerprint.replace(':', '-')}.pdf"
 
 
-def figure_name(user: UserId, task: TaskId, figure_id: str) -> str:
-    """One figure of a job."""
-    return f"{job_prefix(user, task)}figures/{figure_id}.png"
+def figure_blob(figure_id: str, permit: Permit) -> str:
+    """The name of a figure's picture within its job, as the holder of a permit stores it."""
+    return f"figures/{permit}/{figure_id}.png"
+
+
+def figure_name(user: UserId, task: TaskId, figure: FigureRecord) -> str:
+    """The picture of one figure of a job."""
+    return job_prefix(user, task) + (figure.blob or f"figures/{figure.id}.png")
 
 
 @dataclass(frozen=True, slots=True)

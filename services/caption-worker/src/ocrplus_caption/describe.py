@@ -92,7 +92,7 @@ class Describer:
         return PageRecord.unpack(raw)
 
     async def _picture(self, lease: Lease, figure: FigureRecord) -> Picture | None:
-        name = figure_name(lease.user, lease.task, figure.id)
+        name = figure_name(lease.user, lease.task, figure)
         try:
             picture: Picture = await self._in_thread(lambda: read_picture(self.blobs.get(name)))
             return picture
@@ -143,7 +143,7 @@ class Describer:
                     system, text = ask(self.prompt, context)
                     said = await self._ask(lease.permit, Question(system, text, media_type, data))
                 if said.reason in (None, CaptionReason.REFUSED, CaptionReason.REJECTED):
-                    at = lease.user, lease.task, figure.id
+                    at = lease.user, lease.task, figure
                     await self.memory.remember(at, picture, terms, said)
                 return said
 

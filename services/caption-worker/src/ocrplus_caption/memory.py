@@ -24,6 +24,7 @@ from ocrplus_contract.errors import BlobMissing, BlobsUnavailable
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Call, Ledger, run_async
 from ocrplus_contract.names import Permit, TaskId, UserId
+from ocrplus_contract.records import FigureRecord
 
 _MOST_CANDIDATES: Final = 16
 _MOST_COMPARED: Final = 2
@@ -59,17 +60,20 @@ class Memory:
         return None if raw is None else Remembered.model_validate_json(raw)
 
     async def remember(
-        self, at: tuple[UserId, TaskId, str], picture: Picture, terms: str, said: Remembered
+        self,
+        at: tuple[UserId, TaskId, FigureRecord],
+        picture: Picture,
+        terms: str,
+        said: Remembered,
     ) -> None:
         """Keep what was said, and let later pictures find it by its look: its pixels are those of
-        the stored figure, `at` user, task and id.
+        the stored figure, `at` user, task and record.
         """
         user, task, figure = at
         entry = {
             "digest": picture.digest,
             "look": base64.b64encode(picture.look).decode(),
-            "task": task,
-            "figure": figure,
+            "blob": figure_name(user, task, figure),
         }
         key = self.keys.alike(user, f"{terms}:{picture.shape}")
         pipe = self.client.pipeline(transaction=False)
@@ -87,11 +91,10 @@ class Memory:
         likely = [
             entry
             for entry in map(json.loads, entries)
-            if look_alike(base64.b64decode(entry["look"]), picture.look)
+            if "blob" in entry and look_alike(base64.b64decode(entry["look"]), picture.look)
         ]
         for entry in likely[:_MOST_COMPARED]:
-            name = figure_name(user, TaskId(entry["task"]), entry["figure"])
-            if await asyncio.to_thread(self._is_same, picture, name):
+            if await asyncio.to_thread(self._is_same, picture, entry["blob"]):
                 return await self.recall(user, entry["digest"], terms)
         return None
 

@@ -254,9 +254,10 @@ class HttpInterface:
         if not dot or kind != "png" or not valid_id(figure_id):
             raise JobRefused(ErrorCode.NOT_FOUND)
         job = await self._find(user, task_id)
-        blob = figure_name(user, TaskId(job.task_id), figure_id)
+        task = TaskId(job.task_id)
+        figure = await self.jobs.figure(user, task, figure_id)
         try:
-            png = await asyncio.to_thread(self.jobs.blobs.get, blob)
+            png = await asyncio.to_thread(self.jobs.blobs.get, figure_name(user, task, figure))
         except BlobMissing as missing:
             raise JobRefused(ErrorCode.NOT_FOUND) from missing
         return Response(png, media_type="image/png", headers=_NOSNIFF)

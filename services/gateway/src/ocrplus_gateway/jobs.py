@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,13 +19,14 @@ from ocrplus_contract.ledger import Ledger, Location, run_async
 from ocrplus_contract.merging import merged
 from ocrplus_contract.messages import ErrorObject, PageMarkdown, Result
 from ocrplus_contract.names import TaskId, UserId
-from ocrplus_contract.records import JobRecord, PageRecord
+from ocrplus_contract.records import FigureRecord, JobRecord, PageRecord
 from ocrplus_contract.states import OPEN_JOB_STATES, JobState, PageState
 from ocrplus_gateway.captions import with_captions
 
 log = logging.getLogger(__name__)
 
 _FIGURES: Final = "](figures/"
+_FIGURE: Final = re.compile(r"p(\d{1,9})-")
 _MOST_LISTED: Final = 1000
 
 
@@ -103,6 +105,20 @@ class Jobs:
         if raw is None:
             raise JobRefused(ErrorCode.NOT_FOUND)
         return PageRecord.unpack(raw)
+
+    async def figure(self, user: UserId, task: TaskId, figure: str) -> FigureRecord:
+        """A figure of a committed page; its id begins with the page's number, as in p3-f1.
+
+        Raises:
+            JobRefused: not_found.
+        """
+        numbered = _FIGURE.match(figure)
+        if numbered is not None:
+            page = await self.page(user, task, int(numbered[1]))
+            for record in page.figures:
+                if record.id == figure:
+                    return record
+        raise JobRefused(ErrorCode.NOT_FOUND)
 
     async def captions(self, user: UserId, task: TaskId) -> list[CaptionRecord]:
         """What became of a job's figures so far, in their order."""

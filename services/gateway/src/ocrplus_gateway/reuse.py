@@ -91,5 +91,5 @@ class Reuse:
     ) -> None:
         for page in pages:
             for figure in page.figures:
-                png = self.blobs.get(figure_name(user, source, figure.id))
-                self.blobs.put(figure_name(user, task, figure.id), png)
+                png = self.blobs.get(figure_name(user, source, figure))
+                self.blobs.put(figure_name(user, task, figure), png)

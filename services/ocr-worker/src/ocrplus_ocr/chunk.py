@@ -9,10 +9,11 @@ from typing import Final
 
 import redis
 
-from ocrplus_contract.blobs import BlobStore, figure_name
+from ocrplus_contract.blobs import BlobStore, figure_blob, figure_name
 from ocrplus_contract.errors import BlobMissing, BlobsUnavailable, ErrorCode, JobRefused, LeaseLost
+from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Lease, Ledger, run
-from ocrplus_contract.names import Pool
+from ocrplus_contract.names import Permit, Pool
 from ocrplus_contract.options import JobOptions
 from ocrplus_contract.records import FigureRecord, PageRecord, ReadingRecord
 from ocrplus_contract.states import JobState
@@ -76,32 +77,44 @@ class ChunkReader:
             results.close()
 
     def _commit(self, lease: Lease, result: PageResult) -> None:
-        for figure in result.figures:
-            self.blobs.put(figure_name(lease.user, lease.task, figure.id), figure.png)
-        record = _record(result)
+        record = _record(result, lease.permit)
+        names = [figure_name(lease.user, lease.task, figure) for figure in record.figures]
+        for name, figure in zip(names, result.figures, strict=True):
+            self.blobs.put(name, figure.png)
         if record.incomplete:
             log.warning(
                 "page lacks some of what was found on it; its result says so",
                 extra={"job_id": lease.task, "page": result.page, "coverage": result.coverage},
             )
         next_page = result.page + 1 if result.page < lease.last else None
-        committed = run(
-            self.client,
-            self.ledger.commit_page(
-                Pool.OCR,
-                lease.permit,
-                page=result.page,
-                state=result.state,
-                record=record.pack(),
-                body=record.event_body(lease.task),
-                next_page=next_page,
-                figures=[figure.id for figure in result.figures],
-            ),
+        call = self.ledger.commit_page(
+            Pool.OCR,
+            lease.permit,
+            page=result.page,
+            state=result.state,
+            record=record.pack(),
+            body=record.event_body(lease.task),
+            next_page=next_page,
+            figures=[figure.id for figure in result.figures],
         )
+        try:
+            committed = run(self.client, call)
+        except LeaseLost:
+            self._discard(lease, record, names)
+            raise
+        if not committed.open:
+            self._discard(lease, record, names)
         if committed.figures:
             self.ring_captions(committed.figures)
         self.pulse.page_done(next_page)
         self.metrics.page_done(result)
+
+    def _discard(self, lease: Lease, record: PageRecord, names: list[str]) -> None:
+        """Remove figures that no page shows, unless the commit came through and its answer not."""
+        pages = Keys(self.ledger.prefix).pages(lease.user, lease.task)
+        if self.client.hget(pages, str(record.page)) != record.pack():
+            for name in names:
+                self.blobs.delete(name)
 
     def _finish(self, lease: Lease) -> int:
         if run(self.client, self.ledger.finish(Pool.OCR, lease.permit)):
@@ -132,14 +145,20 @@ def _read_options(lease: Lease) -> ReadOptions:
     )
 
 
-def _record(result: PageResult) -> PageRecord:
+def _record(result: PageResult, permit: Permit) -> PageRecord:
     return PageRecord(
         page=result.page,
         state=result.state,
         markdown=result.markdown,
         source=result.source,
         figures=tuple(
-            FigureRecord(id=figure.id, kind=figure.kind, box=figure.box, caption=figure.caption)
+            FigureRecord(
+                id=figure.id,
+                kind=figure.kind,
+                box=figure.box,
+                caption=figure.caption,
+                blob=figure_blob(figure.id, permit),
+            )
             for figure in result.figures
         ),
         starts_paragraph=result.starts_paragraph,
