@@ -163,14 +163,20 @@ def stand(client: redis.Redis, *gateways: str) -> None:
         client.set(KEYS.gateway(name), 1)
 
 
+def confirmed(client: redis.Redis, socket: str, at: str) -> bool:
+    """A pong of the user's only epoch."""
+    client.hset(KEYS.events(USER), "epoch", "e")
+    return run(client, LEDGER.confirm(USER, socket, at, "e"))
+
+
 def test_a_position_moves_forward_only(client: redis.Redis) -> None:
     stand(client, "g")
     assert run(client, LEDGER.join(USER, "g.1")) == "0-0"
-    assert run(client, LEDGER.confirm(USER, "g.1", "1000-5"))
+    assert confirmed(client, "g.1", "1000-5")
 
-    assert not run(client, LEDGER.confirm(USER, "g.1", "999-9"))
-    assert not run(client, LEDGER.confirm(USER, "g.1", "1000-5"))
-    assert run(client, LEDGER.confirm(USER, "g.1", "1000-12"))
+    assert not confirmed(client, "g.1", "999-9")
+    assert not confirmed(client, "g.1", "1000-5")
+    assert confirmed(client, "g.1", "1000-12")
     assert client.hget(KEYS.last_id(), "u") == b"1000-12"
 
 
@@ -179,12 +185,12 @@ def test_the_least_of_several_sockets_counts_on_any_gateway(client: redis.Redis)
     run(client, LEDGER.join(USER, "g.1"))
     run(client, LEDGER.join(USER, "h.1"))
 
-    assert not run(client, LEDGER.confirm(USER, "g.1", "50-0"))
-    assert run(client, LEDGER.confirm(USER, "h.1", "20-0"))
+    assert not confirmed(client, "g.1", "50-0")
+    assert confirmed(client, "h.1", "20-0")
     assert client.hget(KEYS.last_id(), "u") == b"20-0"
 
     client.delete(KEYS.gateway("h"))  # its process died
-    assert run(client, LEDGER.confirm(USER, "g.1", "60-0"))
+    assert confirmed(client, "g.1", "60-0")
     assert client.hget(KEYS.last_id(), "u") == b"60-0"
 
 
@@ -192,12 +198,12 @@ def test_a_closed_socket_holds_the_position_until_its_client_is_back(client: red
     stand(client, "g")
     run(client, LEDGER.join(USER, "g.1"))
     run(client, LEDGER.join(USER, "g.2"))
-    run(client, LEDGER.confirm(USER, "g.1", "10-0"))
+    confirmed(client, "g.1", "10-0")
     run(client, LEDGER.leave(USER, "g.2"))
 
-    assert not run(client, LEDGER.confirm(USER, "g.1", "30-0"))
+    assert not confirmed(client, "g.1", "30-0")
     assert run(client, LEDGER.join(USER, "g.3")) == "0-0"
-    assert run(client, LEDGER.confirm(USER, "g.3", "30-0"))
+    assert confirmed(client, "g.3", "30-0")
     assert client.hget(KEYS.last_id(), "u") == b"30-0"
 
 

@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gateway_process
 import httpx
 import pytest
 import redis
+import redis_proxy
 import redis_server
 import websockets
 from documents import text_document
@@ -467,6 +469,68 @@ async def test_the_drain_says_goaway_and_closes_with_1012(
                 await client.hear()
     assert away["type"] == "goaway" and away["reconnect_in_ms"][0] < away["reconnect_in_ms"][1]
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1012
+
+
+async def test_a_client_that_answers_no_ping_is_closed_with_4012(
+    store: redis.Redis, valkey: redis_server.Server, blobs: Path
+) -> None:
+    env = {"OCRPLUS_PING_SECONDS": "1", "OCRPLUS_PONG_SECONDS": "1"}
+    with gateway_process.gateway(valkey.url, blobs, **env) as strict:
+        address = urlsplit(strict.http)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        writer.write(
+            b"GET /ws/mute HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        async with asyncio.timeout(10):
+            sent = await reader.read()  # to the end
+        writer.close()
+
+    closing = sent[sent.index(b"\x88") :]
+    assert int.from_bytes(closing[2:4], "big") == 4012
+
+
+async def test_a_gateway_that_hears_nothing_sends_its_clients_elsewhere_with_4010(
+    store: redis.Redis, valkey: redis_server.Server, blobs: Path
+) -> None:
+    with (
+        redis_proxy.wire(valkey.port) as wire,
+        gateway_process.gateway(wire.url, blobs, OCRPLUS_GAP_SECONDS="2") as deaf,
+        gateway_process.gateway(valkey.url, blobs) as other,
+    ):
+        async with connected(deaf, "gap") as client:
+            await client.greet()
+            await converted(other, store, "gap", "t1")
+            before = await client.hear_until("result")
+            wire.set("silent")
+            await converted(other, store, "gap", "t2")
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await client.hear()
+        wire.set("pass")
+        async with connected(other, "gap") as client:
+            position = {"epoch": before[-1]["epoch"], "seq": before[-1]["seq"]}
+            await client.greet(resume=position)
+            after = await client.hear_until("result")
+
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 4010
+    assert [m["seq"] for m in before + after] == list(range(1, 13))
+
+
+async def test_an_entry_that_is_no_event_keeps_nobody_from_those_behind_it(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    stream = KEYS.stream(UserId("alien"))
+    await converted(gateway, store, "alien", "t1")
+    store.xadd(stream, {"event": "not ours"})
+    store.xadd(stream, {"other": "1"})
+    await converted(gateway, store, "alien", "t2")
+
+    async with connected(gateway, "alien") as client:
+        epoch = store.hget(KEYS.events(UserId("alien")), "epoch").decode()
+        welcome = await client.greet(resume={"epoch": epoch, "seq": 3})
+        heard = [await client.hear() for _ in range(welcome["replay"])]
+
+    assert [m["seq"] for m in heard] == list(range(4, 13))
 
 
 async def test_a_password_of_half_a_character_is_refused_and_the_socket_stays(

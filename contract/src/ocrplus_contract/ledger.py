@@ -199,16 +199,13 @@ class Ledger:
         task: TaskId,
         *,
         fingerprint: str,
-        source: tuple[TaskId, str],
+        source: tuple[TaskId, str],  # and `begins` of its record: the name may be another's by now
         facts: Mapping[str, str],
         submitted_body: str,
         page_bodies: Sequence[str],
         caption_bodies: Sequence[str] = (),
     ) -> Call[Admission | None]:
         """A new job from the pages of a finished one; None when that is gone.
-
-        `source` is its task_id with what its record says of its beginning: the name may stand for
-        another document by now.
 
         Raises (when run):
             Conflict: the task_id stands for another fingerprint.
@@ -315,9 +312,9 @@ class Ledger:
         """A socket of an original client opens; the position it begins behind."""
         return self.call("join", bytes.decode, user, socket)
 
-    def confirm(self, user: UserId, socket: str, stream_id: str) -> Call[bool]:
-        """A socket has taken its events up to here; whether the user's position moved."""
-        return self.call("confirm", bool, user, socket, stream_id)
+    def confirm(self, user: UserId, socket: str, stream_id: str, epoch: str) -> Call[bool]:
+        """A socket has taken its epoch's events up to here; whether the user's position moved."""
+        return self.call("confirm", bool, user, socket, stream_id, epoch)
 
     def leave(self, user: UserId, socket: str) -> Call[bool]:
         """A socket has closed."""

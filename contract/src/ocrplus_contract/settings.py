@@ -199,6 +199,21 @@ class GatewaySettings(CommonSettings):
     send_seconds: float = Field(
         default=30, gt=0, description="A client that takes nothing for so long is closed (4008)."
     )
+    ping_seconds: int = Field(
+        default=20, ge=1, le=20, description="How often a WebSocket is pinged, that it is not cut."
+    )
+    pong_seconds: float = Field(
+        default=120,
+        gt=0,
+        description="A WebSocket without a pong for so long is closed with 4012; one queues behind "
+        "the client's own upload.",
+    )
+    gap_seconds: float = Field(
+        default=30,
+        gt=0,
+        description="A gateway that has heard nothing from Redis for so long closes its sockets "
+        "with 4010: another may hear.",
+    )
     inspection_seconds: float = Field(
         default=20, gt=0, le=300, description="Wall seconds that opening a PDF may take."
     )

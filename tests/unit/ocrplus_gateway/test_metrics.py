@@ -1,6 +1,6 @@
 """What the gateway's histograms see."""
 
-from ocrplus_gateway.hub import Event
+from ocrplus_gateway.events import Event
 from ocrplus_gateway.metrics import GatewayMetrics
 
 

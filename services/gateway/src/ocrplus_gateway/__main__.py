@@ -19,9 +19,6 @@ from ocrplus_gateway.barrier import BarrierProtocol
 from ocrplus_gateway.loop import tune_garbage_collection
 from ocrplus_gateway.memory import return_large_blocks
 from ocrplus_gateway.metrics import GatewayMetrics
-from ocrplus_gateway.v2 import PING_SECONDS
-
-_PONG_SECONDS = 120  # a pong queues behind the client's own upload
 
 
 class _AnnouncedServer(uvicorn.Server):
@@ -89,8 +86,8 @@ def _serve(settings: GatewaySettings) -> int:
         loop="uvloop",
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,
-        ws_ping_interval=PING_SECONDS,
-        ws_ping_timeout=_PONG_SECONDS,
+        ws_ping_interval=settings.ping_seconds,
+        ws_ping_timeout=settings.pong_seconds,
         backlog=4096,
         log_config=None,
         access_log=False,

@@ -99,7 +99,7 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
     ledger = Ledger(settings.key_prefix, settings.result_ttl_seconds)
     blobs = open_store(settings, connect(settings))
     bell = Bell(settings)
-    hub = Hub(client, _event_client(url), keys, metrics.observe)
+    hub = Hub(client, _event_client(url), keys, metrics.observe, settings.gap_seconds)
     jobs = Jobs(client, keys, ledger, blobs)
     admission = Admission(settings, client, blobs, bell)
     limits = SessionLimits(
@@ -109,6 +109,7 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
         tasks=settings.max_user_tasks,
         messages_per_second=settings.messages_per_second,
         send_seconds=settings.send_seconds,
+        ping_seconds=settings.ping_seconds,
     )
     sessions = Sessions(limits, metrics, settings.max_connections, settings.max_user_connections)
     shared = Shared(hub, jobs, ledger, admission, metrics, limits)

@@ -8,7 +8,7 @@ from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.messages import ErrorObject
 from ocrplus_contract.names import TaskId, UserId
 from ocrplus_contract.records import JobRecord
-from ocrplus_gateway.hub import Event, Lost
+from ocrplus_gateway.events import Event, Lost
 from ocrplus_gateway.jobs import Jobs, is_open, iso
 
 _MOST_ENDED: Final = 1000  # about 90 bytes each: many clients refuse frames above 1 MiB

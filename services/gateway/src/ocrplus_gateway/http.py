@@ -27,7 +27,8 @@ from ocrplus_gateway.admission import Admission
 from ocrplus_gateway.archive import blocks, zipped
 from ocrplus_gateway.auth import TICKET_SECONDS, Doorkeeper, Subject
 from ocrplus_gateway.captions import figures_of, with_captions
-from ocrplus_gateway.hub import Event, Hub
+from ocrplus_gateway.events import Event
+from ocrplus_gateway.hub import Hub
 from ocrplus_gateway.jobs import Jobs, is_open, merged_markdown, page_text, status
 from ocrplus_gateway.metrics import GatewayMetrics
 from ocrplus_gateway.openapi import (

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from ocrplus_contract import metrics as names
 from ocrplus_contract.errors import ErrorCode
 from ocrplus_contract.names import Pool
-from ocrplus_gateway.hub import Event
+from ocrplus_gateway.events import Event
 
 _MOST_JOURNEYS: Final = 10_000
 

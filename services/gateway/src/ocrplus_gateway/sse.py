@@ -11,7 +11,16 @@ from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.names import TaskId, UserId
 from ocrplus_contract.records import JobRecord
 from ocrplus_gateway.deliver import delivered, history_lost
-from ocrplus_gateway.hub import START, Event, Hub, Lost, SlowConsumer, Subscription, just_before
+from ocrplus_gateway.events import (
+    START,
+    Event,
+    Gap,
+    Lost,
+    SlowConsumer,
+    Subscription,
+    just_before,
+)
+from ocrplus_gateway.hub import Hub
 from ocrplus_gateway.jobs import Jobs, is_open, status
 
 _PING_SECONDS: Final = 15.0
@@ -88,7 +97,7 @@ class EventStream:
                         yield await self._lost(item)
                     else:
                         yield await self._event(item)
-        except SlowConsumer:
+        except (SlowConsumer, Gap):
             return  # it comes back with the id of what it took last
         finally:
             await self._hub.detach(subscription)
