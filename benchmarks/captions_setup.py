@@ -1,7 +1,6 @@
 """What the caption benchmarks run on: gateway, caption workers, a model, a played OCR side."""
 
 import json
-import subprocess
 import sys
 import tempfile
 import threading
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import child
 import httpx
 import pictures
 import psutil
@@ -110,15 +110,9 @@ def bench(workers: int = 1, base_url: str | None = None, **env: str) -> Iterator
 def vlm_process() -> Iterator[vlm_server.Vlm]:
     """The model as a process of its own."""
     command = [sys.executable, vlm_server.__file__]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent
-    ) as process:
+    with child.running(command, ends_within=10, preexec_fn=die_with_parent) as process:
         assert process.stdout is not None
-        try:
-            yield vlm_server.Vlm(json.loads(process.stdout.readline())["url"])
-        finally:
-            process.terminate()
-            process.wait(10)
+        yield vlm_server.Vlm(json.loads(process.stdout.readline())["url"])
 
 
 def figure(number: int) -> bytes:

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import child
 import psutil
 import redis
 import websockets
@@ -106,24 +106,16 @@ def service(*, workers: int = 1, env: dict[str, str] | None = None) -> Iterator[
     command = [sys.executable, "-m", "ocrplus_local", "serve", "--port", "0"]
     command += ["--workers", str(workers)]
     environment = {**os.environ, **(env or {})}
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-        preexec_fn=die_with_parent,
-    ) as child:
-        assert child.stdout is not None
-        try:
-            ready: dict[str, Any] = {}
-            while not ready.get("ready"):
-                line = child.stdout.readline()
-                if not line:
-                    raise RuntimeError("ocrplus serve ended before it was ready")
-                ready = json.loads(line) if line.startswith("{") else {}
-            running = Service(ready["http"], ready["redis"], ready["metrics"])
-            running.wait_for_idle(workers)
-            yield running
-        finally:
-            child.terminate()
-            child.wait(60)
+    with child.running(
+        command, ends_within=60, env=environment, preexec_fn=die_with_parent
+    ) as process:
+        assert process.stdout is not None
+        ready: dict[str, Any] = {}
+        while not ready.get("ready"):
+            line = process.stdout.readline()
+            if not line:
+                raise RuntimeError("ocrplus serve ended before it was ready")
+            ready = json.loads(line) if line.startswith("{") else {}
+        running = Service(ready["http"], ready["redis"], ready["metrics"])
+        running.wait_for_idle(workers)
+        yield running

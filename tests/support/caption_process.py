@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import child
 import redis
 from celery import Celery
 from ledger_steps import finish, take
@@ -58,21 +59,10 @@ def caption_worker(
     """Run `python -m ocrplus_caption`."""
     environment = worker_env(redis_url, blobs, base_url, **env)
     command = [sys.executable, "-m", "ocrplus_caption"]
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True
-    ) as process:
+    with child.running(command, env=environment, stderr=stderr) as process:
         assert process.stdout is not None
-        try:
-            ready = json.loads(process.stdout.readline())
-            yield CaptionWorker(ready["metrics"], process)
-        finally:
-            if process.poll() is None:
-                process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
+        ready = json.loads(process.stdout.readline())
+        yield CaptionWorker(ready["metrics"], process)
 
 
 def drawing(page: int, number: int, size: tuple[int, int] = (240, 180)) -> bytes:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import child
 import redis
 from ledger_steps import commit, finish, take
 
@@ -40,16 +41,10 @@ def gateway(redis_url: str, blobs: Path, *, stderr: Any = None, **env: str) -> I
         **env,
     }
     command = [sys.executable, "-m", "ocrplus_gateway"]
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True
-    ) as process:
+    with child.running(command, env=environment, stderr=stderr) as process:
         assert process.stdout is not None
-        try:
-            ready = json.loads(process.stdout.readline())
-            yield Gateway(ready["http"], ready["metrics"], process)
-        finally:
-            process.terminate()
-            process.wait(30)
+        ready = json.loads(process.stdout.readline())
+        yield Gateway(ready["http"], ready["metrics"], process)
 
 
 def play_worker(client: redis.Redis) -> int:

@@ -393,9 +393,6 @@ def _released(reply: Any) -> Released:
 
 
 def _cancelled(reply: Any, state: JobState) -> JobState | None:
-    match reply[0]:
-        case b"ended":
-            return state
-        case b"closed":
-            return JobState(reply[1].decode())
-    return None
+    if reply[0] == b"ended":
+        return state
+    return JobState(reply[1].decode()) if reply[0] == b"closed" else None

@@ -21,7 +21,7 @@ from ocrplus_operator.health import Health
 from ocrplus_operator.kube import Kube, connection
 from ocrplus_operator.leader import Candidacy, Leader
 from ocrplus_operator.metrics import OperatorMetrics
-from ocrplus_operator.pool import Pools
+from ocrplus_operator.pool import Pools, ended
 from ocrplus_operator.resource import pools_path
 from ocrplus_operator.settings import OperatorSettings
 
@@ -88,9 +88,7 @@ async def _run(settings: OperatorSettings, namespace: str) -> None:
         finally:
             pools.leads.clear()
             await pools.close()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(*tasks)
             await runner.cleanup()
 
 

@@ -5,7 +5,6 @@ would leave a pool that cannot be deleted.
 """
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
 import time
@@ -263,7 +262,7 @@ class Pools:
         """A pool was deleted: its target stays as it is."""
         found = self._loops.pop(uid, None)
         if found is not None:
-            await _ended(found[1])
+            await ended(found[1])
 
     async def close(self) -> None:
         """Stop all loops; nothing acts any more."""
@@ -305,7 +304,13 @@ class Pools:
         return True
 
 
-async def _ended(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+async def ended(*tasks: "asyncio.Task[None]") -> None:
+    """Cancel tasks until they have ended.
+
+    Before Python 3.12 `asyncio.wait_for`, by which redis-py sends, may lose a cancellation that
+    comes as the command goes out (CPython issue 86296).
+    """
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=1)

@@ -25,6 +25,7 @@ from ocrplus_contract.server import connect
 from ocrplus_contract.settings import GatewaySettings
 from ocrplus_gateway.admission import Admission, Bell
 from ocrplus_gateway.auth import Doorkeeper
+from ocrplus_gateway.cancellation import ended
 from ocrplus_gateway.deadlines import CaptionDeadlines
 from ocrplus_gateway.door import Door
 from ocrplus_gateway.health import Health
@@ -154,9 +155,7 @@ def http_app(parts: Parts) -> FastAPI:
             asyncio.create_task(watch_loop(parts.metrics)),
         ]
         yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(*tasks)
         with suppress(RedisError, OSError):
             await parts.presence.stop()
         await parts.hub.stop()

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import UserId
+from ocrplus_gateway.cancellation import ended
 from ocrplus_gateway.events import START, Event, Subscription, position
 
 log = logging.getLogger(__name__)
@@ -69,9 +70,7 @@ class Hub:
 
     async def stop(self) -> None:
         """Stop listening."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(*self._tasks)
         with suppress(RedisError, OSError):
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]  # untyped there
 

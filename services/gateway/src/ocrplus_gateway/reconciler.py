@@ -20,6 +20,7 @@ from ocrplus_contract.names import GROUP, Permit, Pool, TaskId, UserId
 from ocrplus_contract.settings import GatewaySettings
 from ocrplus_contract.states import JobState
 from ocrplus_gateway.admission import Bell
+from ocrplus_gateway.cancellation import ended
 from ocrplus_gateway.metrics import GatewayMetrics
 from ocrplus_gateway.retention import Sweeper
 
@@ -84,7 +85,7 @@ class Reconciler:
                 await asyncio.sleep(self._settings.reconcile_seconds)
         finally:
             if self._sweeping is not None:
-                self._sweeping.cancel()
+                await ended(self._sweeping)
 
     async def once(self) -> None:
         """One round."""

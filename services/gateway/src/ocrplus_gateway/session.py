@@ -19,6 +19,7 @@ from ocrplus_contract.ledger import Ledger
 from ocrplus_contract.names import UserId
 from ocrplus_gateway.admission import Admission
 from ocrplus_gateway.barrier import EXTENSION
+from ocrplus_gateway.cancellation import ended
 from ocrplus_gateway.events import Gap, SlowConsumer
 from ocrplus_gateway.frames import split_frame, write_decoded
 from ocrplus_gateway.hub import Hub
@@ -165,7 +166,7 @@ class Session:
                 if task.done() and (error := task.exception()) is not None:
                     await self._end_by(error)
         finally:
-            await _ended(sender, receiver, *([self._command] if self._command else []))
+            await ended(sender, receiver, *([self._command] if self._command else []))
             await self.leaving()
 
     async def _end_by(self, error: BaseException) -> None:
@@ -273,16 +274,6 @@ class Session:
             admitted = await self.shared.admission.admit(submission(file))
         self.shared.metrics.submitted(duplicate=admitted.duplicate_of is not None)
         return admitted
-
-
-async def _ended(*tasks: asyncio.Task[None]) -> None:
-    """Cancel tasks until they have ended: the Redis client swallows a cancellation now and then."""
-    while pending := [task for task in tasks if not task.done()]:
-        for task in pending:
-            task.cancel()
-        await asyncio.wait(pending, timeout=1)
-    for task in tasks:
-        task.cancelled() or task.exception()  # seen
 
 
 class Sessions:
