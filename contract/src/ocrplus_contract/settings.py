@@ -209,7 +209,7 @@ class GatewaySettings(CommonSettings):
         "the client's own upload.",
     )
     gap_seconds: float = Field(
-        default=30,
+        default=45,
         gt=0,
         description="A gateway that has heard nothing from Redis for so long closes its sockets "
         "with 4010: another may hear.",

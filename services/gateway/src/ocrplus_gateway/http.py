@@ -27,7 +27,7 @@ from ocrplus_gateway.admission import Admission
 from ocrplus_gateway.archive import blocks, zipped
 from ocrplus_gateway.auth import TICKET_SECONDS, Doorkeeper, Subject
 from ocrplus_gateway.captions import figures_of, with_captions
-from ocrplus_gateway.events import Event
+from ocrplus_gateway.events import Event, Gap, SlowConsumer
 from ocrplus_gateway.hub import Hub
 from ocrplus_gateway.jobs import Jobs, is_open, merged_markdown, page_text, status
 from ocrplus_gateway.metrics import GatewayMetrics
@@ -286,8 +286,8 @@ class HttpInterface:
                     while isinstance(item, Event) and (item.type, item.task) != ("result", task):
                         item = await subscription.next()
                 return job
-        except TimeoutError:
-            return None
+        except (TimeoutError, Gap, SlowConsumer):
+            return None  # the client asks again, as after a wait that ran out
         finally:
             await self.hub.detach(subscription)
 

@@ -51,7 +51,7 @@ class Hub:
         listener: "redis.asyncio.Redis",
         keys: Keys,
         observe: Callable[[str, Event], None],
-        gap_seconds: float = 30,
+        gap_seconds: float = 45,
     ) -> None:
         self._observe = observe
         self._client = client
