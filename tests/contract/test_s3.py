@@ -2,6 +2,7 @@
 
 import http.server
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -10,10 +11,15 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import s3_server
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from s3_server import BUCKET, Server
 
 from ocrplus_contract.blobs import BlobStore, open_store, store_problem
@@ -173,12 +179,13 @@ def test_a_capacity_bounds_what_is_stored(s3: Server, opened: Opened) -> None:
 
 
 _STREAMS = """
-import resource, sys
+import sys
 from pathlib import Path
 from ocrplus_contract.blobs import open_store
 from ocrplus_contract.settings import CommonSettings
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    status = Path("/proc/self/status").read_text()  # getrusage would tell the parent's
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 store = open_store(CommonSettings(), None)
 store.check()
 before = peak()
@@ -268,9 +275,13 @@ class _Scripted(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def scripted(status: int, code: str, refusals: int = 1 << 30) -> Iterator[Server]:
+def scripted(
+    status: int, code: str, refusals: int = 1 << 30, tls: ssl.SSLContext | None = None
+) -> Iterator[Server]:
     answer = {"status": status, "code": code, "refusals": refusals}
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("A", (_Scripted,), answer)) as at:
+        if tls is not None:
+            at.socket = tls.wrap_socket(at.socket, server_side=True)
         thread = threading.Thread(target=at.serve_forever, args=(0.05,))
         thread.start()
         try:
@@ -312,6 +323,39 @@ def test_what_a_server_refuses_has_a_reason_without_a_secret(
 
 def _chain(error: BaseException) -> Iterator[str]:
     yield from traceback.format_exception(error)
+
+
+def test_a_private_authority_is_believed_only_when_it_is_given(
+    opened: Opened, tmp_path: Path
+) -> None:
+    ca, tls = private_authority(tmp_path)
+    with scripted(200, "", refusals=0, tls=tls) as server:
+        env = {**server.env(), "AWS_ENDPOINT_URL_S3": f"https://localhost:{server.port}"}
+        env |= {"OCRPLUS_S3__ALLOW_HTTP": "false", "OCRPLUS_S3__RETRIES": "0"}
+        with pytest.raises(BlobsUnavailable, match="not trusted: set OCRPLUS_S3__CA_FILE"):
+            opened(env).put("u/t/x", b"data")
+        opened(env, OCRPLUS_S3__CA_FILE=str(ca)).put("u/t/x", b"data")
+
+
+def private_authority(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate file, and what a server on localhost needs to be signed by it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority of tests")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (folder / "ca.pem").write_bytes(certificate.public_bytes(pem))
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, *plain))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(folder / "ca.pem", folder / "key.pem")
+    return folder / "ca.pem", tls
 
 
 def test_who_has_neither_key_nor_role_is_told(opened: Opened) -> None:

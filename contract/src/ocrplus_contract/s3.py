@@ -231,6 +231,9 @@ class S3Store:
             return BlobsUnavailable(_PASSING_REASONS[code])
         if code:
             return BlobsUnavailable(f"the server answers {code}")
+        if "InvalidCertificate" in str(error):
+            reason = "the server's certificate is not trusted: set OCRPLUS_S3__CA_FILE"
+            return BlobsUnavailable(reason, lasting=True)
         return BlobsUnavailable("no answer: check AWS_ENDPOINT_URL and the way there")
 
 
