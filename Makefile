@@ -74,8 +74,11 @@ quality: $(VENV)/.dev ## score a corpus set, see it in OUT/index.html: make qual
 	$(BENCH)/quality.py '$(SET)' '$(OUT)'
 
 .PHONY: quality-steps
-quality-steps: $(VENV)/.dev ## what each Markdown step gains, from the pages of `make quality`
-	$(BENCH)/quality_steps.py '$(SET)' '$(OUT)'
+quality-steps: $(VENV)/.dev ## what each Markdown step gains, on the pages of `make quality` and on made ones
+	$(BIN)/ocrplus models assemble
+	$(BENCH)/quality_made.py '$(OUT)/made'
+	$(BENCH)/quality.py '$(OUT)/made' '$(OUT)/made-read'
+	$(BENCH)/quality_steps.py '$(SET)' '$(OUT)' --made '$(OUT)/made' '$(OUT)/made-read'
 
 .PHONY: faults
 faults: $(VENV)/.dev ## kill and stop workers in the middle of documents
@@ -83,8 +86,9 @@ faults: $(VENV)/.dev ## kill and stop workers in the middle of documents
 	$(BENCH)/faults.py
 
 .PHONY: e2e-operator
-e2e-operator: $(VENV)/.dev ## the operator's tests on a real control plane, where one can be had
-	KUBE_E2E_SCALE_DOWNS=50 KUBE_E2E_GONE_SECONDS=120 $(BIN)/python tools/e2e_operator.py $(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)')
+e2e-operator: $(VENV)/.dev ## the operator's tests on a real cluster: KUBE_CONTEXT=kind-x, or a control plane of its own
+	KUBE_E2E_SCALE_DOWNS=50 KUBE_E2E_GONE_SECONDS=120 $(BIN)/python tools/e2e_operator.py \
+		$(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)') $(if $(KUBE_CONTEXT),--context '$(KUBE_CONTEXT)')
 
 .PHONY: test-hostile
 test-hostile: $(VENV)/.dev ## broken, huge and malicious PDFs through the real services

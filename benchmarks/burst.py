@@ -8,7 +8,6 @@ operator, cools down and stabilises as quickly.
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from typing import Any, Final
 
 import clusters
 import e2e_operator
+import real_cluster
 import redis
 import redis_server
 import results
@@ -98,7 +98,7 @@ def measured(scaler: Scaler) -> tuple[dict[str, float], timeline.Series]:
     with (
         redis_server.running("valkey") as server,
         server.client as store,
-        clusters.real() as cluster,
+        real_cluster.namespace() as cluster,
     ):
         cluster.secret(server.url)
         cluster.deployment(annotations=DELAYS, gpus=1)
@@ -164,10 +164,10 @@ def main() -> int:
         return 0
     os.environ["KUBE_KCM_ARGS"] = KCM
     with e2e_operator.control_plane(arguments.tools, arguments.root) as env:
-        os.environ.update({name: env[name] for name in ("KUBE_ROOT", "KUBECONFIG")})
+        os.environ.update({name: env[name] for name in ("KUBECONFIG", "KUBE_E2E")})
         operator, ours = measured(by_operator)
         print(json.dumps(operator))
-        subprocess.run(["bash", str(arguments.tools / "keda-up.sh")], env=env, check=True)
+        e2e_operator.keda(arguments.tools, arguments.root, env)
         keda, theirs = measured(by_keda)
         print(json.dumps(keda))
     results.write("burst", {"operator": operator, "KEDA": keda})

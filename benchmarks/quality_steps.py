@@ -1,14 +1,20 @@
-"""What each step of the Markdown gains: the score of a set without it, and without any.
+"""What each step of the Markdown gains: the scores of sets with every step, less those without it.
 
-python benchmarks/quality_steps.py [SET] OUT
+python benchmarks/quality_steps.py [SET] OUT [--made SET OUT]
 OUT is where quality.py has written; its pages are not read anew, only their steps are taken again.
+--made: a second set, of `quality_made.py`, whose documents are of the kinds that some steps exist
+for and the first set lacks. A gain below zero is a loss.
 """
 
 import argparse
 import json
 import pickle
+import re
 import tempfile
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import mean
 
 import corpus
 import quality
@@ -17,18 +23,36 @@ import results
 from ocrplus_contract.document import DOCUMENT_STEPS, settled
 from ocrplus_contract.records import PageRecord
 from ocrplus_contract.states import PageState
-from ocrplus_ocr.engine import Figure
+from ocrplus_ocr.engine import Box, Figure
 from ocrplus_ocr.engine.found import FoundPage, page_of
 from ocrplus_ocr.engine.labels import PICTURES
+from ocrplus_ocr.markdown.continued import page_edges
+from ocrplus_ocr.markdown.coverage import coverage, repeated
+from ocrplus_ocr.markdown.edges import edges
+from ocrplus_ocr.markdown.geometry import area, common
 from ocrplus_ocr.markdown.render import caption_of, headings, page_markdown
 from ocrplus_ocr.markdown.steps import ALL, STEPS, finished
 
 SHOWN = ("overall", "text", "order", "table", "heading", "heading_level", "figure", "tests")
+_CODE = re.compile(r"^(`{3,})\n(.*?)\n\1$", re.M | re.S)
+_PICTURE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
+_LEAST_GAIN = 0.0005
 
 
-def markdown(pages: list[FoundPage], off: frozenset[str]) -> str:
-    """A document's Markdown without some steps."""
-    records = []
+@dataclass(frozen=True)
+class Written:
+    """A document's Markdown, the places of its pictures by page, and how whole its pages are."""
+
+    markdown: str
+    crops: list[tuple[int, Box]]
+    whole: list[float]
+
+
+def written(pages: list[FoundPage], off: frozenset[str]) -> Written:
+    """A document without some steps."""
+    records: list[PageRecord] = []
+    crops: list[tuple[int, Box]] = []
+    whole: list[float] = []
     for found in pages:
         page = finished(page_of(found), off)
         blocks = page.blocks
@@ -39,43 +63,127 @@ def markdown(pages: list[FoundPage], off: frozenset[str]) -> str:
             for index, block in enumerate(blocks)
             if block.kind in PICTURES
         ]
+        markdown = page_markdown(blocks, figures)
+        starts, ends = page_edges(page)
+        crops += [(found.number, figure.box) for figure in figures]
+        whole.append(coverage(page, markdown) - repeated(page, markdown))
         records.append(
             PageRecord(
                 page=found.number,
                 state=PageState.OK,
                 source=page.source,
-                markdown=page_markdown(blocks, figures),
+                markdown=markdown,
                 headings=headings(page),
+                edges=edges(page),
+                starts_paragraph=starts,
+                ends_paragraph=ends,
             )
         )
-    return "\n\n".join(record.markdown for record in settled(records, off))
+    text = "\n\n".join(record.markdown for record in settled(records, off))
+    return Written(text, crops, whole)
 
 
 def scores(folder: Path, found: Path, off: frozenset[str]) -> dict[str, float]:
-    """Means over the set without some steps."""
+    """Means over the set without some steps: the scorer's metrics, and what it does not see."""
+    own: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
         out = Path(name)
         for path in sorted(found.glob("*.pkl")):
-            text = markdown(pickle.loads(path.read_bytes()), off)
-            (out / f"{path.stem}.md").write_text(text, "utf-8")
-        mean = quality.means(quality.score(folder, out))["all"]
-    return {metric: mean[metric] for metric in SHOWN if metric in mean}
+            document = written(pickle.loads(path.read_bytes()), off)
+            (out / f"{path.stem}.md").write_text(document.markdown, "utf-8")
+            for metric, value in _unseen(folder / "truth" / path.stem, document).items():
+                own.setdefault(metric, []).append(value)
+        found_means = quality.means(quality.score(folder, out))["all"]
+    shown = {metric: found_means[metric] for metric in SHOWN if metric in found_means}
+    return shown | {metric: mean(values) for metric, values in own.items()}
+
+
+def _unseen(truth: Path, document: Written) -> dict[str, float]:
+    """What the scorer does not see: whole paragraphs, code with its indentation, captions as
+    alternative texts, tight crops; and of each page the share that is written, and once."""
+    metrics = {"once": mean(document.whole)} if document.whole else {}
+    text = truth.with_suffix(".md")
+    if not text.exists():
+        return metrics
+    wanted = text.read_text("utf-8")
+    for metric, share in (
+        ("paragraphs", _shared(_paragraphs(wanted), _paragraphs(document.markdown))),
+        ("code", _shared(_code(wanted), _code(document.markdown))),
+        ("alt", _shared(_captions(wanted), set(_PICTURE.findall(document.markdown)))),
+        ("crops", _tightness(truth.with_suffix(".boxes.json"), document.crops)),
+    ):
+        if share is not None:
+            metrics[metric] = share
+    return metrics
+
+
+def _shared(wanted: set[str], there: set[str]) -> float | None:
+    return len(wanted & there) / len(wanted) if wanted else None
+
+
+def _code(markdown: str) -> set[str]:
+    return {body for _, body in _CODE.findall(markdown)}
+
+
+def _paragraphs(markdown: str) -> set[str]:
+    parts = _CODE.sub("", markdown).split("\n\n")
+    plain = (re.sub(r"\s+", "", part) for part in parts)
+    return {part for part in plain if part and part[0] not in "#|<!$"}
+
+
+def _captions(markdown: str) -> set[str]:
+    """The paragraphs after pictures."""
+    parts = [" ".join(part.split()) for part in markdown.split("\n\n")]
+    return {after for picture, after in pairwise(parts) if _PICTURE.fullmatch(picture)}
+
+
+def _tightness(path: Path, crops: list[tuple[int, Box]]) -> float | None:
+    """How well the true pictures are covered by one crop each: intersection over union; a crop
+    too many counts as a picture that is missed."""
+    if not path.exists():
+        return None
+    boxes = [(int(page), (x0, y0, x1, y1)) for page, x0, y0, x1, y1 in json.loads(path.read_text())]
+    best = [
+        max((_overlap(box, crop) for at, crop in crops if at == page), default=0.0)
+        for page, box in boxes
+    ]
+    most = max(len(boxes), len(crops))
+    return sum(best) / most if most else None
+
+
+def _overlap(a: Box, b: Box) -> float:
+    both = common(a, b)
+    return both / (area(a) + area(b) - both) if both else 0.0
+
+
+def gains(folder: Path, out: Path) -> dict[str, dict[str, float]]:
+    """The means with every step, and what each step adds to them."""
+    found = out / "found"
+    every = scores(folder, found, frozenset())
+    figures = {"every step": every}
+    names = [step.name for step in STEPS] + [step.name for step in DOCUMENT_STEPS]
+    for name in [*names, ALL]:
+        without = scores(folder, found, frozenset({name}))
+        moved = {m: round(value - without.get(m, 0.0), 4) for m, value in every.items()}
+        label = "all together, against the bare engine" if name == ALL else name
+        figures[label] = {m: value for m, value in moved.items() if abs(value) >= _LEAST_GAIN}
+        print(f"{label:40}", figures[label], flush=True)
+    return figures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("set", nargs="?", type=Path, default=corpus.DEFAULT)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--made", nargs=2, type=Path, metavar=("SET", "OUT"))
     arguments = parser.parse_args()
-    found = arguments.out / "found"
-    names = [step.name for step in STEPS] + [step.name for step in DOCUMENT_STEPS]
-    figures = {"every step": scores(arguments.set, found, frozenset())}
-    for name in names:
-        figures[f"without {name}"] = scores(arguments.set, found, frozenset({name}))
-    figures["no step: the bare engine"] = scores(arguments.set, found, frozenset({ALL}))
-    for name, row in figures.items():
-        print(f"{name:32}" + "".join(f"{metric} {row.get(metric, 0):.3f}  " for metric in row))
-    print(json.dumps(figures))
+    by_set = {"development set": gains(arguments.set, arguments.out)}
+    if arguments.made:
+        by_set["made documents"] = gains(*arguments.made)
+    figures = {
+        step: {name: of_set[step] for name, of_set in by_set.items()}
+        for step in by_set["development set"]
+    }
     results.write("quality_steps", figures)
 
 

@@ -1,6 +1,7 @@
 """What rations calls to a model: limit, patience, breaker, budgets, turns."""
 
 import asyncio
+import json
 from dataclasses import fields
 from typing import Any
 
@@ -23,15 +24,18 @@ from ocrplus_caption.describe import Describer
 from ocrplus_caption.gate import NotNow
 from ocrplus_contract.caption_settings import CaptionSettings
 from ocrplus_contract.ledger import Lease, run
-from ocrplus_contract.names import TaskId, UserId
+from ocrplus_contract.names import Pool, TaskId, UserId
 
 ENDPOINT = "e"
+ANY = "0-0"
 
 
-def slot(client: redis.Redis, call: str, limit: int = 0, permit: str = "0-0") -> tuple[str, int]:
+def slot(client: redis.Redis, call: str, limit: int = 0, permit: str = ANY) -> tuple[str, int]:
     def parse(reply) -> tuple[str, int]:
         return reply[0].decode(), reply[1]
 
+    if permit == ANY:
+        client.hset(KEYS.lease(Pool.CAPTION), ANY, "{}")
     args = (ENDPOINT, call, limit, 400_000, 300_000, permit)
     return run(client, LEDGER.call("caption_slot", parse, *args))
 
@@ -119,9 +123,9 @@ def test_a_try_that_was_broken_off_leaves_it_to_the_next(client: redis.Redis) ->
     assert slot(client, "next")[0] == "go"
 
 
-def held(client: redis.Redis, figures: int) -> list[Lease]:
+def held(client: redis.Redis, figures: int, task: str = "t") -> list[Lease]:
     """A job whose only page has so many figures, all of them in hand."""
-    admit(client, "u", "t", [(1, 1)], facts=CAPTIONS_ON)
+    admit(client, "u", task, [(1, 1)], facts=CAPTIONS_ON)
     commit(client, take(client), 1, figures=[f"p1-f{n + 1}" for n in range(figures)])
     return [lease for _ in range(figures) if (lease := take_figure(client)) is not None]
 
@@ -202,16 +206,144 @@ def test_a_lease_that_ends_after_its_failed_try_opens_nothing(client: redis.Redi
     assert client.hmget(KEYS.breaker(), "state", "until") == [b"open", until]
 
 
-def test_a_turn_is_one_s_until_it_leaves_or_its_lease_ends(client: redis.Redis) -> None:
-    admit(client, "u", "t", [(1, 1)], facts=CAPTIONS_ON)
-    commit(client, take(client), 1, figures=["a", "b"])
-    first, second = take_figure(client), take_figure(client)
+def turn(client: redis.Redis, lease: Lease, picture: str = "terms:p") -> tuple[Any, ...]:
+    return run(client, LEDGER.call("turn", tuple, lease.permit, picture, "terms:1x1"))
 
-    def turn(permit: str, verb: str) -> bool:
-        return run(client, LEDGER.call("turn", bool, "u", "picture", permit, verb))
 
-    assert [turn(first.permit, "take"), turn(second.permit, "take")] == [True, False]
-    assert not turn(second.permit, "leave"), "it is another's"
+def remember(
+    client: redis.Redis, lease: Lease, said: str, picture: str = "terms:p", alike: str = "terms:1x1"
+) -> bool:
+    entry = json.dumps({"task": lease.task, "picture": picture})
+    given = (lease.permit, lease.user, picture, alike, said, entry)
+    return run(client, LEDGER.call("remember", bool, *given))
+
+
+def test_a_turn_is_one_s_until_it_is_over_or_its_lease_ends(client: redis.Redis) -> None:
+    first, second = held(client, 2)
+
+    assert [turn(client, first), turn(client, second)] == [(b"mine",), (b"wait",)]
+    assert not remember(client, second, "")
+    assert turn(client, second) == (b"wait",), "it was another's to end"
     release_figure(client, first, "died")
-    assert turn(second.permit, "take"), "nobody waits for the dead"
-    assert turn(second.permit, "leave")
+    assert turn(client, first) == (b"closed",), "the dead ask nobody"
+    assert turn(client, second) == (b"mine",), "nobody waits for the dead"
+    assert remember(client, second, "said")
+    assert turn(client, second) == (b"known", b"said")
+
+
+def test_a_turn_comes_with_the_pictures_of_its_size(client: redis.Redis) -> None:
+    first, second = held(client, 2)
+    turn(client, first)
+    remember(client, first, "said")
+
+    ours, entry = turn(client, second, "terms:other")
+
+    assert ours == b"mine" and json.loads(entry)["picture"] == "terms:p"
+
+
+def test_a_deleted_job_s_descriptions_go_with_it(client: redis.Redis) -> None:
+    (lease,) = held(client, 1)
+    turn(client, lease)
+    remember(client, lease, "said")
+
+    run(client, LEDGER.forget(UserId("u"), TaskId("t")))
+
+    assert not remember(client, lease, "said again"), "its worker had not heard of it"
+    assert client.keys("descri*") + client.keys("alike*") + client.keys("*:described") == []
+
+
+def test_a_description_that_another_job_shows_stays_for_it(client: redis.Redis) -> None:
+    (lease,) = held(client, 1)
+    turn(client, lease)
+    remember(client, lease, "said")
+    admit(client, "u", "t2", [(1, 1)], facts=CAPTIONS_ON)
+    commit(client, take(client), 1, figures=["a"])
+    other = take_figure(client)
+    assert turn(client, other) == (b"known", b"said")
+
+    run(client, LEDGER.forget(UserId("u"), TaskId("t")))
+    assert turn(client, other) == (b"known", b"said")
+    assert client.lrange(KEYS.alike(UserId("u"), "terms:1x1"), 0, -1) == [], "its figure is gone"
+    run(client, LEDGER.forget(UserId("u"), TaskId("t2")))
+
+    assert client.keys("descri*") + client.keys("*:described") == []
+
+
+def test_a_job_that_has_expired_keeps_no_description(client: redis.Redis) -> None:
+    (lease,) = held(client, 1)
+    turn(client, lease)
+    remember(client, lease, "said")
+    client.sadd(KEYS.described_for(UserId("u"), "terms:p"), "expired")
+
+    run(client, LEDGER.forget(UserId("u"), TaskId("t")))
+
+    assert not client.exists(KEYS.described(UserId("u"), "terms:p"))
+
+
+def test_descriptions_live_as_long_as_results(client: redis.Redis) -> None:
+    (lease,) = held(client, 1)
+    turn(client, lease)
+    remember(client, lease, "said")
+    caption(client, lease)
+
+    user, ttl = UserId("u"), LEDGER.ttl_seconds
+    for key in (
+        KEYS.described(user, "terms:p"),
+        KEYS.described_for(user, "terms:p"),
+        KEYS.descriptions(user, TaskId("t")),
+        KEYS.alike(user, "terms:1x1"),
+    ):
+        assert ttl - 60 < client.ttl(key) <= ttl, key
+
+
+def test_a_try_whose_worker_was_fenced_is_over(client: redis.Redis) -> None:
+    (lease,) = held(client, 1)
+    answer(client, "c", "fatal")
+    wait(client, 60)
+    assert slot(client, "probe", permit=lease.permit)[0] == "go"
+    client.hdel(KEYS.lease(Pool.CAPTION), lease.permit)  # whatever took it away
+
+    (next_one,) = held(client, 1, task="t2")
+    assert slot(client, "next", permit=next_one.permit)[0] == "go"
+
+
+def test_a_fenced_worker_does_not_try(client: redis.Redis) -> None:
+    (lease,) = held(client, 1)
+    release_figure(client, lease, "expired")
+
+    assert slot(client, "call", permit=lease.permit)[0] == "closed"
+
+
+def postponed(client: redis.Redis, lease: Lease) -> int:
+    call = LEDGER.release(Pool.CAPTION, lease.permit, "postponed")
+    return run(client, call).permits
+
+
+def test_a_postponed_figure_waits_behind_the_others(client: redis.Redis) -> None:
+    admit(client, "u", "t", [(1, 1)], facts=CAPTIONS_ON)
+    commit(client, take(client), 1, figures=["a", "b", "c"])
+
+    first = take_figure(client)
+    assert postponed(client, first) == 1
+    order = [take_figure(client).first for _ in range(3)]
+
+    assert (first.first, order) == (1, [2, 3, 1])
+    assert client.hget(KEYS.job(UserId("u"), TaskId("t")), "figure-deaths:1") is None
+
+
+def test_a_postponed_figure_s_user_gives_way_and_pays_nothing(client: redis.Redis) -> None:
+    for user in ("u", "v"):
+        admit(client, user, "t", [(1, 1)], facts=CAPTIONS_ON)
+        commit(client, take(client), 1, figures=["a", "b"])
+    for _ in range(20):
+        lease = take_figure(client)
+        while lease.user != "u":
+            run(client, LEDGER.release(Pool.CAPTION, lease.permit, "returned"))
+            lease = take_figure(client)
+        postponed(client, lease)
+        found = take_figure(client)
+        assert found.user == "v", "the next one comes first"
+        run(client, LEDGER.release(Pool.CAPTION, found.permit, "returned"))
+
+    scores = dict(client.zrange(KEYS.waiting(Pool.CAPTION), 0, -1, withscores=True))
+    assert scores[b"u"] <= scores[b"v"] + 1

@@ -170,6 +170,8 @@ def test_what_nobody_begins_is_given_up_with_a_reason(client: redis.Redis) -> No
     assert settle_job(client, "u", "t") == "given_up"
 
     assert [r.reason for r in records(client)] == [None, CaptionReason.UNAVAILABLE]
+    counted = client.hmget(KEYS.load(Pool.CAPTION), "late", "ended:caption_unavailable")
+    assert counted == [b"2", b"1"]
     assert client.zscore(KEYS.late_captions(), "u:t") is not None, "one is in hand still"
     assert caption(client, held)
     assert take_figure(client) is None

@@ -100,6 +100,24 @@ def test_patience_that_is_asked_for_is_had_by_all_processes(running) -> None:
     assert 0 < stats["statuses"]["429"] <= 40
 
 
+def test_copies_of_one_logo_hold_up_no_other_figure(running) -> None:
+    slow = 5.0
+    running.vlm.control(seconds=slow, text="{sha}")
+    logo = pictures.png(pictures.numbered("logo"))
+    running.submit("crowd", 40)
+    running.ocr(draw=lambda page, number: logo).read_all()
+    running.submit("others", 3)
+    running.ocr(draw=lambda p, n: pictures.png(pictures.numbered(700 + p))).read_all()
+    with running.worker(OCRPLUS_CAPTION__CONCURRENCY="4"):
+        running.captioned("others", 3, seconds=40)
+        captions = running.captioned("crowd", 40, seconds=40)
+
+    stats = running.vlm.stats()
+    assert stats["calls"] == 4
+    assert stats["arrivals"][-1] - stats["arrivals"][0] < slow, "nobody waited for the logo"
+    assert {c["state"] for c in captions} == {"ok"} and len({c["caption"] for c in captions}) == 1
+
+
 def test_a_killed_worker_s_figures_end_once(running) -> None:
     running.vlm.control(seconds=0.4)
     env = {"OCRPLUS_LEASE_SECONDS": "2", "OCRPLUS_CAPTION__CONCURRENCY": "4"}

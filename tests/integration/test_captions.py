@@ -85,7 +85,7 @@ def test_an_original_client_gets_descriptions_inside_its_result(running, worker)
     async def speak() -> Any:
         pdf = text_document(1, seed=77)
         client = asyncio.create_task(original_client(running.gateway.http, USER, "orig", pdf, 30))
-        await asyncio.sleep(0.5)
+        await asyncio.to_thread(wait_for, lambda: running.client.exists(Keys().job(USER, "orig")))
         await asyncio.to_thread(running.ocr().read_all)
         return await client
 
@@ -183,19 +183,55 @@ def test_charts_of_one_template_are_all_asked_about(running, worker) -> None:
     assert (stats["calls"], len(stats["pictures"])) == (30, 30)
 
 
+def takewhile_result(stream: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A stream's events up to its result, and no further."""
+    for event in stream:
+        yield event
+        if event["type"] == "result":
+            return
+
+
+def test_a_large_table_is_filled_in_on_delivery(running, worker) -> None:
+    rows = "".join(f"| {'季' * 40}{n} | {'元' * 20} |\n" for n in range(30))
+    running.vlm.control(text=f"| 季度 | 金额 |\n| --- | --- |\n{rows}")
+    running.submit("table", 1)
+    running.ocr(draw=lambda p, n: pictures.png(pictures.numbered("table"))).read_all()
+
+    (stored,) = running.captioned("table", 1)
+    (delivered,) = [e for e in running.stream("table") if e["type"] == "caption"]
+
+    assert (stored["state"], stored["caption"]) == ("ok", None)
+    assert len(delivered["caption"].encode()) > 4096 and delivered["caption"].startswith("| 季度 |")
+    assert "> | 季度 | 金额 |" in running.get("table/result.md").text
+
+
 def test_at_the_deadline_results_go_out_and_the_late_caption_follows(running, worker) -> None:
     os.kill(worker.process.pid, signal.SIGSTOP)  # nobody describes anything for a while
     try:
         running.submit("late", 1)
         began = time.monotonic()
         running.ocr(draw=lambda p, n: pictures.png(pictures.numbered(501))).read_all()
+        open_page = running.get("late/pages/1").json()
         running.ended("late")
         waited = time.monotonic() - began
         early = running.get("late/result.md").text
+        late_page = running.get("late/pages/1").json()
+        stream = running.stream("late")
+        heard = [event["type"] for event in takewhile_result(stream)]
+        wait_for(
+            lambda: "ocrplus_caption_late_total 1.0" in httpx.get(running.gateway.metrics).text
+        )
     finally:
         os.kill(worker.process.pid, signal.SIGCONT)
 
     (caption,) = running.captioned("late", 1)
+
+    assert heard[-1] == "result" and [event["type"] for event in stream] == ["caption"]
+    assert [e["type"] for e in running.stream("late")][-2:] == ["result", "caption"]
+    figure = open_page["figures"][0]
+    assert (figure["state"], figure["reason"]) == ("pending", None)
+    assert "no description" not in open_page["markdown"], "it may still come in time"
+    assert late_page["figures"][0]["reason"] == "caption_late"
 
     assert DEADLINE - 0.1 < waited < DEADLINE + 1
     assert "<!-- figure p1-f1 has no description: caption_late -->" in early
@@ -247,3 +283,4 @@ def test_metrics_have_their_names(running, worker) -> None:
     ):
         assert name in text, name
     assert 'ocrplus_queue_waiting_chunks{pool="caption"} 0.0' in queue
+    assert 'ocrplus_caption_given_up_total{reason="caption_poison"} 0.0' in queue

@@ -6,43 +6,19 @@ The bodies run on the small API server and, by `make e2e-operator`, on a real co
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 
 import clusters
-import pytest
 import redis
 import redis_server
 from clusters import Cluster, operator, until
-from ledger_steps import KEYS, admit
-from played_workers import Fleet
+from ledger_steps import KEYS
+from played_workers import Fleet, done, work
 
 from ocrplus_contract.names import Pool
 
-KIND = "real" if os.environ.get("KUBE_E2E") else "fake"
 COST = "controller.kubernetes.io/pod-deletion-cost"
-
-
-@pytest.fixture
-def store(valkey: redis_server.Server) -> Iterator[redis.Redis]:
-    with valkey.client as client:
-        client.flushall()
-        yield client
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    if KIND == "real":
-        if why := clusters.why_no_real_one():
-            pytest.skip(why)
-        with clusters.real() as found:
-            yield found
-    else:
-        with clusters.fake() as found:
-            yield found
-
-
-def work(store: redis.Redis, task: str, chunks: int, pages: int = 4) -> None:
-    admit(store, "u", task, [(i * pages + 1, (i + 1) * pages) for i in range(chunks)])
 
 
 def marked(cluster: Cluster, store: redis.Redis) -> bool:
@@ -78,10 +54,9 @@ def generation(cluster: Cluster) -> int:
 def busy_workers(cluster: Cluster, store: redis.Redis, fleet: Fleet, task: str) -> None:
     """Each worker has a chunk in hand; none waits."""
     count = cluster.replicas()
-    workers = fleet.workers
-    until(lambda: [w.state for w in list(workers.values())] == ["idle"] * count, 30)
+    until(lambda: fleet.states == ["idle"] * count, 30)
     work(store, task, chunks=count)
-    until(lambda: [w.state for w in list(workers.values())] == ["busy"] * count)
+    until(lambda: fleet.states == ["busy"] * count)
 
 
 def dies_amid_a_drain(cluster: Cluster, store: redis.Redis, fleet: Fleet, step: Step) -> None:
@@ -121,7 +96,7 @@ def test_an_operator_that_dies_at_any_step_of_a_drain_leaves_one_that_is_complet
     )
     assert list(fleet.went.values()) == ["drained"] * 4 and fleet.interrupted == 0
     for step in STEPS:
-        assert store.hget(KEYS.job("u", step.__name__), "state") == b"ok"  # type: ignore[arg-type]
+        assert done(store, step.__name__)
 
 
 def test_a_drain_that_is_wanted_no_longer_is_undone_by_the_next_operator(
@@ -132,28 +107,29 @@ def test_a_drain_that_is_wanted_no_longer_is_undone_by_the_next_operator(
     cluster.pool(mode="Manual", replicas=3)
     with Fleet(cluster, valkey.url, page_seconds=0.15) as fleet:
         before = generation(cluster)
-        for step in STEPS[:3] if KIND == "real" else [cheapened]:
+        for step in STEPS[:3] if clusters.KIND == "real" else [cheapened]:
             dies_amid_a_drain(cluster, store, fleet, step)
             cluster.patch("workerpools", "pool", {"spec": {"replicas": 3}}, sub="scale")
             with operator(cluster, **PACE):
                 until(lambda: not marked(cluster, store) and not cheapened(cluster, store), 20)
         work(store, "again", chunks=9)
-        until(lambda: store.hget(KEYS.job("u", "again"), "state") == b"ok", 20)  # type: ignore[arg-type]
+        until(lambda: done(store, "again"), 20)
 
     assert fleet.went == {} and generation(cluster) == before
 
 
-def disturb(cluster: Cluster, chance: random.Random, round_: int) -> Callable[[], None]:
-    """Something goes on beside the drain; what ends it again."""
+def disturb(cluster: Cluster, chance: random.Random, round_: int) -> tuple[str, Callable[[], None]]:
+    """Something goes on beside the drain: what, and what ends it again."""
     match chance.choice(["nothing", "nothing", "not ready", "rollout"]):
         case "not ready" if pods := [p for p in cluster.pods() if p["spec"].get("nodeName")]:
             name = chance.choice(pods)["metadata"]["name"]
             readiness(cluster, name, "False")
-            return lambda: readiness(cluster, name, "True")
+            return "a pod NotReady", lambda: readiness(cluster, name, "True")
         case "rollout":
             note = {"metadata": {"annotations": {"round": str(round_)}}}
             cluster.patch("deployments", "worker", {"spec": {"template": note}})
-    return lambda: None
+            return "a rollout under way", lambda: None
+    return "nothing else", lambda: None
 
 
 def readiness(cluster: Cluster, pod: str, status: str) -> None:
@@ -176,6 +152,7 @@ def readiness(cluster: Cluster, pod: str, status: str) -> None:
 def test_scale_downs_among_busy_warming_and_unready_pods_and_rollouts_take_drained_pods_only(
     cluster: Cluster, store: redis.Redis, valkey: redis_server.Server
 ) -> None:
+    scenes: Counter[str] = Counter()
     rounds, chance = int(os.environ.get("KUBE_E2E_SCALE_DOWNS", "3")), random.Random(7)
     cluster.secret(valkey.url)
     cluster.deployment()
@@ -190,7 +167,9 @@ def test_scale_downs_among_busy_warming_and_unready_pods_and_rollouts_take_drain
             until(lambda many=many: cluster.replicas() >= many, 30)
             work(store, f"t{number}", chunks=chance.randint(0, 12) or 1)
             time.sleep(chance.choice([0.2, 0.8, 1.6]))
-            end = disturb(cluster, chance, number)
+            states = set(fleet.states)
+            beside, end = disturb(cluster, chance, number)
+            scenes.update([beside, *(f"{state} workers" for state in states)])
             fewer = chance.randint(0, many - 1)
             cluster.patch("workerpools", "pool", {"spec": {"replicas": fewer}}, sub="scale")
             time.sleep(1.0)
@@ -205,6 +184,7 @@ def test_scale_downs_among_busy_warming_and_unready_pods_and_rollouts_take_drain
     clusters.note(
         **{
             "scale-downs": rounds,
+            "of these with": ", ".join(f"{what} {n}" for what, n in sorted(scenes.items())),
             "pods removed by them": len(lowered),
             "of these drained": list(lowered.values()).count("drained"),
             "of these never started": list(lowered.values()).count("never started"),

@@ -25,7 +25,7 @@ from pydantic import TypeAdapter
 from ocrplus_contract import wire
 from ocrplus_contract.ledger import Ledger, run
 from ocrplus_contract.names import Pool, TaskId, UserId
-from ocrplus_contract.records import PageRecord
+from ocrplus_contract.records import HeadingRecord, PageRecord
 
 PDF = text_document(2)
 ANSWERS = {model.model_fields["type"].default: TypeAdapter(model) for model in wire.ANSWERS}
@@ -273,7 +273,8 @@ async def test_large_pages_are_filled_in_on_delivery(gateway: Gateway, store: re
         await client.hear()
         lease = take(store)
         assert lease is not None
-        record = PageRecord(page=1, state="ok", markdown=text)
+        headings = tuple(HeadingRecord(text=f"Part {n}", level=2) for n in range(100))
+        record = PageRecord(page=1, state="ok", markdown=text, headings=headings)
         body = record.event_body(lease.task)
         assert len(body) < 1000
         call = Ledger().commit_page(
@@ -290,6 +291,8 @@ async def test_large_pages_are_filled_in_on_delivery(gateway: Gateway, store: re
         page = (await client.hear_until("page"))[-1]
 
     assert page["markdown"] == text
+    assert page["levels"] == "page"
+    assert page["headings"] == [{"text": f"Part {n}", "level": 2} for n in range(100)]
 
 
 async def test_commands_are_answered(gateway: Gateway, store: redis.Redis) -> None:

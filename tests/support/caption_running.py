@@ -1,5 +1,6 @@
 """A deployment whose OCR worker the tests play, and what they ask of it."""
 
+import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,6 +59,14 @@ class Running:
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(f"{self.gateway.http}/v1/tasks/{path}", params={"user": USER}, timeout=30)
+
+    def stream(self, task: str) -> Iterator[dict[str, Any]]:
+        """A task's Server-Sent Events, until the gateway ends them."""
+        url = f"{self.gateway.http}/v1/tasks/{task}/events"
+        with httpx.stream("GET", url, params={"user": USER}, timeout=30) as answer:
+            for line in answer.iter_lines():
+                if line.startswith("data:"):
+                    yield json.loads(line.removeprefix("data:"))
 
     def ended(self, task: str, seconds: float = 20) -> dict[str, Any]:
         def view() -> Any:

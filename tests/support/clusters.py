@@ -1,7 +1,6 @@
-"""A cluster for the operator's tests: the small API server, or the real control plane.
+"""A cluster for the operator's tests: the small API server, or a real one (`real_cluster.py`).
 
-The same bodies run on both. `KUBE_ROOT` and `KUBE_TOOLS` say where the real one's programs and
-scripts are (`make e2e-operator` sets them).
+The same bodies run on both; `make e2e-operator` sets `KUBE_E2E`.
 """
 
 import asyncio
@@ -12,7 +11,6 @@ import functools
 import json
 import os
 import signal
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -32,6 +30,7 @@ from kube_controllers import Controllers
 Object = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 MERGE = {"Content-Type": "application/merge-patch+json"}
+FAKE_NODE = "ocrplus.io/fake"  # label and taint of the fake kubelet's nodes
 
 
 def until(what: Callable[[], Any], seconds: float = 20, why: str = "") -> Any:
@@ -77,6 +76,7 @@ class Cluster:
             "deployments": "/apis/apps/v1",
             "horizontalpodautoscalers": "/apis/autoscaling/v2",
             "leases": "/apis/coordination.k8s.io/v1",
+            "scaledobjects": "/apis/keda.sh/v1alpha1",
             "workerpools": "/apis/ocrplus.io/v1alpha1",
         }.get(plural, "/api/v1")
         parts = [group, "namespaces", self.namespace, plural, name, sub]
@@ -97,6 +97,9 @@ class Cluster:
 
     def delete(self, plural: str, name: str) -> None:
         self.request("DELETE", self.path(plural, name))
+
+    def api_groups(self) -> list[str]:
+        return [group["name"] for group in self.request("GET", "/apis")["groups"]]
 
     # ------------------------------------------------------------------ the pool's parts
 
@@ -128,6 +131,8 @@ class Cluster:
                         "spec": {
                             "terminationGracePeriodSeconds": options.get("grace", 60),
                             "containers": [container],
+                            "nodeSelector": {FAKE_NODE: "true"},
+                            "tolerations": [{"key": FAKE_NODE, "operator": "Exists"}],
                         },
                     },
                 },
@@ -186,104 +191,20 @@ def fake(gpus: int = 1000) -> Iterator[Cluster]:
             moving.result(5)
 
 
-def why_no_real_one() -> str:
-    """Why there is no real control plane here; empty where one runs."""
-    root = os.environ.get("KUBE_ROOT", "")
-    if not root:
-        return "KUBE_ROOT is not set: `make e2e-operator` starts a real control plane"
-    if not (Path(root) / "kubeconfig").exists():
-        return f"no control plane in {root}: build it with the shared tools' build.sh"
-    return ""
+KIND = "real" if os.environ.get("KUBE_E2E") else "fake"
 
 
 @contextmanager
-def real() -> Iterator[Cluster]:
-    """A fresh namespace of the control plane that runs in KUBE_ROOT, with the CRD."""
-    kubeconfig = Path(os.environ["KUBE_ROOT"]) / "kubeconfig"
-    config = yaml.safe_load(kubeconfig.read_text())
-    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-    server = cluster["server"]
-    assert "127.0.0.1" in server, "tests touch a throw-away cluster on this machine only"
-    with httpx.Client(base_url=server, verify=_tls(cluster, user), timeout=30) as http:
-        namespace = f"op-{uuid.uuid4().hex[:8]}"
-        found = Cluster("real", http, kubeconfig, namespace)
-        _apply_crd(found)
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-        found.request("POST", "/api/v1/namespaces", body)
-        until(lambda: found.request("GET", found.path("serviceaccounts"))["items"], 20)
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                found.kubeconfig = _least_rights(found, config, Path(folder))
-                yield found
-        finally:
-            found.request("DELETE", f"/api/v1/namespaces/{namespace}")
+def at_hand() -> Iterator[Cluster]:
+    """A namespace of the cluster that this run of the tests is about."""
+    if KIND == "fake":
+        with fake() as cluster:
+            yield cluster
+        return
+    import real_cluster
 
-
-# The manifests' names → those of the tests.
-_NAMES = {"ocrplus-ocr-worker": "worker", "ocrplus-caption-worker": "captions"}
-_NAMES["ocrplus-redis"] = "redis"
-
-
-def _least_rights(cluster: Cluster, config: Object, folder: Path) -> Path:
-    """A kubeconfig of the operator's ServiceAccount: it has the rights of the manifests only."""
-    text = (ROOT / "operator" / "manifests" / "rbac.yaml").read_text()
-    for name, here in _NAMES.items():
-        text = text.replace(name, here)
-    rights = "/apis/rbac.authorization.k8s.io/v1"
-    for body in yaml.safe_load_all(text):
-        plural = body["kind"].lower() + "s"
-        group = rights if "rbac" in body["apiVersion"] else "/api/v1"
-        if body["kind"] == "RoleBinding":
-            body["subjects"][0]["namespace"] = cluster.namespace
-        cluster.request("POST", f"{group}/namespaces/{cluster.namespace}/{plural}", body)
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    path = cluster.path("serviceaccounts", "ocrplus-operator", sub="token")
-    token = cluster.request("POST", path, request)["status"]["token"]
-    user = {"name": "operator", "user": {"token": token}}
-    context = {"cluster": config["clusters"][0]["name"], "user": "operator"}
-    mine = {
-        **config,
-        "users": [user],
-        "contexts": [{"name": "operator", "context": context}],
-        "current-context": "operator",
-    }
-    kubeconfig = folder / "kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(mine))
-    return kubeconfig
-
-
-def _apply_crd(cluster: Cluster) -> None:
-    body = yaml.safe_load(kube_api.CRD.read_text())
-    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    name = body["metadata"]["name"]
-    try:
-        old = cluster.request("GET", f"{path}/{name}")
-        body["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
-        cluster.request("PUT", f"{path}/{name}", body)
-    except httpx.HTTPStatusError:
-        cluster.request("POST", path, body)
-
-    def established() -> bool:
-        status = cluster.request("GET", f"{path}/{name}").get("status", {})
-        return any(
-            c["type"] == "Established" and c["status"] == "True"
-            for c in status.get("conditions") or ()
-        )
-
-    until(established, 20)
-
-
-def _tls(cluster: Object, user: Object) -> ssl.SSLContext:
-    def pem(name: str, of: Object) -> str:
-        return base64.b64decode(of[name]).decode()
-
-    context = ssl.create_default_context(cadata=pem("certificate-authority-data", cluster))
-    with tempfile.TemporaryDirectory() as folder:
-        certificate, key = Path(folder) / "crt", Path(folder) / "key"
-        certificate.write_text(pem("client-certificate-data", user))
-        key.write_text(pem("client-key-data", user))
-        context.load_cert_chain(certificate, key)
-    return context
+    with real_cluster.namespace() as cluster:
+        yield cluster
 
 
 @dataclass

@@ -12,13 +12,23 @@ from dataclasses import dataclass, field
 import httpx
 import redis
 from clusters import Cluster
-from ledger_steps import KEYS, LEDGER, commit, finish
+from ledger_steps import KEYS, LEDGER, admit, commit, finish
 
 from ocrplus_contract.errors import LeaseLost
 from ocrplus_contract.ledger import run
 from ocrplus_contract.names import Pool
 from ocrplus_contract.records import WorkerRecord
 from ocrplus_ocr.pulse import Pulse, PulseTiming
+
+
+def work(store: redis.Redis, task: str, chunks: int, pages: int = 2) -> None:
+    """Admit a document of so many chunks of so many pages."""
+    admit(store, "u", task, [(i * pages + 1, (i + 1) * pages) for i in range(chunks)])
+
+
+def done(store: redis.Redis, task: str) -> bool:
+    """Whether that document was converted."""
+    return store.hget(KEYS.job("u", task), "state") == b"ok"  # type: ignore[arg-type]
 
 
 class PlayedWorker:
@@ -120,6 +130,11 @@ class Fleet:
             worker.kill()
         for worker in self.workers.values():
             worker.thread.join(5)
+
+    @property
+    def states(self) -> list[str]:
+        """What each worker says now."""
+        return [worker.state for worker in list(self.workers.values())]
 
     def lowered(self) -> dict[str, str]:
         """What the pods said that went by an order to have fewer, not by a rollout."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from ocrplus_contract.errors import LeaseLost
 from ocrplus_contract.ledger import Call, Ledger
 from ocrplus_contract.names import Permit, Pool, TaskId, UserId
+from ocrplus_contract.records import INLINE_TEXT_BYTES
 
 
 class CaptionState(StrEnum):
@@ -66,7 +67,8 @@ class CaptionRecord(BaseModel):
         return ended_without and self.reason not in NOT_MISSED
 
     def event_body(self, task: TaskId) -> str:
-        """The `caption` event of this record."""
+        """The `caption` event of this record; a large table travels by reference, as null."""
+        inline = self.caption is not None and len(self.caption.encode()) <= INLINE_TEXT_BYTES
         return json.dumps(
             {
                 "type": "caption",
@@ -74,7 +76,7 @@ class CaptionRecord(BaseModel):
                 "page": self.page,
                 "figure": self.figure,
                 "state": self.state,
-                "caption": self.caption,
+                "caption": self.caption if inline else None,
                 "reason": self.reason,
                 "captioner": self.captioner,
             },

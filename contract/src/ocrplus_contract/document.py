@@ -1,4 +1,4 @@
-"""What only the whole document can settle: depths of headings, what runs over a page's end.
+"""What only the whole document can settle: depths of headings, lines that run over its pages.
 
 Pages are read in chunks by workers that do not see each other, and each is told to the client at
 once with what it knows of itself. When a document is delivered as a whole, these steps go over its
@@ -12,10 +12,11 @@ from typing import Final
 
 from ocrplus_contract.headings import levels
 from ocrplus_contract.records import PageRecord
+from ocrplus_contract.running import drop_running
 from ocrplus_contract.states import TextSource
 
 _HEADING: Final = re.compile(r"#{1,6}(?= )")
-_FENCE: Final = re.compile(r"\s*(?:```|~~~)")
+_FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +58,24 @@ def _with_levels(page: PageRecord, found: Sequence[int]) -> PageRecord:
 
 
 def _heading_lines(lines: Sequence[str]) -> Iterator[int]:
-    fenced = False
+    """Where headings stand. A fence is closed by one of its own sign, as long or longer, alone
+    on its line: any other within it is code."""
+    fence = ""
     for index, line in enumerate(lines):
-        if _FENCE.match(line):
-            fenced = not fenced
-        elif not fenced and _HEADING.match(line):
+        found = _FENCE.match(line)
+        if fence:
+            if found and found.group(1).startswith(fence) and not found.group(2).strip():
+                fence = ""
+        elif found and not (found.group(1)[0] == "`" and "`" in found.group(2)):
+            fence = found.group(1)
+        elif _HEADING.match(line):
             yield index
 
 
-DOCUMENT_STEPS: Final[tuple[DocumentStep, ...]] = (DocumentStep("heading_levels", settle_headings),)
+DOCUMENT_STEPS: Final[tuple[DocumentStep, ...]] = (
+    DocumentStep("running_lines", drop_running),
+    DocumentStep("heading_levels", settle_headings),
+)
 
 
 def settled(pages: Sequence[PageRecord], off: frozenset[str] = frozenset()) -> list[PageRecord]:

@@ -85,6 +85,14 @@ class Keys:
         """What was said of a user's picture, for pictures that are the same."""
         return self._key("described", user, digest)
 
+    def described_for(self, user: UserId, digest: str) -> str:
+        """The user's jobs that show this picture: its description goes with the last of them."""
+        return self._key("described-for", user, digest)
+
+    def descriptions(self, user: UserId, task: TaskId) -> str:
+        """Pictures that a job shows, by what was said of them."""
+        return self._key("job", user, task, "described")
+
     def alike(self, user: UserId, likeness: str) -> str:
         """A user's described pictures that look like this one at first sight."""
         return self._key("alike", user, likeness)

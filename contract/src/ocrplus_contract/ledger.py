@@ -4,7 +4,6 @@
 (asyncio) and workers (threads) share one description of every script's arguments and result.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ MAX_DEATHS: Final = 3
 
 ARRIVAL_WINDOW_SECONDS: Final = 900
 
-ReleaseReason = Literal["died", "expired", "returned"]
+ReleaseReason = Literal["died", "expired", "returned", "postponed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +39,20 @@ class Call(Generic[T]):
 
 def run(client: "redis.Redis", call: Call[T]) -> T:
     """Run a script on a server whose client returns bytes."""
-    text = scripts.source(call.script)
     try:
-        reply = client.evalsha(_sha(text), 0, *call.args)
+        reply = client.evalsha(scripts.digest(call.script), 0, *call.args)
     except NoScriptError:
-        reply = client.eval(text, 0, *call.args)
+        reply = client.eval(scripts.source(call.script), 0, *call.args)
     return call.parse(reply)
 
 
 async def run_async(client: "redis.asyncio.Redis", call: Call[T]) -> T:
     """Run a script from an event loop."""
-    text = scripts.source(call.script)
     try:
-        reply = await client.evalsha(_sha(text), 0, *call.args)
+        reply = await client.evalsha(scripts.digest(call.script), 0, *call.args)
     except NoScriptError:
-        reply = await client.eval(text, 0, *call.args)
+        reply = await client.eval(scripts.source(call.script), 0, *call.args)
     return call.parse(reply)
-
-
-def _sha(text: str) -> str:
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

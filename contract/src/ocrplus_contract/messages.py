@@ -106,8 +106,20 @@ class FigureLink(_Message):
     caption: str | None
 
 
+class PageHeading(_Message):
+    """A heading of a page's Markdown and its level, 1 the highest."""
+
+    text: str
+    level: int
+
+
 class PageEvent(_Event):
-    """A page was committed; `markdown` is null where it travels by reference."""
+    """A page was committed; `markdown` and `headings` are null where they travel by reference.
+
+    `levels`: these are the page's own, a result has the document's. `coverage` is the share of
+    the characters found that the Markdown has, `repeated` the share that it has too often;
+    `incomplete` and `doubled` say where that is more than a little. Null for a failed page.
+    """
 
     type: Literal["page"]
     page: int
@@ -116,6 +128,12 @@ class PageEvent(_Event):
     figures: tuple[FigureLink, ...]
     source: TextSource | None
     error: PageErrorCode | None
+    levels: Literal["page"] = "page"
+    headings: tuple[PageHeading, ...] | None = ()
+    coverage: float | None = None
+    incomplete: bool = False
+    repeated: float | None = None
+    doubled: bool = False
 
 
 class ProgressEvent(_Event):
@@ -131,7 +149,8 @@ class ProgressEvent(_Event):
 class CaptionEvent(_Event):
     """A figure has its description, or never will: `reason` says why.
 
-    `captioner` names the model and the version of the prompt.
+    `captioner` names the model and the version of the prompt. In Redis, not as delivered, `caption`
+    is null where a large table travels by reference.
     """
 
     type: Literal["caption"]
@@ -144,7 +163,8 @@ class CaptionEvent(_Event):
 
 
 class ResultEvent(_Event):
-    """A job has ended; `expires_at` in unix seconds."""
+    """A job has ended; `expires_at` in unix seconds. `levels`: its headings and running lines are
+    those that hold over the whole document."""
 
     type: Literal["result"]
     status: JobState
@@ -155,6 +175,7 @@ class ResultEvent(_Event):
     error: ErrorCode | None
     elapsed_seconds: float
     url: str
+    levels: Literal["document"] = "document"
     expires_at: float
 
 

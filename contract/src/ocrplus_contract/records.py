@@ -17,7 +17,7 @@ from ocrplus_contract.states import JobState, PageState, TextSource, WorkerState
 
 _COMPRESS_ABOVE_BYTES: Final = 1024
 INLINE_TEXT_BYTES: Final = 4096
-"""Markdown above this stays out of the event stream and is filled in on delivery."""
+"""Text above this stays out of the event stream and is filled in on delivery."""
 
 
 def _text_of(fields: Mapping[Any, Any]) -> dict[str, Any]:
@@ -57,8 +57,29 @@ class HeadingRecord(BaseModel):
     bookmark: int = 0
 
 
+class EdgeRecord(BaseModel):
+    """A line at the top or foot of a page, that may be its own or run over many pages.
+
+    `at` is where its middle stands, as a share of the page's height; `markdown` the paragraph
+    that says it, empty where the page has left it out; `open` whether the paragraph next to it
+    runs over the page's end.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    top: bool
+    at: float
+    markdown: str = ""
+    open: bool = False
+
+
 LEAST_COVERAGE: Final = 0.98
 """A page whose Markdown has less of what was found on it says that it is incomplete."""
+
+
+MOST_REPEATED: Final = 0.02
+"""A page whose Markdown has more of it twice says so."""
 
 
 class ReadingRecord(BaseModel):
@@ -82,7 +103,8 @@ class ReadingRecord(BaseModel):
 
 
 class PageRecord(BaseModel):
-    """One committed page. `coverage`: share of the characters found that its Markdown has.
+    """One committed page. `coverage`: share of the characters found that its Markdown has;
+    `repeated`: share that it has more often than the page.
 
     `levels`: whether its headings have the page's own levels, as committed, or those that hold
     over the whole document, as in a result.
@@ -98,9 +120,11 @@ class PageRecord(BaseModel):
     starts_paragraph: bool = True
     ends_paragraph: bool = True
     headings: tuple[HeadingRecord, ...] = ()
+    edges: tuple[EdgeRecord, ...] = ()
     levels: Literal["page", "document"] = "page"
     error: PageErrorCode | None = None
     coverage: float | None = None
+    repeated: float | None = None
     reading: ReadingRecord | None = None
     seconds: float = 0.0
 
@@ -108,6 +132,11 @@ class PageRecord(BaseModel):
     def incomplete(self) -> bool:
         """Whether the Markdown lacks what was found on the page."""
         return self.coverage is not None and self.coverage < LEAST_COVERAGE
+
+    @property
+    def doubled(self) -> bool:
+        """Whether the Markdown has more than a little of the page twice."""
+        return self.repeated is not None and self.repeated > MOST_REPEATED
 
     def pack(self) -> bytes:
         """Serialise for the pages hash."""
@@ -122,7 +151,9 @@ class PageRecord(BaseModel):
         return cls.model_validate_json(zlib.decompress(data[1:]) if data[:1] == b"z" else data)
 
     def event_body(self, task: TaskId) -> str:
-        """The `page` event of this record; large text travels by reference (`markdown` null)."""
+        """The `page` event of this record; large text travels by reference (`markdown` and
+        `headings` null). The levels are the page's own: nothing else is known of yet."""
+        headings = self.own_headings()
         inline = len(self.markdown.encode()) <= INLINE_TEXT_BYTES
         return json.dumps(
             {
@@ -142,9 +173,19 @@ class PageRecord(BaseModel):
                 ],
                 "source": self.source,
                 "error": self.error,
+                "levels": self.levels,
+                "headings": headings if inline else None,
+                "coverage": self.coverage,
+                "incomplete": self.incomplete,
+                "repeated": self.repeated,
+                "doubled": self.doubled,
             },
             ensure_ascii=False,
         )
+
+    def own_headings(self) -> list[dict[str, Any]]:
+        """The headings as clients see them: text and level."""
+        return [{"text": heading.text, "level": heading.level} for heading in self.headings]
 
 
 class JobRecord(BaseModel):

@@ -4,6 +4,7 @@ A script names its includes in a header line `-- include: keys events`; they are
 in the order of `_INCLUDE_ORDER`, since Lua sees only what stands above.
 """
 
+import hashlib
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -14,6 +15,7 @@ _INCLUDE_ORDER: Final = (
     "permits",
     "waiting",
     "jobs",
+    "described",
     "captions",
     "leases",
     "positions",
@@ -39,6 +41,7 @@ SCRIPT_NAMES: Final = (
     "caption_answer",
     "spend",
     "turn",
+    "remember",
 )
 
 
@@ -54,6 +57,12 @@ def source(name: str) -> str:
         if include in included
     ]
     return "\n".join([*parts, body])
+
+
+@cache
+def digest(name: str) -> str:
+    """The name under which a server knows a script."""
+    return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()
 
 
 def _included_by(body: str) -> frozenset[str]:

@@ -12,6 +12,7 @@ from ocrplus_contract.messages import (
     CaptionEvent,
     ErrorObject,
     PageEvent,
+    PageHeading,
     ProgressEvent,
     SubmittedEvent,
 )
@@ -238,10 +239,11 @@ class DeliveredPage(PageEvent):
     """A page was read."""
 
     markdown: str
+    headings: tuple[PageHeading, ...] = ()
 
 
 class DeliveredResult(_Message):
-    """A job has ended; the pages are at `url`."""
+    """A job has ended; the pages are at `url`, their headings' levels those of the document."""
 
     type: Literal["result"]
     task_id: str
@@ -255,6 +257,7 @@ class DeliveredResult(_Message):
     error: ErrorObject | None
     elapsed_seconds: float
     url: str
+    levels: Literal["document"] = "document"
     expires_at: str
 
 

@@ -6,6 +6,8 @@ and Events. A step that fails is left undone: the next decision sees so and asks
 
 import logging
 import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -35,16 +37,33 @@ def _deployment(resource: Resource) -> str:
     return f"/apis/apps/v1/namespaces/{resource.namespace}/deployments/{name}"
 
 
-class Actor:
-    """Carries decisions out for one pool."""
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """Whether all was done, and what was refused that a person has to know of."""
 
-    def __init__(self, kube: Kube) -> None:
+    done: bool = True
+    refused: str = ""
+
+
+class Actor:
+    """Carries decisions out for one pool, as long as this process may act."""
+
+    def __init__(self, kube: Kube, may_act: Callable[[], bool] = lambda: True) -> None:
         self._kube = kube
+        self._may_act = may_act
+        self._refused = ""
 
     async def carry_out(
         self, resource: Resource, decision: Decision, target: Target, work: WorkSource | None
+    ) -> Acted:
+        """Do what is asked for, in the order that is safe."""
+        self._refused = ""
+        done = await self._carry_out(resource, decision, target, work)
+        return Acted(done, self._refused)
+
+    async def _carry_out(
+        self, resource: Resource, decision: Decision, target: Target, work: WorkSource | None
     ) -> bool:
-        """Do what is asked for, in the order that is safe; whether all of it was done."""
         undone = await self._undo(resource, decision, work)
         done = await self._drain(resource, decision, work)
         if decision.scale_to is None:
@@ -52,6 +71,10 @@ class Actor:
         if not undone:
             return False
         return await self._scale(resource, target, decision.scale_to) and done
+
+    def _refuse(self, what: str, error: Exception) -> None:
+        self._refused = self._refused or f"{what}: {error}"
+        log.warning("refused", extra={"what": what, "error": str(error)})
 
     async def _undo(self, resource: Resource, decision: Decision, work: WorkSource | None) -> bool:
         """Drains that are undone, or over: first the cost, since a drain without a mark is safe."""
@@ -71,16 +94,18 @@ class Actor:
     async def _in_redis(
         self, work: WorkSource | None, pods: list[str] | tuple[str, ...], *, mark: bool
     ) -> bool:
-        if work is None:
+        if work is None or not self._may_act():
             return False
         try:
             await (work.mark(*pods) if mark else work.unmark(*pods))
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("the drain set could not be written", extra={"error": str(error)})
+            self._refuse("the drain set could not be written", error)
             return False
         return True
 
     async def _cost(self, resource: Resource, pod: str, cost: str | None) -> bool:
+        if not self._may_act():
+            return False
         path = f"/api/v1/namespaces/{resource.namespace}/pods/{pod}"
         body = {"metadata": {"annotations": {DELETION_COST_ANNOTATION: cost}}}
         try:
@@ -88,12 +113,14 @@ class Actor:
         except NotFound:
             return cost is None  # nothing is left to undo
         except ApiError as error:
-            log.warning("deletion cost not written", extra={"pod": pod, "error": str(error)})
+            self._refuse(f"deletion cost of {pod} not written", error)
             return False
         return True
 
     async def _scale(self, resource: Resource, target: Target, replicas: int) -> bool:
         """Order replicas, only as long as the target has those that the decision rests on."""
+        if not self._may_act():
+            return False
         try:
             if replicas < target.replicas:
                 if not await self._only_drained_go(resource, target, replicas):
@@ -105,7 +132,7 @@ class Actor:
         except Conflict:
             log.info("the target changed meanwhile; it is looked at again")
         except ApiError as error:
-            log.warning("replicas not written", extra={"error": str(error)})
+            self._refuse(f"replicas of {resource.spec.target.name} not written", error)
         return False
 
     async def _raise(self, resource: Resource, target: Target, replicas: int) -> bool:

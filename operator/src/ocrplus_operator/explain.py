@@ -28,8 +28,11 @@ _COLUMNS: Final = (
     ("STARTING", "startingWorkers"),
     ("FLOOR", "floorReplicas"),
     ("CEILING", "ceilingReplicas"),
+    ("STEPS", "steps"),
     ("WHY", "message"),
 )
+
+_INPUTS: Final = [name for _, name in _COLUMNS[4:-2]]  # zeros are not kept in status
 
 
 async def explain(namespace: str, name: str) -> str:
@@ -57,7 +60,7 @@ def table(pool: Object) -> str:
 
 
 def _row(decision: Object) -> list[str]:
-    values = {**decision.get("inputs", {}), **decision}
+    values = {**dict.fromkeys(_INPUTS, 0), **decision.get("inputs", {}), **decision}
     return [_cell(values.get(name)) for _, name in _COLUMNS]
 
 

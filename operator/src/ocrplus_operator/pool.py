@@ -8,20 +8,25 @@ import asyncio
 import dataclasses
 import logging
 import time
+from collections.abc import Callable
+from typing import Final
 
-from ocrplus_operator.act import Actor
+from ocrplus_operator.act import Acted, Actor
 from ocrplus_operator.control.law import decide
+from ocrplus_operator.control.learning import PRIOR_SECONDS_PER_PAGE
+from ocrplus_operator.control.spec import PoolSpec
 from ocrplus_operator.control.types import (
     DRAINED_DELETION_COST,
     Cluster,
     Decision,
     Memory,
     Notice,
+    Pause,
     Reading,
     Snapshot,
     Unknown,
 )
-from ocrplus_operator.errors import ApiError, NotFound, Unreadable
+from ocrplus_operator.errors import ApiError, NotFound, OperatorError, Unreadable
 from ocrplus_operator.kube import Kube, Object
 from ocrplus_operator.metrics import OperatorMetrics
 from ocrplus_operator.observe.cluster import ClusterView
@@ -29,23 +34,31 @@ from ocrplus_operator.observe.pods import unix
 from ocrplus_operator.observe.redis import WorkSource
 from ocrplus_operator.resource import Resource, pools_path, resource_of
 from ocrplus_operator.settings import OperatorSettings
-from ocrplus_operator.status import Outcome, StatusWriter, invalid, status_of
+from ocrplus_operator.status import Outcome, StatusWriter, invalid, is_news, status_of, turns
 
 log = logging.getLogger(__name__)
+
+_RELEASE_SECONDS: Final = 10.0
 
 
 class PoolLoop:
     """Looks after one pool while this process leads."""
 
     def __init__(
-        self, kube: Kube, settings: OperatorSettings, metrics: OperatorMetrics, body: Object
+        self,
+        kube: Kube,
+        settings: OperatorSettings,
+        metrics: OperatorMetrics,
+        body: Object,
+        may_act: Callable[[], bool],
     ) -> None:
         self._kube = kube
         self._settings = settings
         self._metrics = metrics
         self._body = body
         self._view = ClusterView(kube, settings.operator.survey_seconds)
-        self._actor = Actor(kube)
+        self._may_act = may_act
+        self._actor = Actor(kube, may_act)
         self._work: WorkSource | None = None
         self._memory: Memory | None = None
         self._status: Object = {}
@@ -85,23 +98,23 @@ class PoolLoop:
             self._metrics.forget(self._label)
         self.ticked_at = time.monotonic()
 
-    async def tick(self, may_act: "asyncio.Event") -> None:
+    async def tick(self) -> None:
         """Once: look, decide, act, tell."""
         try:
             with self._metrics.tick.labels(self._label).time():
-                await self._look_after(may_act)
+                await self._look_after()
         finally:
             # Also where the API server failed: to be started anew would not help against that.
             self.ticked_at = time.monotonic()
 
-    async def _look_after(self, may_act: "asyncio.Event") -> None:
+    async def _look_after(self) -> None:
         try:
             resource = resource_of(self._body)
         except Unreadable as error:
             await self._refuse(error)
         else:
             await self._resume(resource)
-            await self._decide_and_act(resource, may_act)
+            await self._decide_and_act(resource)
 
     async def _resume(self, resource: Resource) -> None:
         """Begin, or begin again as leader: from the status as it stands in the API now."""
@@ -109,25 +122,42 @@ class PoolLoop:
             return
         body = await self._kube.get(resource.path)
         self._status = body.get("status") or {}
-        self._memory = _remembered(self._status)
+        self._memory = _remembered(self._status, resource.spec)
         self._writer = StatusWriter(
             self._kube, resource.path, self._settings.operator.status_seconds, dict(self._status)
         )
 
-    async def _decide_and_act(self, resource: Resource, may_act: "asyncio.Event") -> None:
+    async def release(self) -> None:
+        """The resource is gone: give back what drains, or it would take no work ever again."""
+        if self._memory is None:
+            return
+        paused = dataclasses.replace(resource_of(self._body), pause=Pause(all=True))
+        decision, _, _ = await self._decide(paused)
+        if self._view.target is not None:
+            await self._actor.carry_out(paused, decision, self._view.target, self._work)
+
+    async def _decide(
+        self, resource: Resource
+    ) -> tuple[Decision, Cluster | Unknown, Reading | Unknown]:
         cluster = await self._view.read(resource)
         reading = await self._read_work(resource)
-        now = time.time()
-        snapshot = Snapshot(now, cluster, reading, resource.pause)
+        snapshot = Snapshot(time.time(), cluster, reading, resource.pause)
         assert self._memory is not None
         decision, self._memory = decide(snapshot, self._memory, resource.spec)
         if strays := _strays(cluster, reading):
             unmark = tuple(dict.fromkeys((*decision.unmark, *strays)))
             decision = dataclasses.replace(decision, unmark=unmark)
+        return decision, cluster, reading
+
+    async def _decide_and_act(self, resource: Resource) -> None:
+        decision, cluster, reading = await self._decide(resource)
+        now, target = time.time(), self._view.target
         self._note(decision, cluster, reading)
-        target = self._view.target
-        if target is not None and may_act.is_set():
-            await self._actor.carry_out(resource, decision, target, self._work)
+        acted = Acted()
+        if target is not None:
+            acted = await self._actor.carry_out(resource, decision, target, self._work)
+        if not acted.done:
+            decision = dataclasses.replace(decision, scale_to=None)  # nothing is to be told of it
         outcome = Outcome(
             at=now,
             decision=decision,
@@ -137,6 +167,7 @@ class PoolLoop:
             grace_seconds=target.grace_seconds if target else None,
             drain_timeout_seconds=resource.spec.scale_down.drain_timeout_seconds,
             generation=resource.generation,
+            refused=acted.refused,
         )
         await self._tell(resource, outcome)
 
@@ -150,7 +181,11 @@ class PoolLoop:
         ):
             if self._work is not None:
                 await self._work.close()
-            self._work = WorkSource(*wanted)
+            try:
+                self._work = WorkSource(*wanted)
+            except ValueError:  # its words might hold the password
+                self._work = None
+                return Unknown("UrlUnreadable", "the Secret's URL is none of a Redis server")
         return await self._work.read()
 
     def _note(self, decision: Decision, cluster: object, reading: object) -> None:
@@ -162,7 +197,8 @@ class PoolLoop:
 
     async def _tell(self, resource: Resource, outcome: Outcome) -> None:
         status = status_of(self._status, outcome)
-        news = status["lastDecision"] != self._status.get("lastDecision")
+        news = is_news(self._status, outcome.decision)
+        notices = (*outcome.decision.notices, *turns(self._status, status))
         self._status = status
         decision = outcome.decision
         if news:
@@ -181,11 +217,13 @@ class PoolLoop:
                     "inputs": dataclasses.asdict(decision.inputs),
                 },
             )
-        for notice in decision.notices:
+        for notice in notices:
             await self._announce(resource, notice)
         if news and decision.scale_to is not None:
-            message = f"{outcome.replicas} to {decision.scale_to}: {decision.message}"
-            await self._announce(resource, Notice(f"Scaled{decision.reason}", message))
+            falls = outcome.replicas is not None and decision.scale_to < outcome.replicas
+            what = "Down" if falls else str(decision.reason)
+            message = f"replicas {outcome.replicas} to {decision.scale_to} ({decision.message})"
+            await self._announce(resource, Notice(f"Scaled{what}", message))
         assert self._writer is not None
         await self._writer.write(status, time.monotonic())
 
@@ -221,16 +259,17 @@ def _strays(cluster: Cluster | Unknown, reading: Reading | Unknown) -> tuple[str
     )
 
 
-def _remembered(status: Object) -> Memory:
-    """What an earlier leader left in status."""
+def _remembered(status: Object, spec: PoolSpec) -> Memory:
+    """What an earlier leader left in status. What nobody had measured is no measurement."""
     rates = status.get("rates") or {}
+    page, cold = rates.get("secondsPerPage"), rates.get("coldStartSeconds")
     unknown_since = None
     for condition in status.get("conditions", ()):
         if condition["type"] == "MetricsAvailable" and condition["status"] == "False":
             unknown_since = unix(condition["lastTransitionTime"])
     return Memory.resumed(
-        seconds_per_page=rates.get("secondsPerPage"),
-        cold_start_seconds=rates.get("coldStartSeconds"),
+        seconds_per_page=None if page == PRIOR_SECONDS_PER_PAGE else page,
+        cold_start_seconds=None if cold == spec.startup.cold_start_seconds else cold,
         unknown_since=unknown_since,
     )
 
@@ -254,21 +293,24 @@ class Pools:
         if uid in self._loops:
             self._loops[uid][0].changed(body)
             return
-        loop = PoolLoop(self._kube, self._settings, self._metrics, body)
+        loop = PoolLoop(self._kube, self._settings, self._metrics, body, self.leads.is_set)
         task = asyncio.create_task(self._run(loop), name=body["metadata"]["name"])
         self._loops[uid] = (loop, task)
 
     async def gone(self, uid: str) -> None:
-        """A pool was deleted: its target stays as it is."""
+        """A pool was deleted: its target stays as it is, what drains is given back."""
         found = self._loops.pop(uid, None)
         if found is not None:
             await ended(found[1])
+            await self._let_go(found[0])
 
     async def close(self) -> None:
         """Stop all loops; nothing acts any more."""
         self._closed = True
-        for uid in list(self._loops):
-            await self.gone(uid)
+        loops, self._loops = list(self._loops.values()), {}
+        await ended(*(task for _, task in loops))
+        for loop, _ in loops:
+            await loop.close()
 
     @property
     def oldest_tick(self) -> float:
@@ -276,23 +318,26 @@ class Pools:
         return min((loop.ticked_at for loop, _ in self._loops.values()), default=time.monotonic())
 
     async def _run(self, loop: PoolLoop) -> None:
-        try:
-            while True:
-                began = time.monotonic()
-                if self.leads.is_set():
-                    if not await self._tick(loop):
-                        return
-                else:
-                    loop.rest()
-                took = time.monotonic() - began
-                await asyncio.sleep(max(0.1, self._settings.operator.tick_seconds - took))
-        finally:
-            await loop.close()
+        while True:
+            began = time.monotonic()
+            if not self.leads.is_set():
+                loop.rest()
+            elif not await self._tick(loop):
+                await self._let_go(loop)
+                return
+            took = time.monotonic() - began
+            await asyncio.sleep(max(0.1, self._settings.operator.tick_seconds - took))
+
+    async def _let_go(self, loop: PoolLoop) -> None:
+        """After the last look at a pool that is gone."""
+        if self.leads.is_set():
+            await _released(loop)
+        await loop.close()
 
     async def _tick(self, loop: PoolLoop) -> bool:
         """One look after a pool; False when there is no such pool any more."""
         try:
-            await loop.tick(self.leads)
+            await loop.tick()
         except NotFound:  # a deletion that the watch missed
             log.info("the pool is gone", extra={"worker_pool": loop.name})
             self._loops.pop(loop.uid, None)
@@ -314,3 +359,11 @@ async def ended(*tasks: "asyncio.Task[None]") -> None:
         for task in pending:
             task.cancel()
         await asyncio.wait(pending, timeout=1)
+
+
+async def _released(loop: PoolLoop) -> None:
+    try:
+        async with asyncio.timeout(_RELEASE_SECONDS):
+            await loop.release()
+    except (OperatorError, TimeoutError) as error:  # as where the whole namespace goes
+        log.warning("drains were not given back", extra={"error": str(error)})

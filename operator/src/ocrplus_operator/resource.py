@@ -5,6 +5,7 @@ see (time zones, cron lines).
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -72,6 +73,35 @@ def pools_path(namespace: str, name: str = "") -> str:
     """Path of a namespace's pools, or of one."""
     folder = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"
     return f"{folder}/{name}" if name else folder
+
+
+def elder_rival(resource: Resource, pools: Sequence[Object]) -> str:
+    """An older pool with the same target, or the same work, as `WorkerPool/name`; empty without.
+
+    The younger one yields: a second pool made by mistake must not stop the first. Two pools of one
+    work would order for it twice and forget each other's drains.
+    """
+    mine = next((b for b in pools if b["metadata"]["uid"] == resource.uid), None)
+    if mine is None:
+        return ""
+    for body in pools:
+        if _seniority(body) < _seniority(mine) and _claims(body) & _claims(mine):
+            return f"{KIND}/{body['metadata']['name']}"
+    return ""
+
+
+def _seniority(body: Object) -> tuple[str, str]:
+    return body["metadata"].get("creationTimestamp", ""), body["metadata"]["uid"]
+
+
+def _claims(body: Object) -> set[tuple[str, ...]]:
+    """What only one pool may have: a target, the keys of a kind of work."""
+    spec = body["spec"]
+    source = spec.get("source", {})
+    redis = source.get("redis", {})
+    secret = redis.get("secretRef", {})
+    keys = (secret.get("name", ""), secret.get("key", "url"), redis.get("keyPrefix", ""))
+    return {("target", spec["targetRef"]["name"]), (*keys, source.get("pool", "ocr"))}
 
 
 def resource_of(body: Object) -> Resource:

@@ -8,7 +8,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ocrplus_operator.control.types import Condition, Decision, Reading, Unknown
+from ocrplus_operator.control.types import (
+    Condition,
+    ConditionType,
+    Decision,
+    Notice,
+    Reading,
+    Unknown,
+)
 from ocrplus_operator.kube import Kube, Object
 
 RECENT_DECISIONS: Final = 50
@@ -17,7 +24,15 @@ GRACE_PERIOD_SHORT: Final = "GracePeriodShort"
 REASON_GRACE_ENOUGH: Final = "GracePeriodEnough"
 REASON_GRACE_SHORT: Final = "DrainTimeoutAboveGracePeriod"
 REASON_INVALID_SPEC: Final = "InvalidSpec"
+REASON_REFUSED: Final = "Refused"
 
+# Conditions of which an Event tells, and the status that is the bad one.
+_WRONG: Final = {
+    "Ready": "False",
+    "Paused": "True",
+    "DoorbellsMissing": "True",
+    GRACE_PERIOD_SHORT: "True",
+}
 _TRUTH: Final = {True: "True", False: "False", None: "Unknown"}
 
 
@@ -34,6 +49,8 @@ class Outcome:
     grace_seconds: int | None
     drain_timeout_seconds: float
     generation: int
+    refused: str = ""
+    """What the API server or Redis refused when the decision was carried out."""
 
 
 def timestamp(at: float) -> str:
@@ -47,7 +64,6 @@ def status_of(before: Object, outcome: Outcome) -> Object:
     status = {
         **before,
         "observedGeneration": outcome.generation,
-        "lastDecision": before.get("lastDecision", {}),
         "recentDecisions": list(before.get("recentDecisions", ())),
     }
     if decision.desired is not None:
@@ -63,10 +79,14 @@ def status_of(before: Object, outcome: Outcome) -> Object:
         }
     if isinstance(outcome.reading, Reading):
         status |= _measured(outcome.reading, decision)
-    if _is_news(before, decision):
-        entry = decision_entry(outcome)
-        status["lastDecision"] = entry
-        status["recentDecisions"] = [*status["recentDecisions"], entry][-RECENT_DECISIONS:]
+    entry = decision_entry(outcome)
+    if is_news(before, decision):
+        told = {**entry, "inputs": {k: v for k, v in entry["inputs"].items() if v}}
+        status["recentDecisions"] = [*status["recentDecisions"], told][-RECENT_DECISIONS:]
+    else:  # the same answer: since when, and why it is so now
+        kept = ("time", "from", "steps")
+        entry |= {k: v for k, v in before["lastDecision"].items() if k in kept}
+    status["lastDecision"] = entry
     status["conditions"] = _conditions(before, outcome)
     return status
 
@@ -91,7 +111,8 @@ def _measured(reading: Reading, decision: Decision) -> Object:
     }
 
 
-def _is_news(before: Object, decision: Decision) -> bool:
+def is_news(before: Object, decision: Decision) -> bool:
+    """Whether a decision answers otherwise than the last one, or does a step of a drain."""
     last = before.get("lastDecision") or {}
     changed = (last.get("to"), last.get("reason")) != (decision.desired, str(decision.reason))
     steps = decision.unmark or decision.mark or decision.cheapen or decision.scale_to is not None
@@ -109,11 +130,29 @@ def decision_entry(outcome: Outcome) -> Object:
             _camel(name): _rounded(value, 3) for name, value in asdict(decision.inputs).items()
         },
     }
+    if steps := steps_of(decision, outcome.replicas):
+        entry["steps"] = steps
     if outcome.replicas is not None:
         entry["from"] = outcome.replicas
     if decision.desired is not None:
         entry["to"] = decision.desired
     return entry
+
+
+def steps_of(decision: Decision, replicas: int | None) -> str:
+    """What is done about it in this look, in words; empty where nothing is."""
+    steps = [
+        f"{word} {len(pods)}"
+        for word, pods in (
+            ("take back", decision.unmark),
+            ("mark", decision.mark),
+            ("make cheap", decision.cheapen),
+        )
+        if pods
+    ]
+    if decision.scale_to is not None:
+        steps.append(f"scale {replicas} to {decision.scale_to}")
+    return ", ".join(steps)
 
 
 def _camel(name: str) -> str:
@@ -128,7 +167,7 @@ def _rounded(value: float, digits: int = 1) -> float | int:
 
 def _conditions(before: Object, outcome: Outcome) -> list[Object]:
     known = {one["type"]: one for one in before.get("conditions", ())}
-    for condition in outcome.decision.conditions:
+    for condition in _judged(outcome):
         known[str(condition.type)] = _condition(
             known.get(str(condition.type)), str(condition.type), condition, outcome
         )
@@ -137,6 +176,37 @@ def _conditions(before: Object, outcome: Outcome) -> list[Object]:
             known.get(GRACE_PERIOD_SHORT), GRACE_PERIOD_SHORT, _grace(outcome), outcome
         )
     return list(known.values())
+
+
+def _judged(outcome: Outcome) -> tuple[Condition, ...]:
+    """The law's conditions; ready is nobody whose decisions are refused."""
+    if not outcome.refused:
+        return outcome.decision.conditions
+    refused = Condition(ConditionType.READY, False, REASON_REFUSED, outcome.refused)
+    return tuple(
+        refused if one.type is ConditionType.READY and one.status else one
+        for one in outcome.decision.conditions
+    )
+
+
+def turns(before: Object, after: Object) -> tuple[Notice, ...]:
+    """What has gone wrong, or is well again, between two statuses: Events for who looks there."""
+    was = {one["type"]: one for one in before.get("conditions", ())}
+    notices = []
+    for one in after.get("conditions", ()):
+        old, bad = was.get(one["type"]), _WRONG.get(one["type"])
+        if bad is None or (
+            old and (old["status"], old["reason"]) == (one["status"], one["reason"])
+        ):
+            continue
+        if one["status"] == bad:
+            reason = one["reason"] if one["type"] == "Ready" else one["type"]
+            notices.append(Notice(reason, one["message"], warning=one["type"] != "Paused"))
+        elif old and old["status"] == bad:
+            notices.append(
+                Notice(f"{one['type']}Over" if bad == "True" else "Ready", one["message"])
+            )
+    return tuple(notices)
 
 
 @dataclass(frozen=True, slots=True)

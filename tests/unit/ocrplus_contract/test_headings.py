@@ -143,3 +143,26 @@ def test_levels_have_no_gap() -> None:
     ]
 
     assert levels(found, scanned=1.0) == [1, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "```\n~~~\n# comment\n```",
+        "````\n```js\n# comment\n```\n````",
+        "~~~\n```\n# comment\n~~~",
+        "```\n``` # comment\n# comment\n```",
+        "    ```\n# comment",
+    ],
+)
+def test_a_fence_ends_at_its_own_sign_only(code: str) -> None:
+    top = PageRecord(page=1, state=PageState.OK, markdown="# Top", headings=(heading("Top", 20),))
+    found = () if code[0] in "~`" else (heading("comment", 12),)
+    page = PageRecord(
+        page=2,
+        state=PageState.OK,
+        markdown=f"{code}\n\n# Causes",
+        headings=(*found, heading("Causes", 12)),
+    )
+
+    assert settled([top, page])[1].markdown.endswith("\n\n## Causes")

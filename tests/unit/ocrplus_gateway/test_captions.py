@@ -44,6 +44,22 @@ def test_what_has_none_says_why() -> None:
     assert "<!-- figure p3-f2 has no description: caption_timeout -->" in shown
 
 
+def test_of_a_job_that_goes_on_nothing_is_late() -> None:
+    pending = caption("p3-f1", CaptionState.PENDING)
+    failed = caption("p3-f2", CaptionState.FAILED, reason=CaptionReason.TIMEOUT)
+    markdown = "![](figures/p3-f1.png)\n\n![](figures/p3-f2.png)"
+    read = page(markdown, "p3-f1", "p3-f2")
+
+    (shown,) = with_captions([read], [pending, failed], ended=False)
+    figures = figures_of(read, [pending, failed], TaskId("t"), ended=False)
+
+    assert "caption_late" not in shown.markdown and "caption_timeout" in shown.markdown
+    assert [(f["state"], f["reason"]) for f in figures] == [
+        ("pending", None),
+        ("failed", "caption_timeout"),
+    ]
+
+
 def test_words_that_look_like_a_picture_are_no_place_for_it() -> None:
     said = caption("p3-f1", CaptionState.OK, caption="A chart.")
 

@@ -172,3 +172,25 @@ def test_words_that_the_model_takes_for_a_formula_are_text() -> None:
     words = block(BlockKind.FORMULA, line("the sum of all these parts", 0, 80))
 
     assert set_formulas(page(words, source=TextSource.OCR)).blocks[0].kind is BlockKind.TEXT
+
+
+def test_a_limit_beside_its_name_is_one_subscript() -> None:
+    found = [
+        *glyphs("lim"),
+        *glyphs("x→0", 15, baseline=103, size=7),
+        *glyphs("f", 27),
+    ]
+
+    assert formula_latex(found, []) == r"\lim_{x \to 0} f"
+
+
+def test_the_exponent_after_a_sum_is_not_its_limit() -> None:
+    found = [
+        *glyphs("∑"),
+        *glyphs("n", 1, baseline=92, size=5),
+        *glyphs("i=1", -1, baseline=106, size=5),
+        *glyphs("i", 7),
+        *glyphs("2", 12, baseline=94, size=5),
+    ]
+
+    assert formula_latex(found, []) == r"\sum_{i = 1}^{n} i^{2}"

@@ -7,7 +7,7 @@ from ocrplus_ocr.markdown.geometry import around
 from ocrplus_ocr.markdown.hyphens import Hyphens, hyphens_of, joined_lines
 from ocrplus_ocr.markdown.listings import listing_text, set_listings
 from ocrplus_ocr.markdown.page import Page
-from ocrplus_ocr.markdown.paragraphs import flowing_text
+from ocrplus_ocr.markdown.paragraphs import flowing_text, typeset
 from ocrplus_ocr.markdown.rows import rows
 
 FULL = "a line of text that fills the width of the whole column"
@@ -131,3 +131,37 @@ def test_a_line_of_text_with_a_name_in_fixed_pitch_stays_text() -> None:
     result = set_listings(Page(1, (600, 800), (block,), lines))
 
     assert [b.kind for b in result.blocks] == [BlockKind.TEXT]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("``a word''", "“a word”"),
+        ("‘‘a word’’", "“a word”"),
+        ("``it's so,'' he said, ``isn't it?''", "“it's so,” he said, “isn't it?”"),
+        ("```js", "```js"),
+        ("``code`` stays", "``code`` stays"),
+        ("a pipe of 5'' and 7''", "a pipe of 5'' and 7''"),
+        ("rows.push('''')", "rows.push('''')"),
+    ],
+)
+def test_quotation_marks_are_those_that_open_and_close(text: str, shown: str) -> None:
+    assert typeset(text) == shown
+
+
+def test_chinese_paragraphs_of_one_line_are_told_by_their_indent() -> None:
+    lines = [
+        row("本标准代替前一版本并修改了其中的全部内容与附录以及各表格的数据", 0, x=70),
+        row("和附录", 12, x=50),
+        row("本标准由某委员会提出并归口管理且负责起草与解释以及宣贯工作安排", 24, x=70),
+        row("本标准起草单位包括若干研究所与公司以及若干大学和检测机构与部门", 36, x=70),
+    ]
+
+    assert text(*lines).count("\n\n") == 2
+
+
+def test_items_after_dashes_stand_apart() -> None:
+    first = "———恢复了其中工业纯钛的牌号和化学成分以及附录内容并做了修改;"
+    second = "———增加了钛合金牌号命名规则以及附录内容并做了相应的文字修改;"
+
+    assert text(row(first, 0), row(second, 12)) == f"{first}\n\n{second}"

@@ -309,3 +309,31 @@ def test_a_picture_around_a_table_stays() -> None:
     found = rebuild_tables(loose(BlockKind.FIGURE)).blocks
 
     assert {block.kind for block in found} == {BlockKind.TABLE, BlockKind.FIGURE}
+
+
+UNREAD = "<html><body><table></table></body></html>"
+
+
+def unread(*lines: TextLine) -> Page:
+    box = around(item.box for item in lines)
+    return page([Block(BlockKind.TABLE, UNREAD, box, tuple(lines))], lines)
+
+
+def test_a_table_that_the_model_cannot_read_is_made_of_its_words() -> None:
+    cells = [line(f"word{r}{c}", 120 + 120 * c, 100 + 20 * r) for r in range(4) for c in range(3)]
+
+    (table,) = rebuild_tables(unread(*cells)).blocks
+
+    assert table.kind is BlockKind.TABLE
+    assert all(item.text in table.text for item in cells)
+
+
+def test_a_table_that_nobody_can_read_keeps_its_text_as_lines() -> None:
+    lines = [line(f"a line of prose, number {n}", 200, 100 + 12 * n, 250) for n in range(4)]
+    above = Block(BlockKind.TEXT, "above", (75, 20, 325, 40))
+    found = unread(*lines)
+
+    result = rebuild_tables(replace(found, blocks=(above, *found.blocks)))
+
+    assert [b.kind for b in result.blocks] == [BlockKind.TEXT, BlockKind.TEXT]
+    assert all(item.text in result.blocks[1].text for item in lines)

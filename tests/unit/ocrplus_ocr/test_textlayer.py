@@ -247,3 +247,13 @@ def test_a_rendering_that_shows_nothing_hides_no_text() -> None:
     layer = TextLayer((Line(10, 10, 60, 20, "drawn by nobody"),), SOUND)
 
     assert visible_layer(layer, blank, 2.0) == layer
+
+
+def test_a_tall_sign_does_not_glue_the_line_below() -> None:
+    font = Font(10.0, 400, italic=False, mono=False, hidden=False)
+    sentence = glyphs("第一句", y=100)
+    stop = Glyph("。", (18, 90, 24, 124))
+    number = Glyph("1", (24, 118, 30, 130))
+    letters = [dataclasses.replace(g, font=font) for g in [*sentence, stop, number]]
+
+    assert [run.text for run in runs_of(letters, 0, (600, 800))] == ["第一句。", "1"]

@@ -5,7 +5,7 @@ from typing import Any
 import kube_api
 import pytest
 
-from ocrplus_operator.act import Actor
+from ocrplus_operator.act import Acted, Actor
 from ocrplus_operator.control.types import Decision, Notice, Reason
 from ocrplus_operator.kube import Kube
 from ocrplus_operator.observe.cluster import Target
@@ -66,7 +66,9 @@ async def test_fewer_not_on_a_target_that_has_changed(
     target = Target(await kube.get(PATH))
     await kube.patch(f"{PATH}/status", {"status": {"replicas": 3}})
 
-    assert not await Actor(kube).carry_out(resource, order(2), target, None)
+    acted = await Actor(kube).carry_out(resource, order(2), target, None)
+
+    assert acted == Acted(done=False)  # nobody refused: the next look sees what is there
     assert await replicas(kube) == 3
 
 
@@ -76,7 +78,7 @@ async def test_more_also_on_a_target_whose_status_changed_but_not_its_replicas(
     target = Target(await kube.get(PATH))
     await kube.patch(f"{PATH}/status", {"status": {"replicas": 3}})
 
-    assert await Actor(kube).carry_out(resource, order(5), target, None)
+    assert (await Actor(kube).carry_out(resource, order(5), target, None)).done
     assert await replicas(kube) == 5
 
 
@@ -86,7 +88,7 @@ async def test_a_late_order_for_more_lowers_nothing_that_another_has_raised(
     target = Target(await kube.get(PATH))
     await kube.patch(f"{PATH}/scale", {"spec": {"replicas": 8}})
 
-    assert not await Actor(kube).carry_out(resource, order(5), target, None)
+    assert not (await Actor(kube).carry_out(resource, order(5), target, None)).done
     assert await replicas(kube) == 8
 
 
@@ -97,8 +99,39 @@ async def test_nothing_is_scaled_while_a_drain_could_not_be_undone(
     api.fail("PATCH", "/pods/", 500)
     decision = Decision(desired=5, reason=Reason.BACKLOG, message="", unmark=("back",), scale_to=5)
 
-    assert not await Actor(kube).carry_out(resource, decision, Target(await kube.get(PATH)), None)
+    target = Target(await kube.get(PATH))
+    acted = await Actor(kube).carry_out(resource, decision, target, None)
+
+    assert not acted.done and "deletion cost of back not written" in acted.refused
     assert await replicas(kube) == 3
+
+
+async def test_an_order_that_is_forbidden_is_told_with_the_servers_words(
+    api: kube_api.KubeApi, kube: Kube, resource: Resource
+) -> None:
+    api.fail("PATCH", "/scale$", 403)
+
+    acted = await Actor(kube).carry_out(resource, order(5), Target(await kube.get(PATH)), None)
+
+    assert not acted.done and acted.refused.startswith("replicas of w not written: 403")
+
+
+async def test_who_has_lost_the_lease_writes_nothing_more(
+    api: kube_api.KubeApi, kube: Kube, resource: Resource
+) -> None:
+    pod(api, "a")
+    pod(api, "b")
+    turns = iter([True, False, False, False])  # lost after the first of two deletion costs
+    actor = Actor(kube, lambda: next(turns))
+    decision = Decision(
+        desired=5, reason=Reason.BACKLOG, message="", cheapen=("a", "b"), scale_to=5
+    )
+
+    acted = await actor.carry_out(resource, decision, Target(await kube.get(PATH)), None)
+
+    pods = (await kube.get("/api/v1/namespaces/n/pods"))["items"]
+    costs = {p["metadata"]["name"]: p["metadata"]["annotations"][COST] for p in pods}
+    assert (costs, acted.done, await replicas(kube)) == ({"a": "-1000", "b": "0"}, False, 3)
 
 
 async def test_an_event_names_the_pool_and_is_cut_to_what_the_api_takes(

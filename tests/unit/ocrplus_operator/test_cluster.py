@@ -1,5 +1,6 @@
 """What is seen of a target in the cluster."""
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from typing import Any
@@ -92,6 +93,21 @@ async def test_a_scaled_object_is_named_rather_than_the_hpa_that_keda_makes_of_i
         api.call(api.store.create, plural, "n", {"metadata": {"name": "x"}, "spec": reference})
 
     assert (await seen(view, resource)).conflict == "ScaledObject/x"
+
+
+async def test_a_watch_that_died_of_something_unforeseen_is_begun_anew(
+    api: kube_api.KubeApi, view: ClusterView, resource: Resource
+) -> None:
+    deployment(api)
+    pod(api, "a")
+    await seen(view, resource)
+    dead = view._watch
+    assert dead is not None and dead._task is not None
+    dead._task.cancel()
+    await asyncio.wait([dead._task])
+    pod(api, "b")
+
+    assert {p.name for p in (await seen(view, resource)).pods} == {"a", "b"}
 
 
 async def test_a_scaler_of_something_else_is_no_conflict(

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from pools import (
@@ -181,6 +182,15 @@ def test_the_gpu_quota_binds_below_the_maximum() -> None:
     assert condition(decision, ConditionType.SCALING_LIMITED).reason == "Quota"
 
 
+def test_a_quota_read_before_its_pods_were_seen_drains_none_of_them() -> None:
+    pods, workers = fleet_of(3)
+
+    decision = answer(look(pods, workers, quota_replicas=0, pages=10_000))
+
+    assert (decision.mark, decision.scale_to, decision.desired) == ((), None, 3)
+    assert condition(decision, ConditionType.SCALING_LIMITED).reason == "Quota"
+
+
 def test_no_more_pods_are_ordered_than_may_wait_for_a_place() -> None:
     pool = spec(limits={"max_pending": 2})
     waiting = (starting("a", running=False, scheduled=False),)
@@ -300,6 +310,26 @@ def test_manual_replicas_are_ordered_at_once_and_reduced_by_draining() -> None:
     assert (len(fewer.mark), fewer.scale_to) == (3, None)
 
 
+def test_a_pause_of_scaling_down_holds_manual_replicas_too() -> None:
+    pods, workers = fleet_of(3)
+    pool = spec(mode=Mode.MANUAL, replicas=1)
+
+    decision = answer(look(pods, workers, pause=Pause(scale_down=True)), pool=pool)
+
+    assert (decision.desired, decision.mark, decision.reason) == (3, (), Reason.PAUSED)
+
+
+def test_manual_replicas_wait_to_fall_until_drains_can_be_seen_and_say_so() -> None:
+    pods, workers = fleet_of(3)
+    pool = spec(mode=Mode.MANUAL, replicas=1)
+
+    decision = answer(unread(look(pods, workers)), pool=pool)
+
+    limited = condition(decision, ConditionType.SCALING_LIMITED)
+    assert (decision.desired, decision.scale_to, limited.reason) == (1, None, "DrainBlocked")
+    assert "work is unknown" in limited.message
+
+
 def test_manual_needs_no_metrics_to_rise() -> None:
     assert answer(unread(look()), pool=spec(mode=Mode.MANUAL, replicas=2)).scale_to == 2
 
@@ -387,4 +417,65 @@ def test_the_message_answers_why() -> None:
     assert decision.message == (
         "0 -> 4: 100 s of work (100 pages wait, 0 chunks in flight), 0 s done in 20 s, "
         "arrivals ask for 0.0 workers"
+    )
+
+
+def night(pages: int = 0, **fields: Any) -> tuple[Snapshot, Memory]:
+    pods, workers = fleet_of(3)
+    quiet = replace(WATCHED, quiet_since=NOW - 900)
+    return look(pods, workers, pages=pages, **fields), quiet
+
+
+@pytest.mark.parametrize(
+    ("pool", "words"),
+    [
+        ({"limits": {"min_replicas": 3}}, "3 stay: nothing since 2026-01-05 00:00:00 UTC"),
+        ({"limits": {"min_replicas": 3}}, "; limits.minReplicas keeps at least 3"),
+        ({"schedules": (Schedule("0 0 * * *", 3600, 3),)}, "; a schedule keeps at least 3"),
+        ({"mode": Mode.DRY_RUN}, "3 stay (DryRun), 0 would be right: nothing since"),
+    ],
+)
+def test_why_three_is_answered_at_night(pool: dict[str, Any], words: str) -> None:
+    snapshot, quiet = night(arrivals=Arrivals(last_at=NOW))
+    later = replace(snapshot, now=NOW + 3000)
+
+    message = decide(later, quiet, spec(**pool))[0].message
+
+    assert words in message
+    assert decide(replace(later, now=NOW + 3003), quiet, spec(**pool))[0].message == message
+
+
+@pytest.mark.parametrize(
+    ("pool", "fields", "words"),
+    [
+        ({"limits": {"max_replicas": 3}}, {}, "are asked for, limits.maxReplicas allows 3"),
+        ({}, {"quota_replicas": 3}, "are asked for, the ResourceQuota leaves 3"),
+        ({"limits": {"max_pending": 1}}, {}, "are asked for, limits.maxPending allows for now 4"),
+    ],
+)
+def test_what_binds_stands_in_the_sentence(
+    pool: dict[str, Any], fields: dict[str, Any], words: str
+) -> None:
+    snapshot, _ = night(pages=10_000, **fields)
+
+    assert words in answer(snapshot, pool=spec(**pool)).message
+
+
+def test_who_drains_and_who_is_not_rung_stands_in_the_sentence() -> None:
+    pods, workers = fleet_of(3)
+    snapshot = look(pods, workers, pages=9, doorbells=0, draining=("p2",))
+    long_ago = replace(WATCHED, doorbells_missing_since=NOW - 60)
+
+    message = answer(snapshot, long_ago).message
+
+    assert message.startswith("2 -> 1, 1 drain: 9 s of work")
+    assert message.endswith("; idle workers are not rung (DoorbellsMissing)")
+
+
+def test_a_window_that_was_not_watched_yet_stands_in_the_sentence() -> None:
+    pods, workers = fleet_of(3)
+
+    assert answer(look(pods, workers), Memory(since=NOW - 5)).message == (
+        "3 stay: 0 s of work (0 pages wait, 0 chunks in flight), 60 s done in 20 s, "
+        "arrivals ask for 0.0 workers; none is let go before 60 s were watched"
     )

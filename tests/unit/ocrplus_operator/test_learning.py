@@ -68,9 +68,12 @@ def test_three_quarters_of_the_workers_were_warm_within_the_cold_start() -> None
 
 def test_the_cold_start_is_remembered_at_zero_and_not_learned_where_told_so() -> None:
     assert cold_start_seconds(42.0, (), Startup()) == 42.0
-    assert cold_start_seconds(None, (), Startup(cold_start_seconds=75)) == 75.0
     known = replace(idle("a"), cold_start_seconds=10.0)
-    assert cold_start_seconds(42.0, (known,), Startup(learn=False)) == 60.0
+    assert cold_start_seconds(42.0, (known,), Startup(learn=False)) is None
+
+
+def test_a_cold_start_that_no_worker_has_reported_stays_the_specs_to_say() -> None:
+    assert cold_start_seconds(None, (), Startup(cold_start_seconds=75)) is None
 
 
 def arrivals_every(seconds: float, count: int = 20) -> Gaps:

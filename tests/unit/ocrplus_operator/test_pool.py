@@ -1,7 +1,5 @@
 """A pool's loop and the probes while the API server fails."""
 
-import asyncio
-
 import kube_api
 import pytest
 
@@ -20,12 +18,12 @@ BODY = {
 
 
 async def test_a_look_that_failed_was_a_look(api: kube_api.KubeApi, kube: Kube) -> None:
-    loop = PoolLoop(kube, OperatorSettings(), OperatorMetrics(), BODY)
+    loop = PoolLoop(kube, OperatorSettings(), OperatorMetrics(), BODY, lambda: True)
     before = loop.ticked_at
     api.fail("GET", "/workerpools/", 500)
 
     with pytest.raises(ApiError):
-        await loop.tick(asyncio.Event())
+        await loop.tick()
 
     assert loop.ticked_at > before
     await loop.close()

@@ -122,6 +122,37 @@ async def test_a_record_without_a_field_that_decides_is_unreadable(
     assert isinstance(found, Unknown) and found.reason == "RecordUnreadable"
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("pages_left", "-1"), ("seconds_per_page", "nan"), ("cold_start_seconds", "inf"),
+     ("page_started_at", "-inf")],
+)  # fmt: skip
+async def test_a_number_that_none_can_reckon_with_is_unreadable(
+    valkey: redis_server.Server, field: str, value: str
+) -> None:
+    with valkey.client as client:
+        client.flushall()
+        record = WorkerRecord(pod="p", pid=1, state=WorkerState.IDLE).to_hash()
+        client.hset(KEYS.worker(Pool.OCR, "p.0"), mapping={**record, field: value})
+        client.zadd(KEYS.workers(Pool.OCR), {"p.0": time.time()})
+
+    found = await reading(valkey)
+
+    assert isinstance(found, Unknown) and found.reason == "RecordUnreadable"
+
+
+@pytest.mark.parametrize("field", ["waiting", "a:17", "a:inf"])
+async def test_a_load_without_end_is_unreadable(valkey: redis_server.Server, field: str) -> None:
+    with valkey.client as client:
+        client.flushall()
+        client.hset(KEYS.load(Pool.OCR), field, "inf" if field == "waiting" else "inf:1:1")
+        client.hset(KEYS.load(Pool.OCR), f"a:{int(time.time())}", "inf:1:1")
+
+    found = await reading(valkey)
+
+    assert isinstance(found, Unknown) and found.reason == "RecordUnreadable"
+
+
 async def test_a_thousand_workers_are_read_in_a_fraction_of_a_tick(
     valkey: redis_server.Server,
 ) -> None:

@@ -1,5 +1,6 @@
 """The manifests, and how a resource is read."""
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import kube_api
 import pytest
 import yaml
 
+from ocrplus_operator.control.spec import PoolSpec
 from ocrplus_operator.control.types import ConditionType, Pause, Reason
 from ocrplus_operator.errors import Unreadable
 from ocrplus_operator.metrics import OperatorMetrics
 from ocrplus_operator.observe.quota import quantity, quota_replicas
-from ocrplus_operator.resource import resource_of, seconds
+from ocrplus_operator.resource import elder_rival, resource_of, seconds
 
 ROOT = Path(__file__).parents[3]
 MANIFESTS = ROOT / "operator" / "manifests"
@@ -37,6 +39,22 @@ def fields(schema: dict[str, Any], path: str = "") -> list[tuple[str, str, str]]
 @pytest.mark.parametrize(("path", "name", "text"), fields(SCHEMA))
 def test_every_field_is_described_beginning_with_its_name(path: str, name: str, text: str) -> None:
     assert re.match(rf"{name} (is|are|says|names|bounds|multiplies|prefers|lets|comes)", text), path
+
+
+def camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(part.capitalize() for part in tail)
+
+
+BLOCKS = {f.name: type(f.default_factory()) for f in dataclasses.fields(PoolSpec)
+          if f.default_factory is not dataclasses.MISSING}  # fmt: skip
+
+
+@pytest.mark.parametrize("block", sorted(BLOCKS))
+def test_whatever_the_law_can_be_told_can_be_said_in_the_resource(block: str) -> None:
+    schema = SCHEMA["properties"]["spec"]["properties"][camel(block)]["properties"]
+
+    assert {camel(f.name) for f in dataclasses.fields(BLOCKS[block])} <= set(schema)
 
 
 def stored(body: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +119,8 @@ def test_whatever_is_not_false_pauses(value: str, paused: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("4", 4), ("500m", 0.5), ("2Gi", 2**31), ("1k", 1000), ("1e3", 1000)]
+    ("text", "number"),
+    [("4", 4), ("500m", 0.5), ("2Gi", 2**31), ("1k", 1000), ("1e3", 1000), ("1E", 1e18)],
 )
 def test_quantities(text: str, number: float) -> None:
     assert quantity(text) == pytest.approx(number)
@@ -123,6 +142,47 @@ def test_a_quota_leaves_as_many_replicas_as_fit_beside_those_that_are() -> None:
     assert quota_replicas([{**quota, "spec": {"scopes": ["BestEffort"]}}], template, 2) is None
     used_up = {"spec": {}, "status": {"hard": {"pods": "2"}, "used": {"pods": "9"}}}
     assert quota_replicas([used_up], template, present=2) == 2
+
+
+def rival(name: str, created: str, **spec: Any) -> dict[str, Any]:
+    body = pool(**spec)
+    body["metadata"] |= {"name": name, "uid": name, "creationTimestamp": created}
+    return body
+
+
+@pytest.mark.parametrize(
+    ("spec", "found"),
+    [
+        ({}, "WorkerPool/elder"),
+        (
+            {"source": {"redis": {"secretRef": {"name": "s"}}, "pool": "caption"}},
+            "WorkerPool/elder",
+        ),
+        ({"targetRef": {"name": "other"}}, "WorkerPool/elder"),
+        (
+            {
+                "targetRef": {"name": "other"},
+                "source": {"redis": {"secretRef": {"name": "s"}}, "pool": "caption"},
+            },
+            "",
+        ),
+        (
+            {
+                "targetRef": {"name": "other"},
+                "source": {"redis": {"secretRef": {"name": "s"}, "keyPrefix": "b:"}},
+            },
+            "",
+        ),
+    ],
+)
+def test_the_younger_of_two_pools_with_one_target_or_one_work_yields(
+    spec: dict[str, Any], found: str
+) -> None:
+    elder = rival("elder", "2026-01-01T00:00:00Z")
+    younger = rival("younger", "2026-01-02T00:00:00Z", **spec)
+
+    assert elder_rival(resource_of(younger), [younger, elder]) == found
+    assert elder_rival(resource_of(elder), [younger, elder]) == ""
 
 
 def test_the_page_names_every_condition_and_metric() -> None:

@@ -53,6 +53,7 @@ def test_the_highest_floor_counts_and_none_is_zero() -> None:
         (Schedule("0 7 * * *", 60, 1, "Europe/Atlantis"), "time zone"),
         (Schedule("0 7 * * *", 60, 1, "../etc/passwd"), "time zone"),
         (Schedule("0 7 * * *", 0, 1), "duration"),
+        (Schedule("0 7 * * *", 1e15, 1), "duration"),
     ],
 )
 def test_what_can_never_be_read_is_refused_in_words(schedule: Schedule, word: str) -> None:

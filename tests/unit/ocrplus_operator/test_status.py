@@ -1,5 +1,6 @@
 """What status says of a decision, and when it is written."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,13 +11,21 @@ from ocrplus_operator.control.types import (
     Counts,
     Decision,
     Inputs,
+    Notice,
     Reading,
     Reason,
     Unknown,
 )
 from ocrplus_operator.explain import table
 from ocrplus_operator.kube import Kube
-from ocrplus_operator.status import RECENT_DECISIONS, Outcome, StatusWriter, invalid, status_of
+from ocrplus_operator.status import (
+    RECENT_DECISIONS,
+    Outcome,
+    StatusWriter,
+    invalid,
+    status_of,
+    turns,
+)
 
 UNKNOWN = Unknown("Timeout", "no answer")
 
@@ -56,10 +65,49 @@ def test_a_decision_stands_with_its_inputs_and_only_news_is_added() -> None:
     assert [d["to"] for d in other["recentDecisions"]] == [3, 4]
 
 
+def test_the_last_decision_says_since_when_and_why_it_is_so_now() -> None:
+    first = status_of({}, outcome(1000.0, message="then"))
+    again = status_of(first, outcome(1003.0, message="now", inputs=Inputs(waiting_pages=2)))
+
+    last, old = again["lastDecision"], again["recentDecisions"][-1]
+    assert (last["time"], last["message"], last["inputs"]["waitingPages"]) == (
+        first["lastDecision"]["time"], "now", 2,
+    )  # fmt: skip
+    assert (old["message"], old["inputs"]["waitingPages"]) == ("then", 7)
+
+
+READY = Condition(ConditionType.READY, True, "Deciding", "all is well")
+DEAF = Condition(ConditionType.READY, False, "Timeout", "holds: no answer")
+
+
+def test_who_is_refused_is_not_ready_and_says_by_whom() -> None:
+    refused = replace(outcome(conditions=(READY,)), refused="replicas of w not written: 403")
+    ready = status_of({}, refused)["conditions"][0]
+
+    assert (ready["status"], ready["reason"]) == ("False", "Refused")
+    assert ready["message"] == "replicas of w not written: 403"
+
+
+def test_what_goes_wrong_and_what_is_well_again_is_an_event_once() -> None:
+    well = status_of({}, replace(outcome(conditions=(READY,)), grace_seconds=600))
+    deaf = status_of(well, replace(outcome(conditions=(DEAF,)), grace_seconds=600))
+
+    assert turns({}, well) == turns(deaf, deaf) == ()
+    assert turns(well, deaf) == (Notice("Timeout", "holds: no answer", True),)
+    assert turns(deaf, well) == (Notice("Ready", "all is well"),)
+
+
 def test_a_step_of_a_drain_is_news_too() -> None:
     first = status_of({}, outcome())
 
     assert len(status_of(first, outcome(mark=("p",)))["recentDecisions"]) == 2
+
+
+def test_what_was_done_stands_beside_the_decision() -> None:
+    status = status_of({}, outcome(mark=("p",), cheapen=("q", "r"), scale_to=1))
+
+    assert status["lastDecision"]["steps"] == "mark 1, make cheap 2, scale 2 to 1"
+    assert "steps" not in status_of({}, outcome())["lastDecision"]
 
 
 def test_the_last_fifty_decisions_are_kept() -> None:

@@ -3,9 +3,11 @@
 -- ARGV   prefix ttl endpoint call limit hold_ms probe_ms permit
 --        limit: calls a minute (0: none); hold_ms: a slot whose caller died is free after this
 --        permit: of the figure in hand
--- RESULT {'go', 0} | {'wait', ms} (all slots are taken) | {'closed', ms} (breaker, or asked for patience)
+-- RESULT {'go', 0} | {'wait', ms} (all slots are taken) | {'closed', ms} (breaker, asked for patience, or
+--        the permit was released)
 -- INVARIANT never more than `limit` slots are taken; a slot frees 60 s after its answer. While the
---           breaker is open nobody calls, and after its time one at a time: until it has answered, or its lease ends.
+--           breaker is open nobody calls, and after its time one at a time: until it has answered, or its lease
+--           has ended, however it ended.
 local endpoint, call, limit = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local slots, at = key('caption-slots', endpoint), now()
 
@@ -13,11 +15,17 @@ local patience = redis.call('PTTL', key('caption-pause', endpoint))
 if patience > 0 then
     return {'closed', patience}
 end
-local breaker = redis.call('HMGET', key('caption-breaker'), 'state', 'until')
+local function is_held(by)
+    return redis.call('HEXISTS', key('lease', 'caption'), by) == 1
+end
+if not is_held(ARGV[8]) then
+    return {'closed', 0}
+end
+local breaker = redis.call('HMGET', key('caption-breaker'), 'state', 'until', 'probe')
 local tripped, left = breaker[1] and breaker[1] ~= 'closed', 0
 if tripped then
     left = math.ceil((tonumber(breaker[2]) - at) * 1000)
-    if left > 0 then
+    if left > 0 and (breaker[1] == 'open' or is_held(breaker[3] or '')) then
         return {'closed', left}
     end
 end

@@ -1,8 +1,9 @@
 -- forget: delete all that is kept of a job; an open one is cancelled first.
--- include: keys events permits waiting jobs
+-- include: keys events permits waiting jobs described
 -- ARGV   prefix ttl pool user task
 -- RESULT 1 | 0 (unknown)
--- INVARIANT nothing of the job stays but its past events; its name is free again.
+-- INVARIANT nothing of the job stays but its past events, and of its figures what other jobs show too;
+--           its name is free again.
 local pool, user, task = ARGV[3], ARGV[4], ARGV[5]
 local job = key('job', user, task)
 local content = redis.call('HMGET', job, 'state', 'content')
@@ -19,6 +20,7 @@ redis.call('ZREM', key('late-captions'), user .. ':' .. task)
 if content[2] and content[2] ~= '' then
     redis.call('DEL', key('content', user, content[2]))
 end
+forget_descriptions(user, task)
 redis.call('DEL', job, job .. ':pages', job .. ':captions', key('gone', user, task))
 redis.call('ZREM', key('jobs', user), task)
 return 1

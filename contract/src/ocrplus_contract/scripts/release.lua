@@ -2,6 +2,7 @@
 -- include: keys events permits waiting jobs captions leases
 -- ARGV   prefix ttl pool permit reason idle_ms max_deaths
 --        reason: died (its process ended) | expired (no heartbeat for idle_ms) | returned (given back)
+--                | postponed (of pool caption: given back to wait behind the user's others, uncharged)
 -- RESULT {0} (nothing held, or renewed meanwhile) | {1, permits added, page blamed or 0}
 -- INVARIANT the old permit is fenced; what it tried for the breaker is over; every page owed waits again, or is committed as failed after
 --           max_deaths deaths with it in hand. From the second death on the suspect page waits
@@ -38,7 +39,7 @@ end
 
 local owed, suspect, deaths = uncommitted(pool, lease), 0, {}
 for _, page in ipairs(owed) do
-    if page == lease.page and reason ~= 'returned' then
+    if page == lease.page and (reason == 'died' or reason == 'expired') then
         suspect = page
         redis.call('HINCRBY', job, deaths_field(pool, page), 1)
     end
@@ -59,18 +60,26 @@ for _, page in ipairs(owed) do
 end
 for _, run in ipairs(runs) do
     if not (poison and run.first == suspect) then
-        put_waiting(pool, user, chunk_name(task, run.first, run.last), run.alone and SUSPECT or FRONT)
+        local score = run.alone and SUSPECT or FRONT
+        if reason == 'postponed' then
+            score = string.format('%.4f', behind(pool, user))
+        end
+        put_waiting(pool, user, chunk_name(task, run.first, run.last), score)
         count_waiting(pool, user, task, run.last - run.first + 1)
         permits = permits + 1
     end
 end
 add_permits(pool, permits)
+if reason == 'postponed' then
+    give_way(pool, user, #owed)
+end
 if poison and pool == 'caption' then
     fail_caption(user, task, suspect, 'caption_poison')
 elseif poison then
     put_page(user, task, tostring(suspect), 'failed',
         '{"page":' .. suspect .. ',"state":"failed","markdown":"","source":null,"error":"page_poison"}',
         '{"type":"page","task_id":"' .. task .. '","page":' .. suspect
-        .. ',"state":"failed","markdown":"","figures":[],"source":null,"error":"page_poison"}')
+        .. ',"state":"failed","markdown":"","figures":[],"source":null,"error":"page_poison"'
+        .. ',"levels":"page","headings":[],"coverage":null,"incomplete":false,"repeated":null,"doubled":false}')
 end
 return {1, permits, suspect}

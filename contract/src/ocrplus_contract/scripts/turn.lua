@@ -1,16 +1,25 @@
--- turn: whose turn it is to ask about a picture: one at a time, others wait for what it hears.
--- include: keys
--- ARGV   prefix ttl user picture permit verb
---        picture: terms and digest; permit: of the figure in hand; verb: take | leave
--- RESULT 1 (take: it is yours; leave: it was) | 0
+-- turn: what was said of a picture; or whose turn it is to ask, one at a time.
+-- include: keys events permits waiting jobs described
+-- ARGV   prefix ttl permit picture alike
+--        permit: of the figure in hand; picture: terms and digest; alike: terms and size
+-- RESULT {'known', description} | {'mine', entry, …} (pictures described before, to compare this one with)
+--        | {'wait'} (another asks) | {'closed'} (nobody wants the figure any more, or the permit was released)
 -- INVARIANT a turn ends with the lease of who took it, so nobody waits for the dead.
-local turn, permit = key('describing', ARGV[3], ARGV[4]), ARGV[5]
-local holder = redis.call('GET', turn)
-if ARGV[6] == 'leave' then
-    return holder == permit and redis.call('DEL', turn) or 0
+local permit, picture, alike = ARGV[3], ARGV[4], ARGV[5]
+local raw = redis.call('HGET', key('lease', 'caption'), permit)
+local lease = raw and cjson.decode(raw)
+if not lease or not is_wanted('caption', lease.user, lease.task, lease.turn) then
+    return {'closed'}
 end
+local said = redis.call('GET', key('described', lease.user, picture))
+if said then
+    use_description(lease.user, lease.task, picture, alike)
+    return {'known', said}
+end
+local turn = key('describing', lease.user, picture)
+local holder = redis.call('GET', turn)
 if holder and holder ~= permit and redis.call('HEXISTS', key('lease', 'caption'), holder) == 1 then
-    return 0
+    return {'wait'}
 end
 redis.call('SET', turn, permit, 'EX', 3600)
-return 1
+return {'mine', unpack(redis.call('LRANGE', key('alike', lease.user, alike), 0, -1))}

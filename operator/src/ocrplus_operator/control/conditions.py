@@ -51,7 +51,8 @@ def _ready(view: View) -> Condition:
     if isinstance(cluster, Unknown):
         return Condition(ConditionType.READY, False, cluster.reason, cluster.message)
     if cluster.conflict:
-        return Condition(ConditionType.READY, False, "Conflict", "does not scale this target")
+        told = f"nothing is scaled: {cluster.conflict} claims the same target or work"
+        return Condition(ConditionType.READY, False, "Conflict", told)
     if isinstance(view.snapshot.redis, Unknown):
         why = view.snapshot.redis
         return Condition(ConditionType.READY, False, why.reason, f"holds: {why.message}")
@@ -126,17 +127,24 @@ def _conflict(view: View) -> Condition:
     if not isinstance(cluster, Cluster):
         return Condition(ConditionType.CONFLICT, None, "Unknown", "the cluster cannot be read")
     if cluster.conflict:
-        told = f"{cluster.conflict} scales the same target: remove one of the two"
+        told = f"{cluster.conflict} claims the same target or work: remove one of the two"
         return Condition(ConditionType.CONFLICT, True, "OtherScaler", told)
-    return Condition(ConditionType.CONFLICT, False, "OneWriter", "nothing else scales the target")
+    return Condition(
+        ConditionType.CONFLICT, False, "OneWriter", "nothing else claims target or work"
+    )
+
+
+def no_doorbells(memory: Memory, now: float) -> bool:
+    """Whether idle workers have long not been rung though chunks wait."""
+    since = memory.doorbells_missing_since
+    return since is not None and now - since >= DOORBELL_PATIENCE_SECONDS
 
 
 def _doorbells(view: View) -> Condition:
     reading = view.snapshot.redis
     if not isinstance(reading, Reading):
         return Condition(ConditionType.DOORBELLS_MISSING, None, "Unknown", "work cannot be read")
-    since = view.memory.doorbells_missing_since
-    if since is not None and view.snapshot.now - since >= DOORBELL_PATIENCE_SECONDS:
+    if no_doorbells(view.memory, view.snapshot.now):
         told = f"{reading.waiting_chunks} chunks wait, workers idle, no doorbell in the queue"
         return Condition(ConditionType.DOORBELLS_MISSING, True, "QueueEmpty", told)
     return Condition(ConditionType.DOORBELLS_MISSING, False, "Ringing", "idle workers are rung")

@@ -8,7 +8,7 @@ then the law.
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ocrplus_operator.control import learning, schedules
+from ocrplus_operator.control import learning, schedules, words
 from ocrplus_operator.control.conditions import View, conditions
 from ocrplus_operator.control.drain import (
     Orders,
@@ -34,7 +34,6 @@ from ocrplus_operator.control.target import (
 from ocrplus_operator.control.types import (
     Cluster,
     Decision,
-    Inputs,
     Memory,
     Notice,
     Reading,
@@ -86,11 +85,14 @@ def decide(snapshot: Snapshot, memory: Memory, spec: PoolSpec) -> tuple[Decision
         target,
         steps.blocked_by,
     )
+    case = words.Case(
+        look.now, spec, look.fleet, look.reading, look.measures, memory, bounds, target
+    )
     decision = Decision(
         desired=target.desired,
         reason=target.reason,
-        message=_message(look, target, why),
-        inputs=_inputs(look, memory, bounds),
+        message=words.message(case, why),
+        inputs=words.inputs(case),
         counts=counts(look.fleet),
         unmark=steps.unmark,
         forget=steps.forget,
@@ -125,7 +127,7 @@ def _look(
     cold = learning.cold_start_seconds(memory.cold_start_seconds, reading.workers, spec.startup)
     timing = Timing(
         now=snapshot.now,
-        cold_start_seconds=cold,
+        cold_start_seconds=spec.startup.cold_start_seconds if cold is None else cold,
         provisioning_timeout_seconds=spec.startup.provisioning_timeout_seconds,
         seconds_per_page=learning.PRIOR_SECONDS_PER_PAGE if learned is None else learned,
     )
@@ -164,8 +166,9 @@ def _bounds(look: _Look, memory: Memory) -> Bounds:
     limits, fleet = look.spec.limits, look.fleet
     ceiling, why = limits.max_replicas, "Maximum"
     quota = look.cluster.quota_replicas
-    if quota is not None and quota < ceiling:
-        ceiling, why = max(0, quota), "Quota"
+    # Pods that are there have theirs: a quota may have been read before they were seen.
+    if quota is not None and (left := max(quota, len(fleet.useful))) < ceiling:
+        ceiling, why = left, "Quota"
     scheduled = schedules.floor(look.spec.schedules, look.now) if look.spec.schedules else 0
     least = limits.min_replicas if look.spec.scale_to_zero.enabled else max(1, limits.min_replicas)
     floor = min(max(least, scheduled), ceiling)
@@ -189,15 +192,16 @@ def _decided(look: _Look, memory: Memory, bounds: Bounds) -> tuple[Target, bool,
     unwatched = replace(memory, since=None, quiet_since=None)
     if look.cluster.conflict:
         stays = Target(present, Reason.CONFLICT, present)
-        return stays, False, f"{look.cluster.conflict} scales the same target", unwatched
+        return stays, False, f"{look.cluster.conflict} claims the same target or work", unwatched
     if look.snapshot.pause.all:
         return Target(present, Reason.PAUSED, present), False, "paused by annotation", unwatched
     acts = look.spec.mode is not Mode.DRY_RUN
     if look.spec.mode is Mode.MANUAL:
-        return _manual(look, bounds), acts, "spec.replicas of the pool", unwatched
-    if not look.known:
+        target, why, memory = _manual(look, bounds), "spec.replicas of the pool", unwatched
+    elif not look.known:
         return _unknown(look, memory, bounds, acts=acts)
-    target, why, memory = _by_law(look, memory, bounds)
+    else:
+        target, why, memory = _by_law(look, memory, bounds)
     if look.snapshot.pause.scale_down and target.desired < present:
         target = Target(present, Reason.PAUSED, target.unbounded)
         why = "scaling down is paused by annotation"
@@ -222,7 +226,7 @@ def _unknown(
     fallback = missing.fallback_replicas
     if fallback is not None and fallback > present and look.now - since >= missing.hold_seconds:
         target = bounded(fallback, Reason.FALLBACK, look.fleet, bounds)
-        return target, acts, f"nothing known for {look.now - since:.0f} s ({told})", memory
+        return target, acts, f"nothing known since {words.clock(since)} ({told})", memory
     return Target(present, Reason.HOLD, present), False, f"work is unknown ({told})", memory
 
 
@@ -242,10 +246,10 @@ def _by_law(look: _Look, memory: Memory, bounds: Bounds) -> tuple[Target, str, M
     silence = learning.silence_seconds(memory.gaps, look.spec.scale_to_zero)
     if quiet is not None and look.now - quiet >= silence:
         target = bounded(min(fleet.present, bounds.floor), Reason.IDLE, fleet, bounds)
-        return _unchanged_holds(target, fleet), f"nothing came for {look.now - quiet:.0f} s", memory
+        return _unchanged_holds(target, fleet), f"nothing since {words.clock(quiet)}", memory
     if look.now - since < window:
         target = bounded(fleet.present, Reason.HOLD, fleet, bounds)
-        return target, f"has watched for less than {window:.0f} s", memory
+        return target, "", memory
     enough = down(fleet, look.measures, hold_workers(needs[0][1]), aim)
     target = bounded(enough, Reason.DRAIN, fleet, bounds)
     return _unchanged_holds(target, fleet), "", memory
@@ -273,7 +277,11 @@ def _quiet_since(look: _Look, memory: Memory) -> float | None:
 def _steps(look: _Look, memory: Memory, target: Target, acts: bool) -> Steps:
     if not look.known:  # the marks cannot be read: only an order upwards is safe
         rises = acts and target.desired > look.fleet.replicas
-        return Steps(scale_to=target.desired if rises else None)
+        falls = acts and target.desired < look.fleet.replicas
+        return Steps(
+            scale_to=target.desired if rises else None,
+            blocked_by="work is unknown, so nobody can be seen to drain" if falls else "",
+        )
     if not acts:
         return undo(look.fleet)
     down = look.spec.scale_down
@@ -316,42 +324,3 @@ def _doorbells_missing_since(look: _Look, memory: Memory) -> float | None:
     if not idle:
         return None
     return look.now if memory.doorbells_missing_since is None else memory.doorbells_missing_since
-
-
-# ------------------------------------------------------------------ words and numbers
-
-
-def _message(look: _Look, target: Target, why: str) -> str:
-    present = look.fleet.present
-    change = f"{present} stay" if target.desired == present else f"{present} -> {target.desired}"
-    if why:
-        return f"{change}: {why}"
-    m, reading = look.measures, look.reading
-    aim = look.spec.objective.target_drain_seconds
-    return (
-        f"{change}: {m.work_seconds:.0f} s of work ({reading.waiting_pages} pages wait, "
-        f"{m.in_flight} chunks in flight), {m.capacity(aim):.0f} s done in {aim:.0f} s, "
-        f"arrivals ask for {m.rate_workers:.1f} workers"
-    )
-
-
-def _inputs(look: _Look, memory: Memory, bounds: Bounds) -> Inputs:
-    m, reading = look.measures, look.reading
-    return Inputs(
-        waiting_chunks=reading.waiting_chunks,
-        waiting_pages=reading.waiting_pages,
-        in_flight=m.in_flight,
-        expired=reading.expired_leases,
-        oldest_wait_seconds=reading.oldest_wait_seconds,
-        work_seconds=m.work_seconds,
-        capacity_seconds=m.capacity(look.spec.objective.target_drain_seconds),
-        pages_per_second=m.pages_per_second,
-        seconds_per_page=m.seconds_per_page,
-        cold_start_seconds=m.cold_start_seconds,
-        rate_workers=m.rate_workers,
-        hold_workers=hold_workers(memory.needs[0][1]) if memory.needs else 0,
-        ready_workers=m.ready_workers,
-        starting_workers=len(m.warm_in),
-        floor_replicas=bounds.floor,
-        ceiling_replicas=bounds.ceiling,
-    )

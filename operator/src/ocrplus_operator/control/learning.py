@@ -65,14 +65,19 @@ def _clamped(seconds: float) -> float:
     return min(max(seconds, low), high)
 
 
-def cold_start_seconds(known: float | None, workers: Iterable[Worker], spec: Startup) -> float:
-    """Three quarters of the workers here were warm this fast; the last known, else the spec's."""
+def cold_start_seconds(
+    known: float | None, workers: Iterable[Worker], spec: Startup
+) -> float | None:
+    """Three quarters of the workers here were warm this fast; else the last known.
+
+    None while no worker has said: then the spec's counts, also after somebody changed it.
+    """
     if not spec.learn:
-        return spec.cold_start_seconds
+        return None
     low, high = _COLD_START
     reports = sorted(w.cold_start_seconds for w in workers if w.cold_start_seconds > 0.0)
     if not reports:
-        return known if known is not None else spec.cold_start_seconds
+        return known
     return min(max(reports[math.ceil(_COLD_QUANTILE * len(reports)) - 1], low), high)
 
 

@@ -6,11 +6,14 @@ the clocks change.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
 from ocrplus_operator.control.spec import Schedule
+
+_LONGEST_SECONDS: Final = 366 * 86400.0
 
 
 def check(schedule: Schedule) -> None:
@@ -23,8 +26,8 @@ def check(schedule: Schedule) -> None:
         ZoneInfo(schedule.time_zone)
     except (KeyError, ValueError, OSError) as exc:
         raise ValueError(f"time zone {schedule.time_zone!r} is not known") from exc
-    if schedule.duration_seconds <= 0:
-        raise ValueError(f"duration {schedule.duration_seconds} s is not positive")
+    if not 0 < schedule.duration_seconds <= _LONGEST_SECONDS:
+        raise ValueError(f"duration {schedule.duration_seconds:g} s is not within 0 and a year")
 
 
 def active(schedule: Schedule, now: float) -> bool:

@@ -39,8 +39,8 @@ class Objective:
     """What the law aims at: drain known work in so many seconds, with this much headroom."""
 
     target_drain_seconds: float = 20.0
-    headroom: float = 1.0
-    min_useful_seconds: float = 15.0
+    headroom: float = 1.1
+    min_useful_seconds: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from ocrplus_operator.errors import ApiError, Forbidden, NotFound, Unreadable
 from ocrplus_operator.kube import Kube, Object
 from ocrplus_operator.observe.pods import PodWatch, pod_of, templates
 from ocrplus_operator.observe.quota import quota_replicas
-from ocrplus_operator.resource import Resource
+from ocrplus_operator.resource import Resource, elder_rival, pools_path
 
 _DEFAULT_GRACE_SECONDS: Final = 30
 
@@ -121,7 +121,7 @@ class ClusterView:
             raise Unreadable("TargetMissing", f"there is no Deployment {name}") from error
 
     async def _pods(self, namespace: str, selector: str) -> PodWatch:
-        if self._watch is None or self._watch.selector != selector:
+        if self._watch is None or self._watch.ended or self._watch.selector != selector:
             await self.close()
             self._watch = PodWatch(self._kube, namespace, selector)
             self._watch.start()
@@ -133,7 +133,7 @@ class ClusterView:
         namespace = resource.namespace
         self.redis_url, self._conflict, quotas = await asyncio.gather(
             self._url(resource),
-            self._other_scaler(namespace, resource.spec.target.name),
+            self._other_scaler(resource),
             self._list(f"/api/v1/namespaces/{namespace}/resourcequotas"),
         )
         staying = sum("deletionTimestamp" not in body["metadata"] for body in pods)
@@ -152,10 +152,12 @@ class ClusterView:
             message = f"Secret {source.secret_name} has no readable key {source.secret_key}"
             raise Unreadable("SecretMissing", message) from error
 
-    async def _other_scaler(self, namespace: str, name: str) -> str:
-        scalers = await asyncio.gather(
+    async def _other_scaler(self, resource: Resource) -> str:
+        namespace, name = resource.namespace, resource.spec.target.name
+        *scalers, pools = await asyncio.gather(
             self._list(f"/apis/keda.sh/v1alpha1/namespaces/{namespace}/scaledobjects"),
             self._list(f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers"),
+            self._list(pools_path(namespace)),
         )
         for body in scalers[0]:
             if _aims_at(body["spec"].get("scaleTargetRef", {}), name):
@@ -163,7 +165,7 @@ class ClusterView:
         for body in scalers[1]:
             if _aims_at(body["spec"].get("scaleTargetRef", {}), name):
                 return f"HorizontalPodAutoscaler/{body['metadata']['name']}"
-        return ""
+        return elder_rival(resource, pools)
 
     async def _list(self, path: str) -> list[Object]:
         try:

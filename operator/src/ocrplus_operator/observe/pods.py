@@ -4,7 +4,6 @@ kopf's events cannot tell that a pod vanished while the watch was down; a fresh 
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Iterable
 from datetime import datetime
@@ -97,13 +96,17 @@ class PodWatch:
         """Stop watching."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
 
     @property
     def synced(self) -> bool:
         """Whether the pods are those of a list that a live watch continues."""
         return self._synced.is_set()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will never hear of anything again: something that nobody foresaw."""
+        return self._task is not None and self._task.done()
 
     @property
     def bodies(self) -> tuple[Object, ...]:

@@ -90,12 +90,12 @@ def _worker(worker_id: str, fields: Mapping[str, str], ahead: float) -> Worker:
             id=worker_id,
             pod=fields["pod"],
             phase=WorkerPhase(fields["state"]),
-            pages_left=int(fields["pages_left"]),
+            pages_left=_count(fields["pages_left"]),
             chunk_pages=_pages_of(fields["chunk"]),
             page_started_at=_moved(fields["page_started_at"], ahead),
             chunk_started_at=_moved(fields["chunk_started_at"], ahead),
-            seconds_per_page=float(fields["seconds_per_page"]),
-            cold_start_seconds=float(fields["cold_start_seconds"]),
+            seconds_per_page=_finite(fields["seconds_per_page"]),
+            cold_start_seconds=_finite(fields["cold_start_seconds"]),
             idle_since=_moved(fields["idle_since"], ahead),
         )
     except (KeyError, ValueError) as error:
@@ -111,8 +111,22 @@ def _pages_of(chunk: str) -> int:
 
 
 def _moved(text: str, ahead: float) -> float:
-    seconds = float(text)
+    seconds = _finite(text)
     return seconds + ahead if seconds else 0.0
+
+
+def _finite(text: str | bytes) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no number to reckon with")
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError(f"{number} is below 0")
+    return number
 
 
 def _text(flat: Sequence[Any]) -> dict[str, str]:
@@ -128,6 +142,6 @@ def _decoded(value: bytes) -> str:
 
 def _number(value: str | bytes, of: str) -> float:
     try:
-        return float(value)
+        return _finite(value)
     except ValueError as error:
         raise Unreadable("RecordUnreadable", f"{of}: {value!r} is no number") from error

@@ -21,7 +21,7 @@ from ocrplus_contract.recovery import pod_name
 from ocrplus_contract.server import connect, unfit_because
 from ocrplus_contract.settings import CaptionWorkerSettings
 
-_M_ARENA_MAX = -8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
 def main() -> int:
@@ -37,11 +37,19 @@ def main() -> int:
     if problem:
         print(f"caption-worker: {problem}", file=sys.stderr)
         return 2
-    with suppress(
-        OSError, AttributeError
-    ):  # glibc keeps an arena a thread, each as large as its worst
-        ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, 2)
+    _keep_memory()
     return _serve(settings)
+
+
+def _keep_memory() -> None:
+    """Have few arenas, each of which is as large as its worst, and reuse what they have: memory
+    that is given back and taken anew for each picture costs a page fault a page.
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(_M_ARENA_MAX, 2)
+        libc.mallopt(_M_MMAP_THRESHOLD, 16 * 2**20)
+        libc.mallopt(_M_TRIM_THRESHOLD, 32 * 2**20)
 
 
 def _unusable(settings: CaptionWorkerSettings) -> str | None:

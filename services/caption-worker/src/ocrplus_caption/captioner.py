@@ -18,10 +18,16 @@ from typing import Any, Final  # the SDK's parameter types are unions without a 
 import httpx2
 import openai
 from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from ocrplus_contract.captions import CaptionReason
 from ocrplus_contract.settings import CaptionWorkerSettings
 
+_PATH: Final = "/chat/completions"
+_OPTIONS: Final[Any] = {  # as the SDK's own call has them, which would build the body anew
+    "headers": {"Content-Type": "application/json"},
+    "security": {"bearer_auth": True},
+}
 _MOST_ANSWER_CHARACTERS: Final = 64 * 1024
 _MOST_BODY_BYTES: Final = 1024 * 1024
 _DEFAULT_PATIENCE_SECONDS: Final = 5.0
@@ -110,8 +116,26 @@ class Captioner:
             ),
         )
 
-    async def ask(self, question: Question) -> Answer:
-        """Ask once.
+    def body(self, question: Question) -> bytes:
+        """What is sent for a question, made once for all attempts: pictures are large."""
+        picture = base64.b64encode(question.picture).decode("ascii")
+        url = f"data:{question.media_type};base64,{picture}"
+        image = {"type": "image_url", "image_url": {"url": url}}
+        asked = {
+            "model": self._settings.model,
+            "max_tokens": self._settings.max_tokens,
+            "temperature": 0,
+            "messages": [
+                {"role": "system", "content": question.system},
+                {"role": "user", "content": [image, {"type": "text", "text": question.text}]},
+            ],
+        }
+        if self._settings.stream:
+            asked |= {"stream": True, "stream_options": {"include_usage": True}}
+        return json.dumps(asked).encode()
+
+    async def ask(self, body: bytes) -> Answer:
+        """Send a question once.
 
         Raises:
             Limited, Failed, Fatal, Refused: there is no answer.
@@ -119,8 +143,8 @@ class Captioner:
         try:
             async with asyncio.timeout(self._settings.call_seconds):
                 if self._settings.stream:
-                    return await self._streamed(question)
-                return await self._whole(question)
+                    return await self._streamed(body)
+                return await self._whole(body)
         except (TimeoutError, openai.APITimeoutError) as error:
             raise Failed(CaptionReason.TIMEOUT) from error
         except openai.APIStatusError as error:
@@ -139,34 +163,22 @@ class Captioner:
         """Close the connections."""
         await self._client.close()
 
-    def _arguments(self, question: Question) -> dict[str, Any]:
-        picture = base64.b64encode(question.picture).decode("ascii")
-        url = f"data:{question.media_type};base64,{picture}"
-        return {
-            "model": self._settings.model,
-            "max_tokens": self._settings.max_tokens,
-            "temperature": 0,
-            "messages": [
-                {"role": "system", "content": question.system},
-                {
-                    "role": "user",
-                    "content": [
-                        {"type": "image_url", "image_url": {"url": url}},
-                        {"type": "text", "text": question.text},
-                    ],
-                },
-            ],
-        }
-
-    async def _whole(self, question: Question) -> Answer:
-        reply: Any = await self._client.chat.completions.create(**self._arguments(question))
+    async def _whole(self, body: bytes) -> Answer:
+        reply: Any = await self._client.post(
+            _PATH, cast_to=ChatCompletion, content=body, options=_OPTIONS
+        )
         choice = reply.choices[0]
         _refuse(choice.finish_reason, getattr(choice.message, "refusal", None))
         return _answer(choice.message.content, reply.usage)
 
-    async def _streamed(self, question: Question) -> Answer:
-        stream: Any = await self._client.chat.completions.create(
-            **self._arguments(question), stream=True, stream_options={"include_usage": True}
+    async def _streamed(self, body: bytes) -> Answer:
+        stream: Any = await self._client.post(
+            _PATH,
+            cast_to=ChatCompletionChunk,
+            content=body,
+            options=_OPTIONS,
+            stream=True,
+            stream_cls=openai.AsyncStream[ChatCompletionChunk],
         )
         parts: list[str] = []
         length, usage, finished = 0, None, None

@@ -14,11 +14,12 @@ import redis.asyncio
 
 from ocrplus_caption import cleaning
 from ocrplus_caption.captioner import Answer, Captioner, Failed, Fatal, Limited, Question, Refused
+from ocrplus_caption.crowd import Crowd
 from ocrplus_caption.gate import Gate, NotNow, Verdict
-from ocrplus_caption.memory import Memory, Remembered
+from ocrplus_caption.memory import Memory, Remembered, Shown, Turn
 from ocrplus_caption.metrics import CaptionMetrics
 from ocrplus_caption.picture import Picture, UnreadablePicture, encoded, oblong, read_picture
-from ocrplus_caption.prompt import Prompt, ask, context_of
+from ocrplus_caption.prompt import Context, Prompt, ask, context_of
 from ocrplus_contract.blobs import BlobStore, figure_name
 from ocrplus_contract.caption_settings import CaptionSettings
 from ocrplus_contract.captions import CaptionReason, CaptionRecord, CaptionState
@@ -43,6 +44,7 @@ class Describer:
     ledger: Ledger
     blobs: BlobStore
     memory: Memory
+    crowd: Crowd
     gate: Gate
     captioner: Captioner
     prompt: Prompt
@@ -61,6 +63,7 @@ class Describer:
 
         Raises:
             NotNow: the model cannot be asked at present.
+            Crowded: enough figures wait for what is heard of this picture.
         """
         pending = CaptionRecord.model_validate_json(lease.figure)
         page = await self._page(lease, pending.page)
@@ -122,30 +125,35 @@ class Describer:
             wanted=options.caption_language or "auto",
         )
         terms = f"{self.name}:{context.language}".replace(" ", ":")
-        while True:
-            known = await self.memory.recall(lease.user, picture.digest, terms)
-            if known is not None:
-                self.metrics.saved()
-                return known
-            async with self.memory.turn(lease.user, picture.digest, terms, lease.permit) as mine:
-                if not mine or await self.memory.recall(lease.user, picture.digest, terms):
-                    continue
-                said = await self.memory.same_as(lease.user, picture, terms)
-                if said is not None:
-                    self.metrics.saved()
-                else:
-                    spent = await self._spend(lease)
-                    if spent is not None:
-                        return Remembered(state=CaptionState.SKIPPED, reason=spent)
-                    media_type, data = await self._in_thread(
-                        lambda: encoded(picture, self.settings.max_pixels)
-                    )
-                    system, text = ask(self.prompt, context)
-                    said = await self._ask(lease.permit, Question(system, text, media_type, data))
-                if said.reason in (None, CaptionReason.REFUSED, CaptionReason.REJECTED):
-                    at = lease.user, lease.task, figure
-                    await self.memory.remember(at, picture, terms, said)
-                return said
+        shown = Shown(lease, figure, picture, terms)
+        found = await self.memory.look_up(shown)
+        if found is None:
+            with self.crowd.joined():
+                while found is None:
+                    await self.crowd.pause()
+                    found = await self.memory.look_up(shown)
+        if isinstance(found, Remembered):
+            self.metrics.saved()
+            return found
+        said = None
+        try:
+            said = await self._heard_of(shown, found, context)
+            return said
+        finally:
+            await self.memory.end_turn(shown, said)
+            self.crowd.turn_ended()
+
+    async def _heard_of(self, shown: Shown, turn: Turn, context: Context) -> Remembered:
+        """What the model says, or said of a picture that is as good as the same."""
+        said = await self.memory.same_as(shown, turn)
+        if said is not None:
+            self.metrics.saved()
+            return said
+        spent = await self._spend(shown.lease)
+        if spent is not None:
+            return Remembered(state=CaptionState.SKIPPED, reason=spent)
+        body = await self._in_thread(lambda: self._body(shown.picture, context))
+        return await self._ask(shown.lease.permit, body)
 
     async def _spend(self, lease: Lease) -> CaptionReason | None:
         """Charge the budgets, once a figure; the one that is used up.
@@ -166,7 +174,12 @@ class Describer:
             raise NotNow
         return _SPENT.get(said)
 
-    async def _ask(self, permit: Permit, question: Question) -> Remembered:
+    def _body(self, picture: Picture, context: Context) -> bytes:
+        media_type, data = encoded(picture, self.settings.max_pixels)
+        system, text = ask(self.prompt, context)
+        return self.captioner.body(Question(system, text, media_type, data))
+
+    async def _ask(self, permit: Permit, body: bytes) -> Remembered:
         """Ask until there is an answer, or there have been enough attempts."""
         reason = CaptionReason.MODEL_FAILED
         for attempt in range(self.settings.attempts):
@@ -174,7 +187,7 @@ class Describer:
                 pause = self.settings.retry_seconds * 2 ** (attempt - 1)
                 await asyncio.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
             try:
-                answer = await self._call(permit, question)
+                answer = await self._call(permit, body)
             except Failed as failed:
                 reason = failed.reason
                 continue
@@ -190,43 +203,49 @@ class Describer:
                 return Remembered(state=CaptionState.OK, caption=text)
         return Remembered(state=CaptionState.FAILED, reason=reason)
 
-    async def _call(self, permit: Permit, question: Question) -> Answer:
-        """One call, through the gate, counted."""
+    async def _call(self, permit: Permit, body: bytes) -> Answer:
+        """One call, through the gate, counted. After an answer the next one begins at once, after
+        anything else when the gate knows of it.
+        """
         async with self.gate.calls:
             call = await self.gate.enter(permit)
-            began, verdict, pause = time.monotonic(), "unknown", 0.0
-            outcome = "broken_off"
+            began = time.monotonic()
             try:
-                answer = await self.captioner.ask(question)
-                verdict, outcome = "ok", "ok"
-                return answer
-            except Refused as refused:
-                verdict, outcome = "ok", str(refused.reason).removeprefix("caption_")
-                raise
-            except Failed as failed:
-                verdict, outcome = "failed", str(failed.reason).removeprefix("caption_")
-                raise
-            except Limited as limited:
-                pause = limited.seconds
-                verdict = "failed" if limited.failing else "limited"
-                outcome = "model_failed" if limited.failing else "limited"
-                log.warning("the model asks for patience", extra={"seconds": round(pause, 1)})
-                raise NotNow from limited
-            except Fatal as fatal:
-                verdict, outcome = "fatal", "fatal"
-                log.error(
-                    "the model cannot be asked: check OPENAI_API_KEY, OPENAI_BASE_URL and "
-                    "OCRPLUS_CAPTION__MODEL",
-                    extra={"status": fatal.status},
-                )
-                raise NotNow from fatal
-            finally:
+                answer = await self.captioner.ask(body)
+            except BaseException as failure:
+                outcome, verdict, pause = _came_of(failure)
                 self.metrics.call(outcome, time.monotonic() - began)
                 await self._leave(call, verdict, pause)
+                if isinstance(failure, Limited | Fatal):
+                    raise NotNow from failure
+                raise
+            self.metrics.call("ok", time.monotonic() - began)
+        await self._leave(call, "ok")
+        return answer
 
-    async def _leave(self, call: str, verdict: Any, pause: float) -> None:
-        said: Verdict = verdict
-        await asyncio.shield(self.gate.leave(call, said, pause))
+    async def _leave(self, call: str, verdict: Verdict, pause: float = 0.0) -> None:
+        await asyncio.shield(self.gate.leave(call, verdict, pause))
+
+
+def _came_of(failure: BaseException) -> tuple[str, Verdict, float]:
+    """For the metrics and for the gate what came of a call, and the patience asked for."""
+    match failure:
+        case Refused():
+            return str(failure.reason).removeprefix("caption_"), "ok", 0.0
+        case Failed():
+            return str(failure.reason).removeprefix("caption_"), "failed", 0.0
+        case Limited():
+            log.warning("the model asks for patience", extra={"seconds": round(failure.seconds, 1)})
+            said: Verdict = "failed" if failure.failing else "limited"
+            return "model_failed" if failure.failing else "limited", said, failure.seconds
+        case Fatal():
+            log.error(
+                "the model cannot be asked: check OPENAI_API_KEY, OPENAI_BASE_URL and "
+                "OCRPLUS_CAPTION__MODEL",
+                extra={"status": failure.status},
+            )
+            return "fatal", "fatal", 0.0
+    return "broken_off", "unknown", 0.0
 
 
 def _area(figure: FigureRecord) -> float:

@@ -17,7 +17,7 @@ import redis.asyncio
 from ocrplus_caption.metrics import CaptionMetrics
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, run_async
-from ocrplus_contract.names import Permit
+from ocrplus_contract.names import Permit, Pool
 from ocrplus_contract.settings import CaptionWorkerSettings
 
 Verdict = Literal["ok", "limited", "failed", "fatal", "unknown"]
@@ -66,13 +66,17 @@ class Gate:
             return 0.0
         keys = Keys(self.ledger.prefix)
         pipe = self.client.pipeline(transaction=False)
-        pipe.hmget(keys.breaker(), ["state", "until"])
+        pipe.hmget(keys.breaker(), ["state", "until", "probe"])
         pipe.pttl(keys.pause(self.endpoint))
         pipe.time()
         reply: Any = await pipe.execute()
-        (state, until), pause_ms, (seconds, micros) = reply
+        (state, until, probe), pause_ms, (seconds, micros) = reply
         self.metrics.breaker(state.decode() if state else "closed")
         left = float(until) - seconds - micros / 1e6 if until else 0.0
+        if state == b"half_open" and left > 0:
+            # Whoever tried and holds its figure no more will not tell how it went.
+            trying: Any = await self.client.hexists(keys.lease(Pool.CAPTION), probe or b"")  # bool
+            left = left if trying else 0.0
         closed_for: float = max(left, pause_ms / 1000, 0.0)
         if closed_for == 0:
             self._seen_open = time.monotonic()

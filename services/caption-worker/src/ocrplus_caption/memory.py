@@ -1,34 +1,35 @@
 """What was said of a user's pictures: the same one is asked about once, also by many at a time.
 
 Nothing is shared between users. A description is kept as long as results are, and so is a
-refusal: a picture the model will not describe is not offered to it 200 times.
+refusal: a picture the model will not describe is not offered to it 200 times. It goes earlier
+with the last job that shows the picture.
 """
 
 import asyncio
 import base64
 import json
-import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final  # redis-py's replies
 
 import redis.asyncio
 from pydantic import BaseModel, ConfigDict
 from redis.exceptions import RedisError
 
-from ocrplus_caption.picture import Picture, UnreadablePicture, are_same, look_alike
+from ocrplus_caption.gate import NotNow
+from ocrplus_caption.picture import Picture, are_toned_alike, first_same, look_alike
 from ocrplus_contract.blobs import BlobStore, figure_name
 from ocrplus_contract.captions import CaptionReason, CaptionState
 from ocrplus_contract.errors import BlobMissing, BlobsUnavailable
 from ocrplus_contract.keys import Keys
-from ocrplus_contract.ledger import Call, Ledger, run_async
-from ocrplus_contract.names import Permit, TaskId, UserId
+from ocrplus_contract.ledger import Lease, Ledger, run_async
 from ocrplus_contract.records import FigureRecord
 
-_MOST_CANDIDATES: Final = 16
 _MOST_COMPARED: Final = 2
-_LOOK_AGAIN_SECONDS: Final = 0.2
+_KEPT: Final = (None, CaptionReason.REFUSED, CaptionReason.REJECTED)
 
 
 class Remembered(BaseModel):
@@ -42,83 +43,118 @@ class Remembered(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """It is ours to ask about a picture; `entries` are others of its size, described before."""
+
+    entries: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A figure in hand and its picture; `terms`: model, prompt and language of its description."""
+
+    lease: Lease
+    figure: FigureRecord
+    picture: Picture
+    terms: str
+
+    @property
+    def name(self) -> str:
+        """What the description is kept under."""
+        return f"{self.terms}:{self.picture.digest}"
+
+    @property
+    def alike(self) -> str:
+        """What pictures of its size are listed under."""
+        return f"{self.terms}:{self.picture.shape}"
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
-    """Descriptions by user, picture and `terms`: model, prompt and language."""
+    """Descriptions by user, picture and terms."""
 
     client: "redis.asyncio.Redis"
     ledger: Ledger
     blobs: BlobStore
+    pixels: Executor
 
-    @property
-    def keys(self) -> Keys:
-        """Names of Redis keys."""
-        return Keys(self.ledger.prefix)
+    async def look_up(self, shown: Shown) -> Remembered | Turn | None:
+        """What was said of a picture, or our turn to ask; None while another asks.
 
-    async def recall(self, user: UserId, digest: str, terms: str) -> Remembered | None:
-        """What was said of a picture."""
-        raw: Any = await self.client.get(self.keys.described(user, f"{terms}:{digest}"))
-        return None if raw is None else Remembered.model_validate_json(raw)
-
-    async def remember(
-        self,
-        at: tuple[UserId, TaskId, FigureRecord],
-        picture: Picture,
-        terms: str,
-        said: Remembered,
-    ) -> None:
-        """Keep what was said, and let later pictures find it by its look: its pixels are those of
-        the stored figure, `at` user, task and record.
+        Raises:
+            NotNow: nobody wants it any more; given back, it is dropped.
         """
-        user, task, figure = at
-        entry = {
-            "digest": picture.digest,
-            "look": base64.b64encode(picture.look).decode(),
-            "blob": figure_name(user, task, figure),
-        }
-        key = self.keys.alike(user, f"{terms}:{picture.shape}")
-        pipe = self.client.pipeline(transaction=False)
-        described = self.keys.described(user, f"{terms}:{picture.digest}")
-        pipe.set(described, said.model_dump_json(), ex=self.ledger.ttl_seconds)
-        pipe.lpush(key, json.dumps(entry))
-        pipe.ltrim(key, 0, _MOST_CANDIDATES - 1)
-        pipe.expire(key, self.ledger.ttl_seconds)
-        await pipe.execute()
-
-    async def same_as(self, user: UserId, picture: Picture, terms: str) -> Remembered | None:
-        """What was said of a picture that differs from this one by no more than rendering does."""
-        key = self.keys.alike(user, f"{terms}:{picture.shape}")
-        entries: Any = await self.client.lrange(key, 0, -1)
-        likely = [
-            entry
-            for entry in map(json.loads, entries)
-            if "blob" in entry and look_alike(base64.b64decode(entry["look"]), picture.look)
-        ]
-        for entry in likely[:_MOST_COMPARED]:
-            if await asyncio.to_thread(self._is_same, picture, entry["blob"]):
-                return await self.recall(user, entry["digest"], terms)
+        call = self.ledger.call("turn", tuple, shown.lease.permit, shown.name, shown.alike)
+        verdict, *found = await run_async(self.client, call)
+        match verdict:
+            case b"known":
+                return Remembered.model_validate_json(found[0])
+            case b"mine":
+                return Turn(found)
+            case b"closed":
+                raise NotNow
         return None
 
-    def _is_same(self, picture: Picture, name: str) -> bool:
+    async def end_turn(self, shown: Shown, said: Remembered | None) -> None:
+        """Keep what was said, if it will be said again, and let later pictures find it by its look:
+        its pixels are those of the stored figure.
+        """
+        picture = shown.picture
+        kept = said is not None and said.reason in _KEPT
+        entry = {
+            "digest": picture.digest,
+            "tones": picture.tones,
+            "look": base64.b64encode(picture.look).decode(),
+            "task": shown.lease.task,
+            "blob": figure_name(shown.lease.user, shown.lease.task, shown.figure),
+        }
+        call = self.ledger.call(
+            "remember",
+            bool,
+            shown.lease.permit,
+            shown.lease.user,
+            shown.name,
+            shown.alike,
+            said.model_dump_json() if said is not None and kept else "",
+            json.dumps(entry) if kept else "",
+        )
+        with suppress(RedisError):  # it ends with our lease
+            await run_async(self.client, call)
+
+    async def same_as(self, shown: Shown, turn: Turn) -> Remembered | None:
+        """What was said of a picture that differs from this one by no more than rendering does."""
+        picture = shown.picture
+        likely = [
+            entry
+            for entry in map(json.loads, turn.entries)
+            if {"tones", "blob"} <= entry.keys()  # an older worker's have not
+            and are_toned_alike(entry["tones"], picture.tones)
+        ]
+        if not likely:
+            return None
+        same = await asyncio.get_running_loop().run_in_executor(
+            self.pixels, self._first_same, picture, likely
+        )
+        if same is None:
+            return None
+        key = Keys(self.ledger.prefix).described(
+            shown.lease.user, f"{shown.terms}:{same['digest']}"
+        )
+        raw: Any = await self.client.get(key)  # bytes
+        return None if raw is None else Remembered.model_validate_json(raw)
+
+    def _first_same(
+        self, picture: Picture, entries: Sequence[dict[str, Any]]
+    ) -> dict[str, Any] | None:
+        looks = (base64.b64decode(entry["look"]) for entry in entries)
+        alike = [entries[n] for n in islice(look_alike(picture.look, looks), _MOST_COMPARED)]
+        if not alike:
+            return None
+        same = first_same(picture.png, (self._stored(entry["blob"]) for entry in alike))
+        return None if same is None else alike[same]
+
+    def _stored(self, name: str) -> bytes:
         try:
-            return are_same(picture.png, self.blobs.get(name))
-        except (BlobMissing, BlobsUnavailable, UnreadablePicture):
-            return False
-
-    @asynccontextmanager
-    async def turn(
-        self, user: UserId, digest: str, terms: str, permit: Permit
-    ) -> AsyncIterator[bool]:
-        """Whether it is ours to ask about a picture; if not, it was waited a little."""
-
-        def call(verb: str) -> Call[bool]:
-            return self.ledger.call("turn", bool, user, f"{terms}:{digest}", permit, verb)
-
-        if not await run_async(self.client, call("take")):
-            await asyncio.sleep(_LOOK_AGAIN_SECONDS * (1 + secrets.randbelow(1000) / 1000))
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            with suppress(RedisError):  # it ends with our lease
-                await run_async(self.client, call("leave"))
+            return self.blobs.get(name)
+        except (BlobMissing, BlobsUnavailable):  # its job may have been deleted meanwhile
+            return b""

@@ -18,7 +18,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
 
+from ocrplus_caption.app import threads_of
 from ocrplus_caption.captioner import Captioner
+from ocrplus_caption.crowd import Crowd, Crowded
 from ocrplus_caption.describe import Describer, figure_of
 from ocrplus_caption.gate import Gate, NotNow, endpoint_of
 from ocrplus_caption.memory import Memory
@@ -41,6 +43,7 @@ Ring = Callable[[int], None]
 
 _CONNECTIONS: Final = 16
 _PIXEL_THREADS: Final = 2
+_CROWD_SHARE: Final = 4  # a quarter of the threads may wait for others' pictures
 
 
 @dataclass(slots=True)
@@ -69,6 +72,7 @@ class Process:
 
     def _begin_drain(self) -> None:
         self.pulse.draining.set()
+        self.describer.crowd.turn_ended()
         self.loop.call_later(self.settings.shutdown_seconds, self.pulse.break_off)
 
     async def _serve_one(self) -> int:
@@ -106,6 +110,9 @@ class Process:
             return 0
         except NotNow:
             return await self._release(lease, "returned")
+        except Crowded:
+            self.describer.crowd.owe(await self._release(lease, "postponed"))
+            return 0
         except LeaseLost:
             log.warning("a figure was taken away; it is another's", extra=fields)
             return 0
@@ -179,17 +186,19 @@ async def _build(ring: Ring, loop: asyncio.AbstractEventLoop) -> Process:
     metrics = CaptionMetrics(settings.caption)
     blobs = open_store(settings, blocking)
     calls = asyncio.Semaphore(settings.caption.concurrency)
+    pixels = ThreadPoolExecutor(_PIXEL_THREADS, thread_name_prefix="pixels")
     describer = Describer(
         client=client,
         ledger=ledger,
         blobs=blobs,
-        memory=Memory(client, ledger, blobs),
+        memory=Memory(client, ledger, blobs, pixels),
+        crowd=Crowd(max(1, threads_of(settings.caption.concurrency) // _CROWD_SHARE), ring),
         gate=Gate(client, ledger, settings, endpoint_of(settings), calls, metrics),
         captioner=Captioner(settings),
         prompt=load(settings.caption.prompt),
         settings=settings.caption,
         metrics=metrics,
-        pixels=ThreadPoolExecutor(_PIXEL_THREADS, thread_name_prefix="pixels"),
+        pixels=pixels,
     )
     worker_id = f"{pod_name(settings.pod_name, os.getpid())}.0"
     pulse = Pulse(

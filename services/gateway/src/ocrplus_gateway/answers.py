@@ -5,8 +5,8 @@ from typing import Any, Final  # Any: OpenAPI is JSON
 from ocrplus_contract import wire
 from ocrplus_contract.captions import CaptionReason, CaptionState
 from ocrplus_contract.errors import MESSAGES, RETRYABLE, ErrorCode
-from ocrplus_contract.messages import ErrorObject, Result
-from ocrplus_contract.records import LEAST_COVERAGE, ReadingRecord
+from ocrplus_contract.messages import ErrorObject, PageHeading, Result
+from ocrplus_contract.records import LEAST_COVERAGE, MOST_REPEATED, ReadingRecord
 from ocrplus_contract.schemas import definitions
 from ocrplus_contract.states import PageState, TextSource
 
@@ -46,9 +46,12 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "state": "ok",
         "markdown": "## Quarterly report",
         "levels": "page",
+        "headings": [{"text": "Quarterly report", "level": 2}],
         "source": "text_layer",
         "coverage": 1.0,
         "incomplete": False,
+        "repeated": 0.0,
+        "doubled": False,
         "reading": ReadingRecord(reason="sound", characters=1840).model_dump(),
         "error": None,
         "figures": [
@@ -94,12 +97,10 @@ _STRING: Final = {"type": "string"}
 _INTEGER: Final = {"type": "integer"}
 _PAGES: Final = {"type": "array", "items": _INTEGER}
 
-_MODELS: Final = (wire.TaskStatus, Result, ReadingRecord)
+_MODELS: Final = (wire.TaskStatus, Result, ReadingRecord, PageHeading)
 
 SCHEMAS: Final = {
-    **definitions(
-        [(model, "serialization") for model in (wire.TaskStatus, Result, ReadingRecord)], _REFS
-    ),
+    **definitions([(model, "serialization") for model in _MODELS], _REFS),
     "Problem": _object(
         "How every request that is not fulfilled is answered.",
         {"error": _ref(ErrorObject.__name__), "task_id": {"type": ["string", "null"]}},
@@ -143,6 +144,7 @@ SCHEMAS: Final = {
                 "enum": ["page", "document"],
                 "description": "Whether headings have the page's own levels, or the document's.",
             },
+            "headings": {"type": "array", "items": _ref(PageHeading.__name__)},
             "source": {"enum": [*(str(source) for source in TextSource), None]},
             "coverage": {
                 "type": ["number", "null"],
@@ -151,6 +153,14 @@ SCHEMAS: Final = {
             "incomplete": {
                 "type": "boolean",
                 "description": f"Whether `coverage` is below {LEAST_COVERAGE}.",
+            },
+            "repeated": {
+                "type": ["number", "null"],
+                "description": "Share of them that the Markdown has more often than the page.",
+            },
+            "doubled": {
+                "type": "boolean",
+                "description": f"Whether `repeated` is above {MOST_REPEATED}.",
             },
             "reading": {"anyOf": [_ref(ReadingRecord.__name__), {"type": "null"}]},
             "error": {"type": ["string", "null"]},

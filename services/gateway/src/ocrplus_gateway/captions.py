@@ -63,10 +63,13 @@ def content_of(fingerprint: str, captions: dict[str, str]) -> str:
 
 
 def with_captions(
-    pages: Sequence[PageRecord], captions: Sequence[CaptionRecord]
+    pages: Sequence[PageRecord], captions: Sequence[CaptionRecord], *, ended: bool = True
 ) -> list[PageRecord]:
-    """The pages, each picture followed by what was written of it."""
-    notes = {caption.figure: _note(caption) for caption in captions}
+    """The pages, each picture followed by what was written of it; of a job that has not `ended`,
+    nothing is late.
+    """
+    told = [c for c in captions if ended or c.state is not CaptionState.PENDING]
+    notes = {caption.figure: _note(caption) for caption in told}
     if not notes:
         return list(pages)
 
@@ -93,7 +96,7 @@ def _reason(caption: CaptionRecord) -> CaptionReason | None:
 
 
 def figures_of(
-    page: PageRecord, captions: Sequence[CaptionRecord], task: TaskId
+    page: PageRecord, captions: Sequence[CaptionRecord], task: TaskId, *, ended: bool = True
 ) -> list[dict[str, Any]]:
     """A page's figures as `GET …/pages/{n}` lists them."""
     known = {caption.figure: caption for caption in captions}
@@ -108,7 +111,7 @@ def figures_of(
                 "kind": figure.kind,
                 "state": caption.state if caption else None,
                 "caption": caption.caption if caption else None,
-                "reason": _reason(caption) if caption else None,
+                "reason": _reason(caption) if caption and ended else caption and caption.reason,
                 "captioner": caption.captioner if caption else None,
             }
         )

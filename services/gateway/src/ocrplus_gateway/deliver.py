@@ -18,6 +18,8 @@ async def delivered(event: Event, user: UserId, jobs: Jobs) -> str:
     """The event's text on the wire."""
     if event.type == "page":
         return await _page(event, user, jobs)
+    if event.type == "caption":
+        return await _caption(event, user, jobs)
     if event.type == "result":
         return _result(event.data)
     return event.text
@@ -57,9 +59,19 @@ async def _page(event: Event, user: UserId, jobs: Jobs) -> str:
     data = event.data
     try:
         record = await jobs.page(user, TaskId(data["task_id"]), data["page"])
-        data["markdown"] = record.markdown
+        data["markdown"], data["headings"] = record.markdown, record.own_headings()
     except JobRefused:
-        data["markdown"] = ""  # deleted or expired meanwhile
+        data["markdown"], data["headings"] = "", []  # deleted or expired meanwhile
+    return json.dumps(data, ensure_ascii=False)
+
+
+async def _caption(event: Event, user: UserId, jobs: Jobs) -> str:
+    if '"state": "ok", "caption": null' not in event.text:
+        return event.text
+    data = event.data
+    captions = await jobs.captions(user, TaskId(data["task_id"]))
+    said = (caption.caption for caption in captions if caption.figure == data["figure"])
+    data["caption"] = next(said, None) or ""  # deleted or expired meanwhile
     return json.dumps(data, ensure_ascii=False)
 
 

@@ -175,7 +175,9 @@ class HttpInterface:
             str | None, Header(description="`epoch-seq` of the last event that was taken.")
         ] = None,
     ) -> Response:
-        """The task's events as Server-Sent Events; an end without a gap, 204 when all are taken."""
+        """The task's events as Server-Sent Events, to its result and captions that come after it;
+        204 when all are taken.
+        """
         job = await self._find(user, task_id)
         stream = EventStream(self.hub, self.jobs, user, job)
         refused = self.sessions.refusal(user, known=True)
@@ -232,7 +234,8 @@ class HttpInterface:
         job = await self._find(user, task_id)
         record = await self.jobs.page(user, TaskId(job.task_id), page)
         captions = await self.jobs.captions(user, TaskId(job.task_id))
-        record = with_captions([record], captions)[0]
+        ended = not is_open(job)
+        record = with_captions([record], captions, ended=ended)[0]
         return JSONResponse(
             {
                 "task_id": job.task_id,
@@ -240,12 +243,15 @@ class HttpInterface:
                 "state": record.state,
                 "markdown": page_text(record),
                 "levels": record.levels,
+                "headings": record.own_headings(),
                 "source": record.source,
                 "coverage": record.coverage,
                 "incomplete": record.incomplete,
+                "repeated": record.repeated,
+                "doubled": record.doubled,
                 "reading": record.reading.model_dump() if record.reading else None,
                 "error": record.error,
-                "figures": figures_of(record, captions, TaskId(job.task_id)),
+                "figures": figures_of(record, captions, TaskId(job.task_id), ended=ended),
             }
         )
 

@@ -124,6 +124,12 @@ class Jobs:
         """What became of a job's figures so far, in their order."""
         return read_captions(await self.client.hgetall(self.keys.captions(user, task)))
 
+    async def waits_for_captions(self, user: UserId, task: TaskId) -> bool:
+        """Whether captions may still come after a job's result."""
+        fields: Any = await self.client.hmget(self.keys.job(user, task), ["state", "captions_open"])
+        state, waiting = fields
+        return state in (b"ok", b"partial") and int(waiting or 0) > 0
+
     async def described(self, user: UserId, task: TaskId) -> list[PageRecord]:
         """The pages with what was written of their figures, as results show them."""
         pages, captions = await self.pages(user, task), await self.captions(user, task)

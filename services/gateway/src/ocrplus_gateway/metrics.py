@@ -8,13 +8,36 @@ from contextlib import contextmanager
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from ocrplus_contract import metrics as names
+from ocrplus_contract.captions import CaptionReason
 from ocrplus_contract.errors import ErrorCode
 from ocrplus_contract.names import Pool
 from ocrplus_gateway.events import Event
 
 _MOST_JOURNEYS: Final = 10_000
+
+
+class CaptionCounts(Collector):
+    """What the ledger has counted of figures that no worker ended; every gateway tells the same."""
+
+    def __init__(self) -> None:
+        self.late = 0
+        self.given_up = dict.fromkeys((CaptionReason.UNAVAILABLE, CaptionReason.POISON), 0)
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry."""
+        yield CounterMetricFamily(
+            names.CAPTION_LATE, "Figures that a result did not wait for.", value=self.late
+        )
+        given_up = CounterMetricFamily(
+            names.CAPTION_GIVEN_UP, "Figures that were given up, by reason.", labels=["reason"]
+        )
+        for reason, count in self.given_up.items():
+            given_up.add_metric([reason], count)
+        yield given_up
 
 
 class GatewayMetrics:
@@ -85,6 +108,8 @@ class GatewayMetrics:
             buckets=names.JOB_SECONDS_BUCKETS,
             registry=registry,
         )
+        self.captions = CaptionCounts()
+        registry.register(self.captions)
         self.gc_pause = Histogram(
             names.GC_PAUSE_SECONDS,
             "Pauses for garbage collection.",

@@ -100,6 +100,7 @@ class Reconciler:
             self._swept = time.monotonic()
             if self._sweeping is None or self._sweeping.done():
                 self._sweeping = asyncio.create_task(self._sweep())
+        await self._count_captions()
         for pool in Pool:
             reading = await self.read(pool)
             self._export(pool, reading)
@@ -187,6 +188,13 @@ class Reconciler:
             if first:
                 oldest = max(0.0, _unix() - int(first[0][0].partition(b"-")[0]) / 1000)
         return QueueReading(group["lag"], group["pending"], pages, rings, oldest)
+
+    async def _count_captions(self) -> None:
+        counts = self._metrics.captions
+        fields = ["late", *(f"ended:{reason}" for reason in counts.given_up)]
+        found: Any = await self._client.hmget(self._keys.load(Pool.CAPTION), fields)
+        late, *given_up = (int(count or 0) for count in found)
+        counts.late, counts.given_up = late, dict(zip(counts.given_up, given_up, strict=True))
 
     def _export(self, pool: Pool, reading: QueueReading) -> None:
         waiting = reading.waiting_chunks

@@ -47,7 +47,7 @@ class EventStream:
         """
         epoch, seq = _position(last)
         at = await self._jobs.locate(self._user, epoch, seq)
-        if not self._ended or at.lost:
+        if not self._ended or at.lost or await self._waits_for_captions():
             return False
         if at.seq == seq:
             return True
@@ -105,25 +105,23 @@ class EventStream:
     async def _own(
         self, subscription: Subscription, top: int | None
     ) -> AsyncGenerator[Event | Lost | None, None]:
-        """The task's events to its end, what is lost of them, None for a silence.
+        """The task's events to its end, what is lost of them, None for a silence. Its end is its
+        result, or the last caption that came too late for that.
 
         Who begins with the task has a `top`: up to there its first event must have come. What else
         the user has lost before is not this task's.
         """
         begun = top is None
         while True:
-            if top is not None and not begun and subscription.empty and subscription.seq >= top:
+            if not begun and subscription.empty and subscription.seq >= (top or 0):
                 begun = True
                 yield Lost("trimmed", subscription.epoch, subscription.seq)
-                if self._ended:
-                    return
-            try:
-                async with asyncio.timeout(_PING_SECONDS):
-                    item = await subscription.next()
-            except TimeoutError:
+            if begun and self._ended and await self._is_over(subscription):
+                return
+            item = await _next(subscription)
+            if item is None:
                 yield None
-                continue
-            if isinstance(item, Lost):
+            elif isinstance(item, Lost):
                 if begun or item.reason == "epoch":
                     begun = True
                     yield item
@@ -132,8 +130,24 @@ class EventStream:
                     yield Lost("trimmed", item.epoch, item.seq - 1)
                 begun = True
                 yield item
-                if item.type == "result":
+                if self._ends_with(item):
                     return
+
+    def _ends_with(self, event: Event) -> bool:
+        """Whether nothing comes after an event: a result that lacks no captions."""
+        if event.type != "result":
+            return False
+        self._ended = True
+        return bool(event.data["captions"] != "partial")
+
+    async def _is_over(self, subscription: Subscription) -> bool:
+        """Whether all was taken, and nothing of the ended task is to come."""
+        if not subscription.empty or await self._waits_for_captions():
+            return False
+        return subscription.seq >= (await self._jobs.locate(self._user)).seq
+
+    async def _waits_for_captions(self) -> bool:
+        return await self._jobs.waits_for_captions(self._user, self._task)
 
     async def _event(self, event: Event) -> str:
         text = await delivered(event, self._user, self._jobs)
@@ -148,6 +162,15 @@ class EventStream:
             f"data: {message.model_dump_json()}\n\n"
             f"event: status\ndata: {json.dumps(status(job))}\n\n"
         )
+
+
+async def _next(subscription: Subscription) -> Event | Lost | None:
+    """What comes next, None for a silence."""
+    try:
+        async with asyncio.timeout(_PING_SECONDS):
+            return await subscription.next()
+    except TimeoutError:
+        return None
 
 
 def _position(event_id: str) -> tuple[str, int]:

@@ -86,6 +86,11 @@ class ChunkReader:
                 "page lacks some of what was found on it; its result says so",
                 extra={"job_id": lease.task, "page": result.page, "coverage": result.coverage},
             )
+        if record.doubled:
+            log.warning(
+                "page says some of what was found on it twice; its result says so",
+                extra={"job_id": lease.task, "page": result.page, "repeated": result.repeated},
+            )
         next_page = result.page + 1 if result.page < lease.last else None
         call = self.ledger.commit_page(
             Pool.OCR,
@@ -164,7 +169,9 @@ def _record(result: PageResult, permit: Permit) -> PageRecord:
         starts_paragraph=result.starts_paragraph,
         ends_paragraph=result.ends_paragraph,
         headings=result.headings,
+        edges=result.edges,
         coverage=result.coverage,
+        repeated=result.repeated,
         reading=_reading(result),
         error=result.error,
         seconds=round(sum(result.timings.values()), 3),

@@ -53,8 +53,9 @@ local function put_caption(user, task, number, state, missing, record, body)
     end
 end
 
--- Ends a pending figure that will have no caption.
+-- Ends a pending figure that no worker will describe; counted here, for no worker does.
 local function fail_caption(user, task, number, reason)
+    redis.call('HINCRBY', key('load', 'caption'), 'ended:' .. reason, 1)
     local figure = figure_of(user, task, number)
     figure.state, figure.reason = 'failed', reason
     put_caption(user, task, number, 'failed', true, cjson.encode(figure),

@@ -99,6 +99,7 @@ local function close_job(user, task, state, error_code)
     redis.call('ZREM', key('caption-deadlines'), member)
     if captions_open > 0 and (state == 'ok' or state == 'partial') then -- they may still come
         redis.call('ZADD', key('late-captions'), at + tonumber(fields[5] or 0), member)
+        redis.call('HINCRBY', key('load', 'caption'), 'late', captions_open)
     end
     count_open(user, -1)
     -- What has expired is told apart from what never was.
@@ -110,13 +111,14 @@ local function close_job(user, task, state, error_code)
     redis.call('EXPIRE', job, TTL)
     redis.call('EXPIRE', job .. ':pages', TTL)
     redis.call('EXPIRE', job .. ':captions', TTL)
+    redis.call('EXPIRE', job .. ':described', TTL)
     keep(key('jobs', user), TTL)
     emit(user, '{"type":"result","task_id":"' .. task .. '","status":"' .. state
         .. '","captions":"' .. captions .. '","captioner":' .. json_or_null(captioner)
         .. ',"pages":' .. fields[2] .. ',"failed_pages":[' .. (fields[3] or '')
         .. '],"error":' .. json_or_null(error_code)
         .. ',"elapsed_seconds":' .. string.format('%.2f', math.max(0, at - tonumber(fields[1])))
-        .. ',"url":"/v1/tasks/' .. task .. '/result","expires_at":' .. string.format('%.0f', at + TTL) .. '}')
+        .. ',"url":"/v1/tasks/' .. task .. '/result","levels":"document","expires_at":' .. string.format('%.0f', at + TTL) .. '}')
 end
 
 local function close_read(user, task)

@@ -48,6 +48,26 @@ local function charge(pool, user, pages)
     redis.call('ZADD', key('waiting', pool), math.floor(served) + pages + 0.5, user)
 end
 
+-- The score behind all that a user has waiting.
+local function behind(pool, user)
+    local last = redis.call('ZRANGE', key('waiting', pool, user), -1, -1, 'WITHSCORES')
+    return (last[2] or 0) + 1e-4
+end
+
+-- What a user was charged for pages that nobody could work on is undone, but the next one comes first.
+local function give_way(pool, user, pages)
+    local waiting = key('waiting', pool)
+    local score = redis.call('ZSCORE', waiting, user) - pages
+    local first = redis.call('ZRANGE', waiting, 0, 1, 'WITHSCORES')
+    for i = 1, #first, 2 do
+        if first[i] ~= user then
+            score = math.max(score, first[i + 1] + 0.5)
+            break
+        end
+    end
+    redis.call('ZADD', waiting, score, user)
+end
+
 -- A user without chunks leaves at once: a stale score would be a newcomer's unfair start. What he
 -- was served is remembered until nobody waits, or small jobs one after the other would always win.
 local function leave_if_done(pool, user)

@@ -38,10 +38,11 @@ from ocrplus_ocr.engine.standins import RememberedLayout, TextLayerOcr, box_of
 from ocrplus_ocr.engine.textlayer import TextLayer, choose_source
 from ocrplus_ocr.engine.visible import visible_layer
 from ocrplus_ocr.markdown.continued import page_edges
-from ocrplus_ocr.markdown.coverage import coverage
+from ocrplus_ocr.markdown.coverage import coverage, repeated
+from ocrplus_ocr.markdown.edges import edges
 from ocrplus_ocr.markdown.geometry import area
 from ocrplus_ocr.markdown.render import headings, page_markdown
-from ocrplus_ocr.markdown.steps import finished
+from ocrplus_ocr.markdown.steps import finished, is_on
 
 _PAGE_SIZED: Final = 0.3  # share of the page
 
@@ -125,7 +126,8 @@ class PPStructureEngine:
         found, image, lie = self._found(page, source)
         if self._on_found is not None:
             self._on_found(found, image)
-        content = finished(page_of(found), self._config.steps_off)
+        off = self._config.steps_off
+        content = finished(page_of(found), off)
         blocks = content.blocks
         wanted = options.figures != "none"
         figures = cropped_figures(page.page, blocks, image, page.scale) if wanted else ()
@@ -141,9 +143,11 @@ class PPStructureEngine:
             blocks=blocks,
             starts_paragraph=starts,
             ends_paragraph=ends,
-            headings=headings(content),
+            headings=headings(content) if is_on("heading_levels", off) else (),
+            edges=edges(content) if is_on("running_lines", off) else (),
             reading=Reading(reason, page.text.evidence, lie.turn, lie.skew),
             coverage=coverage(content, markdown),
+            repeated=repeated(content, markdown),
             timings=timings,
         )
 

@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import median
 from typing import Final
 
 from ocrplus_ocr.engine import Box
@@ -26,6 +27,7 @@ _ONE_ROW: Final = 0.4  # of a character's height
 _CJK: Final = "\u2e80"
 _TOUCHING: Final = 0.06
 _SAME_GLYPH: Final = 0.3  # of its size: drawn again there, it is a shadow or a poor man's bold
+_TALL: Final = 1.6
 _LEAST_STACK: Final = 3
 _SIDES: Final = 4
 
@@ -83,6 +85,7 @@ def runs_of(glyphs: Sequence[Glyph], turn: int, size: tuple[float, float]) -> li
             g if g.box is None else Glyph(g.text, upright(g.box, here, size), here, g.font)
             for g in chosen
         ]
+        standing = _levelled(standing)
         if here:
             standing = _by_place(standing)
         found = _stacked(_with_initials(_joined(standing)))
@@ -92,6 +95,27 @@ def runs_of(glyphs: Sequence[Glyph], turn: int, size: tuple[float, float]) -> li
         own_size = size if here % 2 == 0 else (size[1], size[0])
         runs += [_turned_back(run, relative, here, own_size) for run in found]
     return runs
+
+
+def _levelled(glyphs: Sequence[Glyph]) -> list[Glyph]:
+    """The characters, with punctuation no taller than the rest of its size: fonts made for signs
+    alone have boxes of two rows, which then touch the line below."""
+    ratios = [(g.box[3] - g.box[1]) / g.font.size for g in glyphs if g.box and g.font.size > 0]
+    if not ratios:
+        return list(glyphs)
+    usual = median(ratios)
+    return [_level(glyph, usual * glyph.font.size) for glyph in glyphs]
+
+
+def _level(glyph: Glyph, height: float) -> Glyph:
+    if glyph.box is None or height <= 0 or not unicodedata.category(glyph.text[0]).startswith("P"):
+        return glyph
+    x0, y0, x1, y1 = glyph.box
+    if y1 - y0 <= _TALL * height:
+        return glyph
+    middle = (y0 + y1) / 2
+    box = (x0, middle - height / 2, x1, middle + height / 2)
+    return Glyph(glyph.text, box, glyph.turn, glyph.font)
 
 
 def _by_place(glyphs: Sequence[Glyph]) -> list[Glyph]:

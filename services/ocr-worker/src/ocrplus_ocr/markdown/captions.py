@@ -22,6 +22,11 @@ _OF_FIGURE: Final = re.compile(
 _OF_TABLE: Final = re.compile(
     r"(?:table|tab\.|tabelle|таблица)\s*[\dIVX]|表\s*[\d一二三四五六七八九十]", re.I
 )
+_LABEL: Final = re.compile(
+    r"(?:fig(?:ure|\.)?|abb(?:ildung|\.)?|table|tab\.|tabelle|图|图表|表)\s*\d{1,3}(?:[.-]\d{1,3})?[.:：]?",
+    re.I,
+)
+_NAMED: Final = frozenset({BlockKind.CAPTION})
 _NEAR: Final = 36.0  # points between a caption and what it is of
 _LONGEST: Final = 400  # characters; a paragraph that begins with "Figure 1 shows" is none
 _WORDS: Final = frozenset(
@@ -41,7 +46,12 @@ def place_captions(page: Page) -> Page:
             continue
         blocks.remove(caption)
         at = blocks.index(owner)
-        if owner.kind is not BlockKind.TABLE:
+        if owner.kind is BlockKind.TABLE:
+            while (
+                at and blocks[at - 1].kind is BlockKind.CAPTION and _below(blocks[at - 1], caption)
+            ):
+                at -= 1  # the unit of its figures
+        else:
             at += 1
             while at < len(blocks) and blocks[at].kind is BlockKind.CAPTION:
                 at += 1  # a second line of the same, or its source
@@ -60,12 +70,19 @@ def _whole(blocks: Sequence[Block]) -> list[Block]:
         lines = (*whole[at].lines, *block.lines)
         box = around([whole[at].box, block.box])
         ordered = in_reading_order(lines)
-        whole[at] = replace(whole[at], text=text_of(ordered), box=box, lines=tuple(ordered))
+        whole[at] = Block(BlockKind.CAPTION, text_of(ordered), box, tuple(ordered))
     return whole
 
 
+def _below(block: Block, other: Block) -> bool:
+    return block.box[1] >= other.box[3] - 1.0
+
+
 def _one_row(a: Block, b: Block) -> bool:
-    if a.kind is not BlockKind.CAPTION or b.kind is not BlockKind.CAPTION:
+    """Whether two blocks are one caption: both are called so, or one is a bare number before it."""
+    kinds = {a.kind, b.kind}
+    labelled = any(_LABEL.fullmatch(block.text.strip()) for block in (a, b))
+    if BlockKind.CAPTION not in kinds or not kinds <= (_WORDS if labelled else _NAMED):
         return False
     if len(rows_of([*a.lines, *b.lines])) != 1 or not a.lines or not b.lines:
         return False

@@ -51,6 +51,17 @@ _MIXED: Final = re.compile(
     r"|(?:(?:^|[\s|·•–—])第\s*\d{1,4}\s*页(?:$|[\s|]))",
     re.I,
 )
+_RUNNING: Final = frozenset({BlockKind.TEXT, BlockKind.LIST, BlockKind.REFERENCE})
+_ALIKE: Final = 0.03  # of the text's size
+_ALIKE_SCANNED: Final = 0.15
+_ALIGNED: Final = 0.5  # line heights
+_OF_PRINTERS: Final = re.compile(
+    r"©|\(c\)\s*\d{4}|copyright|https?:|www\.|\bdoi\b|\bissn\b|\bisbn\b|\bvol(?:ume|\.)\s*\d|版权所有|\bdownload(?:ed)?\b|[\w.]@[\w.]",
+    re.I,
+)
+_STAMP: Final = re.compile(
+    r"\bdownload(?:ed)?\s+(?:from|date|by|on)\b|\ball rights reserved\b", re.I
+)
 _SENTENCE_END: Final = re.compile(r"[.,;:!?。，；：！？、][\"'”’)）]*$")
 
 
@@ -98,7 +109,7 @@ def _is_italic(row: Row) -> bool:
 def _kind(block: Block, page: Page, usual: _Body) -> BlockKind | None:
     """What a block is in truth, if it is furniture, or if it was taken for some."""
     if block.kind in _EDGES and block.lines:
-        return _restored(block, page, usual.height)
+        return _restored(block, page, usual)
     if block.kind not in _WORDS or not block.lines:
         return None
     if _is_stamp(block, page):
@@ -111,20 +122,22 @@ def _kind(block: Block, page: Page, usual: _Body) -> BlockKind | None:
     near = min(above, below)
     if height_in_rows == 1 and near < _MARGIN and _is_number(block.text.strip()):
         return BlockKind.PAGE_NUMBER if _outermost(block, page.blocks) else None
-    tall = max(line.box[3] - line.box[1] for line in block.lines)
-    if near >= _MARGIN or tall > _LARGER * usual.height or not _outermost(block, page.blocks):
+    if near >= _MARGIN or not _outermost(block, page.blocks):
         return None
-    if _distance(block, page.blocks) < _APART * tall or not _is_running(block, page, usual):
-        return None
-    return BlockKind.HEADER if above < below else BlockKind.FOOTER
+    if _STAMP.search(block.text[:_LONGEST_MIXED]) or _is_running(block, page, usual):
+        return BlockKind.HEADER if above < below else BlockKind.FOOTER
+    return None
 
 
 def _is_running(block: Block, page: Page, usual: _Body) -> bool:
     """Whether more than its place tells that a block in the margin is no line of the text."""
+    tall = max(line.box[3] - line.box[1] for line in block.lines)
+    if tall > _LARGER * usual.height or _distance(block, page.blocks) < _APART * tall:
+        return False
     found = rows(block.lines)
+    text = block.text.strip()
     if all(_is_smaller(row, usual) for row in found):
         return True
-    text = block.text.strip()
     bold = all(row.bold for row in found)
     if bold == usual.bold and (_SENTENCE_END.search(text[-_LONGEST_NUMBER:]) or text[:1].islower()):
         return False
@@ -157,8 +170,11 @@ def _is_number(text: str) -> bool:
     return len(text) <= _LONGEST_NUMBER and _NUMBER.fullmatch(text) is not None
 
 
-def _restored(block: Block, page: Page, usual: float) -> BlockKind | None:
-    """What a header is that stands deep in the page with other words further out."""
+def _restored(block: Block, page: Page, usual: _Body) -> BlockKind | None:
+    """What a header or footer is by how it is set, where that is not one: a line of the text in
+    the margin, or a heading deep in the page with other words further out."""
+    if _is_set_as_text(block, page, usual):
+        return BlockKind.TEXT
     height = page.size[1]
     if block.box[1] < _DEEP * height or block.box[3] > (1 - _DEEP) * height:
         return None
@@ -170,7 +186,53 @@ def _restored(block: Block, page: Page, usual: float) -> BlockKind | None:
         return None
     tall = max(line.box[3] - line.box[1] for line in block.lines)
     short = len(rows_of(block.lines)) == 1 and len(block.text.strip()) <= _LONGEST_TITLE
-    return BlockKind.HEADING if short or tall > _LARGER * usual else BlockKind.TEXT
+    return BlockKind.HEADING if short or tall > _LARGER * usual.height else BlockKind.TEXT
+
+
+def _is_set_as_text(block: Block, page: Page, usual: _Body) -> bool:
+    """Whether a header or footer stands in the text's column and font and nothing but its place
+    speaks for it. In a scan, where sizes are guesses, it has to read as a sentence, too. A line
+    that is kept here and runs over the pages goes when the document is whole."""
+    text = block.text.strip()
+    if _is_number(text) or (len(text) <= _LONGEST_MIXED and _MIXED.search(text)):
+        return False
+    if _OF_PRINTERS.search(text[:_LONGEST_MIXED]) or _is_ruled_off(block, page):
+        return False
+    if not any(c.islower() or is_cjk(c) for c in text):
+        return False  # capitals, or the number of a standard
+    if any(other is not block and _is_beside(block, other) for other in page.blocks):
+        return False
+    if not all(_is_set_like(row, usual) for row in rows(block.lines)):
+        return False
+    if abs(block.lines[0].box[0] - _left(block, page)) > _ALIGNED * usual.height:
+        return False
+    if block.lines[0].size:
+        return True
+    return text[:1].islower() or _SENTENCE_END.search(text[-_LONGEST_NUMBER:]) is not None
+
+
+def _is_set_like(row: Row, usual: _Body) -> bool:
+    """Whether a row has the size, weight and slant of the text."""
+    if row.is_scanned:
+        return abs(row.height - usual.height) <= _ALIKE_SCANNED * usual.height
+    alike = abs(row.size - usual.size) <= _ALIKE * usual.size
+    return alike and row.bold == usual.bold and _is_italic(row) == usual.italic
+
+
+def _left(block: Block, page: Page) -> float:
+    """Where the lines of the nearest text begin."""
+    texts = [b for b in page.blocks if b.kind in _RUNNING and b.lines]
+    nearest = min(
+        texts,
+        key=lambda b: max(b.box[1] - block.box[3], block.box[1] - b.box[3]),
+        default=None,
+    )
+    return min((line.box[0] for line in nearest.lines), default=0.0) if nearest else float("-inf")
+
+
+def _is_beside(block: Block, other: Block) -> bool:
+    """Whether another block stands in the same row: a header and its number."""
+    return min(block.box[3], other.box[3]) > max(block.box[1], other.box[1])
 
 
 def _is_stamp(block: Block, page: Page) -> bool:

@@ -1,12 +1,16 @@
 """Rows and columns of a table with their cells, filled with the lines that stand in them. Pure."""
 
 import html
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from ocrplus_ocr.engine import Box, TextLine
-from ocrplus_ocr.markdown.joining import joined
+from ocrplus_ocr.markdown.joining import is_cjk, joined
+
+_NUMBER: Final = re.compile(r"[-(+$€£¥]{0,2}\d{1,3}(?:(?:,\d{3})+|\d{0,12})(?:\.\d{1,9})?[)%]{0,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +117,11 @@ def _parted(line: TextLine, grid: Grid, places: Mapping[tuple[int, int], Cell]) 
         return [line]
     pieces: list[TextLine] = []
     start = 0
+    last = list(crossed)[-1]
     for cell in crossed:
         box = grid.cell_box(cell)
         end = len(line.text)
-        if box[2] < x1 - least:
+        if box[2] < x1 - least and cell is not last:  # what sticks out of the table stays in it
             end = _cut(line.text, round((box[2] - x0) / (x1 - x0) * len(line.text)))
         text = line.text[start:end].strip()
         if text:
@@ -126,9 +131,21 @@ def _parted(line: TextLine, grid: Grid, places: Mapping[tuple[int, int], Cell]) 
 
 
 def _cut(text: str, near: int) -> int:
-    """The place of a space near one; the place itself where there is none."""
-    spaces = [i for i, c in enumerate(text) if c == " " and abs(i - near) <= max(3, len(text) // 6)]
-    return min(spaces, key=lambda i: abs(i - near), default=near)
+    """The place nearest to one where a text can be parted: at a space, beside a character that
+    is a word by itself, between two numbers; an end of the text where there is none."""
+    places = (i for i in range(len(text) + 1) if _parts_words(text, i))
+    return min(places, key=lambda i: abs(i - near))
+
+
+def _parts_words(text: str, at: int) -> bool:
+    before, after = text[at - 1 : at] if at else "", text[at : at + 1]
+    if not before or not after or before.isspace() or after.isspace():
+        return True
+    if is_cjk(before) or is_cjk(after):
+        return True
+    left, right = text[:at].split()[-1], text[at:].split()[0]
+    glued = _NUMBER.fullmatch(left + right) is None
+    return glued and _NUMBER.fullmatch(left) is not None and _NUMBER.fullmatch(right) is not None
 
 
 def _middle(box: Box) -> tuple[float, float]:

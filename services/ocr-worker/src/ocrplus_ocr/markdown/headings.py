@@ -31,6 +31,9 @@ _HARDLY_LARGER: Final = 1.03  # enough where the layout model says heading, too
 _SURE_NUMBERINGS: Final = frozenset(
     {"chapter", "section", "article", "annex", "chinese", "roman", "decimal2", "decimal3"}
 )
+_NAMED_NUMBERINGS: Final = frozenset({"chapter", "section", "article", "annex"})
+_SHORT_TITLE: Final = 0.6  # of the block's width
+_LEAST_TITLED: Final = 2
 _CLEARLY_LARGER: Final = 1.2
 _LARGER_SCANNED: Final = 1.18  # widths vary with the letters
 _MUCH_LARGER: Final = 1.3  # what the model takes for a header or a caption
@@ -186,12 +189,13 @@ def _is_misnamed(block: Block, styles: Styles) -> bool:
 def _sorted_out(block: Block, styles: Styles) -> list[Block]:
     """A block as headings and the text between them."""
     found = rows(block.lines)
-    marks = _without_ends(found, [styles.stand_out(row) for row in found])
-    marks = _without_long_runs(found, marks)
+    marks = _without_long_runs(found, [styles.stand_out(row) for row in found])
+    marks = _without_long_runs(found, _without_ends(found, marks))
     if found[0].is_scanned and block.kind not in HEADINGS and len(found) > 1:
         # Justified lines are as wide as large ones: only what begins a block is sure.
-        marks = [index == 0 and mark for index, mark in enumerate(marks)]
-        marks[0] = marks[0] and numbering(found[0].text) is not None
+        first = marks[0] and numbering(found[0].text) is not None
+        marks = [first if n == 0 else False for n in range(len(found))]
+        marks = [mark or titled for mark, titled in zip(marks, _titled(found), strict=True)]
     if not any(marks):
         return [_judged(block, found, styles)] if block.kind in HEADINGS else [block]
     pieces = [
@@ -204,6 +208,23 @@ def _sorted_out(block: Block, styles: Styles) -> list[Block]:
         kind = block.kind if block.kind in HEADINGS else BlockKind.HEADING
         return [replace(block, kind=kind)]
     return [_piece(block, piece, is_heading) for piece, is_heading in pieces]
+
+
+def _titled(found: Sequence[Row]) -> list[bool]:
+    """Rows of a scan that are short, begin with "Article 2" or the like and end no sentence,
+    after a sentence's end: two of one numbering are no accident."""
+    left, right = min(row.box[0] for row in found), max(row.box[2] for row in found)
+    names = [
+        name
+        if (name := numbering(row.text)) in _NAMED_NUMBERINGS
+        and row.box[2] - row.box[0] < _SHORT_TITLE * (right - left)
+        and not _ENDS.search(row.text)
+        and (index == 0 or _SENTENCE.search(found[index - 1].text))
+        else None
+        for index, row in enumerate(found)
+    ]
+    counts = Counter(filter(None, names))
+    return [name is not None and counts[name] >= _LEAST_TITLED for name in names]
 
 
 def _without_ends(found: Sequence[Row], marks: Sequence[bool]) -> list[bool]:

@@ -18,6 +18,8 @@ from ocrplus_ocr.engine.mathglyphs import MathGlyph
 _SCRIPT: Final = 0.85  # of the base's size
 _RAISED: Final = 0.12  # of the base's size
 _AXIS: Final = 0.25  # a fraction's bar lies so high over the baseline
+_TOUCHING: Final = 0.2
+_NEXT: Final = 0.6
 _DEEPEST: Final = 8
 _LIMITS: Final = frozenset({"∑", "∏", "⋃", "⋂", "⨁", "lim", "max", "min", "sup", "inf"})
 _FUNCTIONS: Final = tuple(
@@ -223,9 +225,11 @@ def _with_limits(items: list[_Item]) -> list[_Item]:
             if i is not sign
             and i.size <= _SCRIPT * sign.size
             and abs(i.middle[0] - sign.middle[0]) <= reach
+            and not _stands_at_another(i, sign, items)
         ]
         over = [i for i in near if i.box[3] <= sign.box[1] + 0.2 * sign.size]
         under = [i for i in near if i.box[1] >= sign.box[3] - 0.2 * sign.size]
+        under = _beside(sign, items) or under if len(sign.name) > 1 and not over else under
         if not over and not under:
             continue
         latex = sign.latex
@@ -234,6 +238,31 @@ def _with_limits(items: list[_Item]) -> list[_Item]:
         items = [i for i in items if i not in over and i not in under and i is not sign]
         items.append(replace(sign, latex=latex, name=""))
     return sorted(items, key=lambda i: i.box[0])
+
+
+def _stands_at_another(item: _Item, sign: _Item, items: Sequence[_Item]) -> bool:
+    """Whether an item is a script of a base right before it."""
+    return any(
+        base is not sign
+        and base.size > _SCRIPT * sign.size
+        and -0.1 * base.size <= item.box[0] - base.box[2] < _TOUCHING * base.size
+        and abs(base.middle[1] - item.middle[1]) < base.size
+        for base in items
+    )
+
+
+def _beside(sign: _Item, items: Sequence[_Item]) -> list[_Item]:
+    """A limit that is set as a subscript: lowered items, one right after the other."""
+    chain: list[_Item] = []
+    reach = sign.box[2]
+    for item in sorted(items, key=lambda i: i.box[0]):
+        if item is sign or item.box[0] < sign.box[2] - 0.2 * sign.size:
+            continue
+        if item.box[0] - reach > _NEXT * sign.size or _script(sign, item) >= 0:
+            break
+        chain.append(item)
+        reach = item.box[2]
+    return chain
 
 
 def _tidy(text: str) -> str:

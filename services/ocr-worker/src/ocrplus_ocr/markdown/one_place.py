@@ -5,15 +5,18 @@ regions meet and reads the halves anew, or leaves it out. Here a region inside a
 goes, each line goes to one region, and the text is put together again from the lines.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from ocrplus_ocr.engine import Block, BlockKind, Box, TextLine
 from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
-from ocrplus_ocr.markdown.geometry import area, common
+from ocrplus_ocr.markdown.coverage import squeezed
+from ocrplus_ocr.markdown.geometry import area, common, holds, solid
 from ocrplus_ocr.markdown.lines import in_reading_order, text_of
 from ocrplus_ocr.markdown.page import LayoutBox, Page
+from ocrplus_ocr.markdown.tables import has_rows, text_of_html
 from ocrplus_ocr.markdown.text_pictures import is_text
 
 _INSIDE: Final = 0.5  # share of a line that lies in a block
@@ -23,6 +26,8 @@ _MOST_BLOCKS: Final = 500  # the work grows by the square; the layout model find
 _BANDS: Final = 200
 _SEVERAL: Final = 2
 _NOT_FROM_LINES: Final = PICTURES | {BlockKind.TABLE}
+_DISTINCT: Final = FURNITURE | {BlockKind.TITLE, BlockKind.HEADING, BlockKind.CAPTION}
+_ROW: Final = re.compile(r"<tr\b[^<>]*>.*?</tr>", re.I | re.S)
 
 
 def give_lines_one_place(page: Page) -> Page:
@@ -31,11 +36,19 @@ def give_lines_one_place(page: Page) -> Page:
     if len(blocks) <= _MOST_BLOCKS:
         blocks = _without_doubles(_without_covers(blocks, page))
     taken, touched = _taken(page, blocks)
+    named = {
+        squeezed(line.text)
+        for index, lines in taken.items()
+        if blocks[index].kind in _DISTINCT
+        for line in lines
+    }
     filled = []
     for index, block in enumerate(blocks):
         own = taken.get(index, [])
+        if _is_table(block) and not own and _is_said(block, page):
+            continue
         if block.kind in _NOT_FROM_LINES:
-            filled.append(replace(block, lines=tuple(own)))
+            filled.append(replace(block, text=_without_rows(block, named), lines=tuple(own)))
         elif own:
             ordered = in_reading_order(own)
             filled.append(replace(block, text=text_of(ordered), lines=tuple(ordered)))
@@ -53,11 +66,13 @@ def _taken(page: Page, blocks: Sequence[Block]) -> tuple[dict[int, list[TextLine
             bands[band].append(index)
     taken: dict[int, list[TextLine]] = {}
     touched: set[int] = set()
+    said = {i: squeezed(text_of_html(b.text)) for i, b in enumerate(blocks) if _is_table(b)}
     for line in page.lines:
-        near = {index for band in _bands(line.box, height) for index in bands[band]}
-        meeting = [i for i in sorted(near) if common(blocks[i].box, line.box) > 0]
+        place = solid(line.box)
+        near = {index for band in _bands(place, height) for index in bands[band]}
+        meeting = [i for i in sorted(near) if common(blocks[i].box, place) > 0]
         touched.update(meeting)
-        home = _home(line, meeting, blocks)
+        home = _home(line, meeting, blocks, said)
         if home is not None:
             taken.setdefault(home, []).append(line)
     return taken, touched
@@ -124,28 +139,60 @@ def _without_doubles(blocks: Sequence[Block]) -> list[Block]:
 
 
 def _repeats(block: Block, larger: Block) -> bool:
-    if block.kind in _NOT_FROM_LINES or larger.kind in PICTURES:
+    if block.kind in PICTURES or larger.kind in PICTURES:
         return False
     within = common(block.box, larger.box) > _WITHIN * max(area(block.box), 1e-6)
+    if _is_table(block):
+        return within and _is_table(larger) and has_rows(larger.text)
     if not within or block.kind is larger.kind:
         return within
     if larger.kind is BlockKind.TABLE:
         return True
-    distinct = {BlockKind.TITLE, BlockKind.HEADING, BlockKind.CAPTION, *FURNITURE}
-    return block.kind not in distinct
+    return block.kind not in _DISTINCT
 
 
-def _home(line: TextLine, meeting: Sequence[int], blocks: Sequence[Block]) -> int | None:
-    """Index of the block that a line belongs to: the smallest of those that hold it."""
-    holding = [i for i in meeting if _claims(blocks[i], line)]
+def _home(
+    line: TextLine, meeting: Sequence[int], blocks: Sequence[Block], said: Mapping[int, str]
+) -> int | None:
+    """Index of the block that a line belongs to: the smallest of those that hold it, but a table
+    that says it before running text that reaches into the table."""
+    holding = [i for i in meeting if _claims(blocks[i], solid(line.box))]
     words = [i for i in holding if blocks[i].kind not in PICTURES]
-    return min(words or holding, key=lambda i: area(blocks[i].box), default=None)
+    home = min(words or holding, key=lambda i: area(blocks[i].box), default=None)
+    if home is not None and (blocks[home].kind in _DISTINCT or home in said):
+        return home
+    text = squeezed(line.text)
+    tables = (i for i in meeting if i in said and holds(blocks[i].box, line.box))
+    return next((i for i in tables if text and text in said[i]), home)
 
 
-def _claims(block: Block, line: TextLine) -> bool:
+def _is_table(block: Block) -> bool:
+    return block.kind is BlockKind.TABLE
+
+
+def _is_said(table: Block, page: Page) -> bool:
+    """Whether a table without a line of its own says only what others do in its place."""
+    meeting = [line.text for line in page.lines if common(solid(line.box), table.box) > 0]
+    said = squeezed(" ".join(meeting))
+    words = text_of_html(table.text).split()
+    return bool(said and words) and all(squeezed(word) in said for word in words)
+
+
+def _without_rows(block: Block, named: Collection[str]) -> str:
+    """A table's HTML without rows that are a heading, a caption or furniture of their own."""
+    if not _is_table(block) or "rowspan" in block.text:
+        return block.text
+
+    def kept(row: re.Match[str]) -> str:
+        return "" if squeezed(text_of_html(row.group())) in named else row.group()
+
+    return _ROW.sub(kept, block.text)
+
+
+def _claims(block: Block, line: Box) -> bool:
     """Whether half of the line lies in the block; or nearly all of the block in the line, for
     the layout model's box of a single line is often too tight."""
-    both = common(block.box, line.box)
-    return both > _INSIDE * max(area(line.box), 1e-6) or (
+    both = common(block.box, line)
+    return both > _INSIDE * area(line) or (
         block.kind not in _NOT_FROM_LINES and both > _WITHIN * max(area(block.box), 1e-6)
     )

@@ -15,6 +15,7 @@ from ocrplus_ocr.engine import Block, BlockKind
 from ocrplus_ocr.markdown.hyphens import Hyphens, hyphens_of, joined_lines
 from ocrplus_ocr.markdown.joining import is_cjk
 from ocrplus_ocr.markdown.lines import is_vertical
+from ocrplus_ocr.markdown.measure import Measure, measure_of
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.rows import Row, rows
 
@@ -30,10 +31,16 @@ _LEADER: Final = re.compile(r"(?:[.…·] ?){4,}\s*\w{0,5}$")  # an entry of a t
 _LONGEST_LEADER: Final = 200  # characters that are looked at
 _CLAUSE: Final = re.compile(r"^\d{1,2}(?:\.\d{1,2}){1,3}\s?\D")
 _SENTENCE_END: Final = re.compile(r"[.。;；:：!！?？]$")
+_OPENING: Final = re.compile(r"‘‘|(?<!`)``(?=[^\s`][^`]*''(?!'))")
+_CLOSING: Final = re.compile(r"(?<=[^\s'])''(?!')")
+_DASHES: Final = re.compile(r"[—–]{2,}\s*\w")
+_CLAUSE_END: Final = re.compile(r"[.。;；:：,，、]$")
+_TWO_CHARACTERS: Final = (1.6, 2.6)  # how far Chinese paragraphs are set in, in font sizes
 _SPARE: Final = 1.2  # font sizes left over beside the next word: a forced break
 _SPARE_SCANNED: Final = 2.5
 _INDENT: Final = 0.8  # font sizes
 _DEEPER: Final = 1.0
+_NO_MEASURE: Final = Measure()
 _WIDE_GAP: Final = 0.9  # of the line height, more than the block's usual gap
 
 
@@ -48,10 +55,10 @@ class _Part:
 def set_paragraphs(page: Page) -> Page:
     """The page with the text of its blocks made from their lines."""
     hyphens = hyphens_of([line.text for line in page.lines])
-    return replace(page, blocks=tuple(_set(block, hyphens) for block in page.blocks))
+    return replace(page, blocks=tuple(_set(block, page, hyphens) for block in page.blocks))
 
 
-def _set(block: Block, hyphens: Hyphens) -> Block:
+def _set(block: Block, page: Page, hyphens: Hyphens) -> Block:
     if not block.lines or is_vertical(block.lines):
         return block
     if block.kind in _ONE_PARAGRAPH:
@@ -61,12 +68,15 @@ def _set(block: Block, hyphens: Hyphens) -> Block:
         return block
     if block.kind not in _FLOWING:
         return block
-    return replace(block, text=flowing_text(rows(block.lines), hyphens))
+    found = rows(block.lines)
+    return replace(block, text=flowing_text(found, hyphens, measure_of(block, page, found)))
 
 
-def flowing_text(found: Sequence[Row], hyphens: Hyphens | None = None) -> str:
+def flowing_text(
+    found: Sequence[Row], hyphens: Hyphens | None = None, measure: Measure = _NO_MEASURE
+) -> str:
     """Markdown of rows of running text."""
-    parts = _parts(found)
+    parts = _parts(found, measure)
     depths = _depths(parts)
     out: list[str] = []
     for index, (part, depth) in enumerate(zip(parts, depths, strict=True)):
@@ -83,21 +93,25 @@ def flowing_text(found: Sequence[Row], hyphens: Hyphens | None = None) -> str:
 
 
 def typeset(text: str) -> str:
-    """Quotation marks as one reads them: two single ones are a double one."""
-    text = re.sub(r"‘‘|``", "“", text)
-    return re.sub(r"’’|(?<=\w)''", "”", text)
+    """Quotation marks as one reads them: two single ones are a double one. Of typewriter's signs
+    only those that open and close; alone they are a fence, inches or an empty string."""
+    text = _OPENING.sub("“", text)
+    text = text.replace("’’", "”")
+    return _CLOSING.sub("”", text) if "“" in text else text
 
 
-def _parts(found: Sequence[Row]) -> list[_Part]:
+def _parts(found: Sequence[Row], measure: Measure) -> list[_Part]:
     left = min((row.box[0] for row in found), default=0.0)
     right = max((row.box[2] for row in found), default=0.0)
     usual = _usual_gap(found)
     parts: list[_Part] = []
     last = ""
-    marks = [_mark(row) for row in found]
+    marks = ["-" if measure.has_bullet(row) else _mark(row) for row in found]
     for index, row in enumerate(found):
         mark = marks[index]
         breaks = not parts or _breaks(parts[-1], row, (left, right), usual)
+        if not breaks and not parts[-1].mark:
+            breaks = measure.ends_early(found, parts[-1].rows[-1], row)
         if mark and mark != "-" and not breaks and not _counts_on(last, mark):
             following = next(filter(None, marks[index + 1 :]), "")
             if not _counts_on(mark, following):
@@ -143,6 +157,8 @@ def _breaks(part: _Part, row: Row, sides: tuple[float, float], usual_gap: float)
         return True
     if _CLAUSE.match(row.text) and _SENTENCE_END.search(above.text):
         return True
+    if _DASHES.match(row.text) and _CLAUSE_END.search(above.text):
+        return True
     size = max(row.size, 1.0)
     if row.box[1] - above.box[3] > usual_gap + _WIDE_GAP * row.height:
         return True
@@ -150,6 +166,9 @@ def _breaks(part: _Part, row: Row, sides: tuple[float, float], usual_gap: float)
     allowed = (_SPARE_SCANNED if row.is_scanned else _SPARE) * size
     if spare > _first_word(row) + allowed:
         return True
+    least, most = _TWO_CHARACTERS
+    if not part.mark and is_cjk(row.text[:1]) and least < (row.box[0] - sides[0]) / size < most:
+        return True  # a paragraph of one line may stand above it
     if part.mark:
         return row.box[0] < part.rows[0].box[0] - _INDENT * size
     indented = row.box[0] > sides[0] + _INDENT * size and row.box[0] > above.box[0] + 0.5 * size

@@ -38,7 +38,9 @@ def page_markdown(
         _block_markdown(block, pictures, options) for block in blocks if block.kind not in FURNITURE
     ]
     found = [part for part in parts if part]
-    found = found or [_paragraphs(block.text) for block in blocks if block.kind in _EDGE_WORDS]
+    found = found or [
+        paragraphs_markdown(block.text) for block in blocks if block.kind in _EDGE_WORDS
+    ]
     return "\n\n".join(part for part in found if part)
 
 
@@ -47,15 +49,26 @@ def _block_markdown(block: Block, pictures: dict[Box, Figure], options: ReadOpti
         figure = pictures.get(block.box)
         if figure is not None:
             return _picture(figure, options)
-        return _paragraphs(block.text) if block.kind is BlockKind.FORMULA_PICTURE else ""
+        return paragraphs_markdown(block.text) if block.kind is BlockKind.FORMULA_PICTURE else ""
     if block.kind is BlockKind.TABLE:
         return table_markdown(block.text, options.tables)
     if block.kind in _LEVEL:
         title = " ".join(block.text.split())
         return f"{'#' * min(6, _level(block))} {escape(title)}" if title else ""
     if block.kind is BlockKind.CODE:
-        return f"```\n{block.text.replace('```', '')}\n```" if block.text.strip() else ""
-    return _formulas(block.text) if block.kind is BlockKind.FORMULA else _paragraphs(block.text)
+        return _fenced(block.text) if block.text.strip() else ""
+    return (
+        _formulas(block.text)
+        if block.kind is BlockKind.FORMULA
+        else paragraphs_markdown(block.text)
+    )
+
+
+def _fenced(code: str) -> str:
+    """Code in a fence that is longer than any within it."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}\n{code}\n{fence}"
 
 
 def _picture(figure: Figure, options: ReadOptions) -> str:
@@ -66,7 +79,7 @@ def _picture(figure: Figure, options: ReadOptions) -> str:
     return f"![{' '.join(escape(alt).split())}]({target})"
 
 
-def _paragraphs(text: str) -> str:
+def paragraphs_markdown(text: str) -> str:
     lines = re.sub(r"\r\n?", "\n", text)
     paragraphs = (part.strip() for part in re.split(r"\n\s*\n", lines))
     return "\n\n".join(
@@ -78,7 +91,9 @@ def _formulas(text: str) -> str:
     """Formulas, with space in them, which means nothing there, where Markdown would see syntax."""
     parts = (part.strip() for part in re.split(r"\n\s*\n", text))
     return "\n\n".join(
-        _LIVE_IN_FORMULA.sub(r"\g<0> ", part) if _DISPLAYED.fullmatch(part) else _paragraphs(part)
+        _LIVE_IN_FORMULA.sub(r"\g<0> ", part)
+        if _DISPLAYED.fullmatch(part)
+        else paragraphs_markdown(part)
         for part in parts
         if part
     )

@@ -24,7 +24,6 @@ from ocrplus_ocr.markdown.paragraphs import set_paragraphs
 from ocrplus_ocr.markdown.reading import order_blocks
 from ocrplus_ocr.markdown.subfigures import part_subfigures
 from ocrplus_ocr.markdown.table_grids import rebuild_tables
-from ocrplus_ocr.markdown.unread_tables import drop_unread_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,6 @@ class Step:
 
 STEPS: Final[tuple[Step, ...]] = (
     Step("dropped_pictures", bring_back_pictures),
-    Step("unread_tables", drop_unread_tables),
     Step("one_place", give_lines_one_place),
     Step("found_figures", find_figures),
     Step("subfigures", part_subfigures),
@@ -60,9 +58,14 @@ ALL: Final = "all"
 """The name that switches every step off."""
 
 
+def is_on(name: str, off: Collection[str]) -> bool:
+    """Whether a step is taken. A page of a document's step that is not has no evidence for it."""
+    return name not in off and ALL not in off
+
+
 def finished(page: Page, off: Collection[str] = (), steps: Sequence[Step] = STEPS) -> Page:
     """The page after every step that is not switched off."""
     for step in steps:
-        if step.name not in off and ALL not in off:
+        if is_on(step.name, off):
             page = step.apply(page)
     return page

@@ -17,9 +17,11 @@ from ocrplus_ocr.markdown.found_tables import found_tables
 from ocrplus_ocr.markdown.geometry import area, common, holds, shared, upright
 from ocrplus_ocr.markdown.grid import Cell, Grid, filled, grid_html, trimmed
 from ocrplus_ocr.markdown.lines import in_reading_order, text_of
+from ocrplus_ocr.markdown.lost_lines import paragraphs
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.placing import placed
 from ocrplus_ocr.markdown.ruled_grid import connected, ruled_grid
+from ocrplus_ocr.markdown.tables import has_rows
 
 _CAPTION: Final = re.compile(r"(?:table|表)\s*[\dA-Z]{1,3}(?:[.-]\d+)?[\s.:：　]", re.I)
 _MOSTLY: Final = 0.7
@@ -194,7 +196,7 @@ def _by_words(block: Block, page: Page) -> list[Block]:
 
     Its printed caption is no row of it, and one line alone is no table.
     """
-    lines = _lines(block, page)
+    lines: Sequence[TextLine] = block.lines
     if 0 < len(lines) <= 2:
         text = " ".join(line.text for line in lines)
         return [replace(block, kind=BlockKind.TEXT, text=text, lines=tuple(lines))]
@@ -204,12 +206,17 @@ def _by_words(block: Block, page: Page) -> list[Block]:
     rules = [rule for rule in page.rules if holds(around_it, rule)]
     grid = aligned_grid(lines, rules)
     if grid is None:
-        return [block]
+        return [block] if has_rows(block.text) else _as_text(block, page)
     table = replace(block, text=grid_html(grid), lines=tuple(lines))
     if caption is None:
         return [table]
     printed = Block(BlockKind.CAPTION, caption.text, caption.box, (caption,))
     return [printed, table] if caption.box[1] < grid.ys[1] else [table, printed]
+
+
+def _as_text(block: Block, page: Page) -> list[Block]:
+    """The lines of a table that nothing can be made of."""
+    return paragraphs(block.lines, page.size[0]) if block.lines else []
 
 
 def _caption(lines: Sequence[TextLine]) -> tuple[TextLine | None, Sequence[TextLine]]:
@@ -218,7 +225,3 @@ def _caption(lines: Sequence[TextLine]) -> tuple[TextLine | None, Sequence[TextL
         if _CAPTION.match(line.text.strip()):
             return line, [other for other in lines if other is not line]
     return None, lines
-
-
-def _lines(block: Block, page: Page) -> Sequence[TextLine]:
-    return block.lines or [line for line in page.lines if holds(block.box, line.box)]

@@ -11,6 +11,7 @@ _TAG: Final = re.compile(
 _WRAPPER: Final = re.compile(r"</?(?:html|body)>|<div[^>]*>|</div>|<img[^>]*>", re.I)
 _CELL: Final = re.compile(r"<t([dh])([^<>]*)>(.*?)</t\1>", re.I | re.S)
 _ROW: Final = re.compile(r"<tr[^<>]*>(.*?)</tr>", re.I | re.S)
+_ANY_TAG: Final = re.compile(r"<[^<>]*>")
 _MOST_SPAN: Final = 200
 _SPAN: Final = re.compile(r"(colspan|rowspan)=\"?(\d+)\"?", re.I)
 
@@ -62,6 +63,11 @@ def table_markdown(table_html: str, style: Literal["auto", "html", "markdown"] =
 def has_rows(table_html: str) -> bool:
     """Whether the table model made anything of a table."""
     return any(text for row in _rows(_WRAPPER.sub("", table_html)) for text, _ in row)
+
+
+def text_of_html(table_html: str) -> str:
+    """The words of a table, without its tags."""
+    return html.unescape(_ANY_TAG.sub(" ", table_html))
 
 
 Cell = tuple[str, str]

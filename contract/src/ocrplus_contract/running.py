@@ -1,0 +1,142 @@
+"""Running headers, footers and page numbers, told by their run over the pages of a document. Pure.
+
+A page alone cannot tell a running header from a first line that is set like all others, nor a
+page's number from a number that ends a text. What stands on neighbouring pages in the same place
+with the same words, or with a number that counts with the pages, is no page's own.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ocrplus_contract.records import EdgeRecord, PageRecord
+
+_SAME_PLACE: Final = 0.015  # of the page's height
+_NEIGHBOURS: Final = 2  # left and right pages have headers of their own
+_LEAST_RUN: Final = 3
+_LEAST_NUMBERS: Final = 2
+_LEAST_LETTERS: Final = 2
+_MOST_NUMBERS: Final = 4
+_DIGITS: Final = re.compile(r"\d{1,4}")
+_ROMAN: Final = re.compile(r"[ivxlc]{1,7}")
+_VALUES: Final = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An edge of a page: its words without numbers, and the numbers."""
+
+    index: int
+    page: int
+    edge: EdgeRecord
+    words: str
+    numbers: tuple[int, ...]
+
+
+def drop_running(pages: Sequence[PageRecord]) -> list[PageRecord]:
+    """The pages without the running lines that stand in their Markdown."""
+    found = [
+        _parsed(index, page.page, edge) for index, page in enumerate(pages) for edge in page.edges
+    ]
+    groups: dict[tuple[bool, str, int], list[_Found]] = {}
+    for item in found:
+        if len(item.numbers) > _MOST_NUMBERS:
+            continue
+        groups.setdefault((item.edge.top, item.words, len(item.numbers)), []).append(item)
+    running: dict[int, list[EdgeRecord]] = {}
+    for group in groups.values():
+        for item in _running(group, len(pages)):
+            if item.edge.markdown:
+                running.setdefault(item.index, []).append(item.edge)
+    return [
+        _without(page, running[index]) if index in running else page
+        for index, page in enumerate(pages)
+    ]
+
+
+def _parsed(index: int, page: int, edge: EdgeRecord) -> _Found:
+    text = unicodedata.normalize("NFKC", edge.text).casefold()
+    numbers = [int(number) for number in _DIGITS.findall(text)]
+    words = "".join(c for c in _DIGITS.sub("", text) if c.isalnum())
+    if not numbers and _ROMAN.fullmatch(words):
+        return _Found(index, page, edge, "", (_roman(words),))
+    return _Found(index, page, edge, words, tuple(numbers))
+
+
+def _roman(text: str) -> int:
+    values = [_VALUES[letter] for letter in text]
+    following = [*values[1:], 0]
+    return sum(-a if a < b else a for a, b in zip(values, following, strict=True))
+
+
+def _running(group: Sequence[_Found], pages: int) -> list[_Found]:
+    """Those of a group that stand in one place on neighbouring pages, and whose numbers are the
+    same on each or count with the pages: sums carried forward do neither."""
+    alike = [list(group)]
+    for position in range(len(group[0].numbers)):
+        alike = [part for whole in alike for part in _counting(whole, position)]
+    if not group[0].numbers and len(group[0].words) < _LEAST_LETTERS:
+        return []
+    running: list[_Found] = []
+    for run in (run for part in alike for run in _runs(part)):
+        seen = len({item.page for item in run})
+        enough = seen >= _LEAST_RUN or (seen > 1 and 2 * seen >= pages)
+        if enough or (not group[0].words and seen >= _LEAST_NUMBERS):
+            running += run
+    return running
+
+
+def _counting(group: Sequence[_Found], position: int) -> list[list[_Found]]:
+    """Parts of a group with one number there, or one that counts with the pages."""
+    same = Counter(item.numbers[position] for item in group)
+    counted = Counter(item.numbers[position] - item.page for item in group)
+    parts: dict[tuple[bool, int], list[_Found]] = {}
+    for item in group:
+        number = item.numbers[position]
+        counts = counted[number - item.page] >= same[number] or not item.words
+        parts.setdefault((counts, number - item.page if counts else number), []).append(item)
+    return list(parts.values())
+
+
+def _runs(group: Iterable[_Found]) -> list[list[_Found]]:
+    """Parts of a group on neighbouring pages, in one place."""
+    runs: list[list[_Found]] = []
+    near: list[list[_Found]] = []  # those that may go on: a page has few edges
+    for item in sorted(group, key=lambda item: item.page):
+        near = [run for run in near if item.page - run[-1].page <= _NEIGHBOURS]
+        run = next((r for r in reversed(near) if _goes_on(r[-1], item)), None)
+        if run is None:
+            run = []
+            runs.append(run)
+            near.append(run)
+        run.append(item)
+    return runs
+
+
+def _goes_on(before: _Found, item: _Found) -> bool:
+    return abs(item.edge.at - before.edge.at) <= _SAME_PLACE
+
+
+def _without(page: PageRecord, edges: Sequence[EdgeRecord]) -> PageRecord:
+    """The page without some of its edges, where its Markdown has each as a paragraph."""
+    parts = page.markdown.split("\n\n")
+    starts, ends = page.starts_paragraph, page.ends_paragraph
+    for edge in edges:
+        if edge.markdown not in parts:
+            continue
+        at = parts.index(edge.markdown)
+        if not edge.top:
+            at = len(parts) - 1 - parts[::-1].index(edge.markdown)
+        starts = starts and not (edge.top and at == 0 and edge.open)
+        ends = ends and not (not edge.top and at == len(parts) - 1 and edge.open)
+        del parts[at]
+    return page.model_copy(
+        update={
+            "markdown": "\n\n".join(parts),
+            "starts_paragraph": starts,
+            "ends_paragraph": ends,
+        }
+    )

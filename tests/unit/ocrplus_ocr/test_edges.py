@@ -1,0 +1,228 @@
+"""First and last lines of a page: the page's own, or running over the document."""
+
+import random
+import time
+from dataclasses import replace
+
+import pytest
+
+from ocrplus_contract.document import settled
+from ocrplus_contract.records import EdgeRecord, PageRecord
+from ocrplus_ocr.engine import Block, BlockKind, TextLine
+from ocrplus_ocr.markdown.edges import edges
+from ocrplus_ocr.markdown.furniture import mark_furniture
+from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.render import page_markdown
+
+SIZE = (600.0, 800.0)
+BODY = "A sentence of the page's own text."
+
+
+def line(text: str, x: float, y: float, **more) -> TextLine:
+    item = TextLine(text, (x, y, x + 6 * len(text), y + 10), 10, 400)
+    return replace(item, **more)
+
+
+def block(kind: BlockKind, *lines: TextLine) -> Block:
+    box = (lines[0].box[0], lines[0].box[1], max(i.box[2] for i in lines), lines[-1].box[3])
+    return Block(kind, " ".join(i.text for i in lines), box, lines)
+
+
+def body(y: float = 100, **more) -> Block:
+    return block(BlockKind.TEXT, *(line(BODY, 50, y + 14 * n, **more) for n in range(20)))
+
+
+def page(*blocks: Block, number: int = 1, **more) -> Page:
+    return Page(number, SIZE, blocks, tuple(i for b in blocks for i in b.lines), **more)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "y", "left"),
+    [
+        (BlockKind.HEADER, "Dear Ms Smith,", 40, False),
+        (BlockKind.HEADER, "which nobody had seen before.", 30, False),
+        (BlockKind.FOOTER, "Amount due by 1 March: 4,300 EUR, order 77-1203.", 770, False),
+        (BlockKind.FOOTER, "Yours sincerely", 770, False),
+        (BlockKind.FOOTER, "303", 770, True),
+        (BlockKind.FOOTER, "Confidential, page 3 of 12", 770, True),
+        (BlockKind.FOOTER, "© 2024 Harbour Press. All rights reserved.", 770, True),
+        (BlockKind.FOOTER, "www.harbour.example", 770, True),
+        (BlockKind.HEADER, "GB/T 3620.1—2016", 40, True),
+        (BlockKind.HEADER, "THE KEEPER OF THE ARCHIVE", 40, True),
+        (BlockKind.HEADER, "Harbour Letters, vol. 12", 40, True),
+    ],
+)
+def test_what_the_model_calls_a_header_is_text_where_it_is_set_as_text(
+    kind: BlockKind, said: str, y: float, left: bool
+) -> None:
+    edge = block(kind, line(said, 50, y))
+
+    result = mark_furniture(page(edge, body()))
+
+    assert (said not in page_markdown(result.blocks, [])) is left
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"size": 8.0},
+        {"italic": True},
+        {"weight": 700},
+        {"box": (250.0, 40.0, 350.0, 50.0)},
+    ],
+)
+def test_a_header_in_another_font_or_place_stays_one(other: dict[str, object]) -> None:
+    header = block(BlockKind.HEADER, line("A history of the harbour", 50, 40, **other))
+
+    assert mark_furniture(page(header, body())).blocks[0].kind is BlockKind.HEADER
+
+
+def test_a_publisher_s_stamp_in_the_margin_is_furniture() -> None:
+    stamp = block(BlockKind.TEXT, line("Downloaded from journal.example on July 12, 2017", 50, 10))
+    deep = block(BlockKind.TEXT, line("Downloaded from journal.example on July 12, 2017", 50, 500))
+
+    found = mark_furniture(page(stamp, body(), deep)).blocks
+
+    assert [b.kind for b in found] == [BlockKind.HEADER, BlockKind.TEXT, BlockKind.TEXT]
+
+
+def test_a_header_beside_its_number_or_over_a_rule_stays_one() -> None:
+    header = block(BlockKind.HEADER, line("A history of the harbour", 50, 40))
+    number = block(BlockKind.PAGE_NUMBER, line("12", 540, 40))
+    rule = (50.0, 60.0, 550.0, 60.5)
+
+    assert mark_furniture(page(header, number, body())).blocks[0].kind is BlockKind.HEADER
+    assert mark_furniture(page(header, body(), rules=(rule,))).blocks[0].kind is BlockKind.HEADER
+
+
+def test_in_a_scan_a_header_has_to_read_as_a_sentence() -> None:
+    def kind_of(text: str) -> BlockKind:
+        scanned = {"size": 0.0, "weight": 0}
+        header = block(BlockKind.HEADER, line(text, 50, 40, **scanned))
+        return mark_furniture(page(header, body(**scanned))).blocks[0].kind
+
+    assert kind_of("A history of the harbour") is BlockKind.HEADER
+    assert kind_of("Dear Ms Smith,") is BlockKind.TEXT
+    assert kind_of("which nobody had seen before") is BlockKind.TEXT
+
+
+def test_a_page_tells_its_first_and_last_lines() -> None:
+    header = block(BlockKind.HEADER, line("Harbour Press", 250, 20))
+    first = block(BlockKind.TEXT, line("A history of the harbour", 50, 50))
+    rest = block(
+        BlockKind.TEXT, *(line("which goes on and on", 50, 100 + 14 * n) for n in range(9))
+    )
+    last = block(BlockKind.TEXT, line("303", 290, 720))
+
+    found = edges(page(header, first, rest, last))
+
+    assert [(e.text, e.top, e.markdown) for e in found] == [
+        ("Harbour Press", True, ""),
+        ("A history of the harbour", True, "A history of the harbour"),
+        ("303", False, "303"),
+    ]
+    assert [e.open for e in found] == [False, True, True]
+
+
+def records(*tops: str, place: float = 0.9, top: bool = False) -> list[PageRecord]:
+    made = []
+    for number, text in enumerate(tops, start=1):
+        edge = EdgeRecord(text=text, top=top, at=place, markdown=text)
+        parts = [text, BODY] if top else [BODY, text]
+        made.append(PageRecord(page=number, state="ok", markdown="\n\n".join(parts), edges=(edge,)))
+    return made
+
+
+def dropped(pages: list[PageRecord]) -> list[bool]:
+    return [page.markdown == BODY for page in settled(pages)]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("301", "302", "303"),
+        ("301", "302"),
+        ("– 4 –", "– 5 –", "– 6 –"),
+        ("iv", "v", "vi"),
+        ("Page 7 of 9", "Page 8 of 9", "Page 9 of 9"),
+        ("A History", "A History", "A History"),
+        ("A History", "The Keeper", "A History", "The Keeper"),
+        ("A History 12", "A History 13", "A History 14"),
+    ],
+)
+def test_what_runs_over_the_pages_goes(texts: tuple[str, ...]) -> None:
+    assert all(dropped(records(*texts)))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("303",),
+        ("303", "17", "88"),
+        ("1984", "1984", "1984"),
+        ("Dear Ms Smith,", "Yours sincerely,", "Best regards,"),
+        ("Carried forward 4,300", "Carried forward 5,120", "Carried forward 6,004"),
+        ("A History", "another line", "a third", "a fourth", "A History"),
+        ("* * *", "* * *", "* * *"),
+    ],
+)
+def test_what_is_a_page_s_own_stays(texts: tuple[str, ...]) -> None:
+    assert not any(dropped(records(*texts)))
+
+
+def test_a_line_that_stands_elsewhere_on_each_page_stays() -> None:
+    pages = [
+        *records("Total", place=0.9),
+        *(p.model_copy(update={"page": 2}) for p in records("Total", place=0.86)),
+        *(p.model_copy(update={"page": 3}) for p in records("Total", place=0.88)),
+    ]
+
+    assert not any(dropped(pages))
+
+
+def test_a_number_that_the_pages_have_left_out_speaks_for_one_that_was_kept() -> None:
+    first, second = records("301", "302")
+    left_out = first.edges[0].model_copy(update={"markdown": ""})
+    first = first.model_copy(update={"markdown": BODY, "edges": (left_out,)})
+
+    assert dropped([first, second]) == [True, True]
+
+
+def test_a_paragraph_goes_on_over_a_running_header() -> None:
+    first, second = records("A History", "A History", top=True)
+    edge = second.edges[0].model_copy(update={"open": True})
+    second = second.model_copy(update={"edges": (edge,)})
+
+    whole = settled([first.model_copy(update={"ends_paragraph": False}), second])
+
+    assert [page.markdown for page in whole] == [BODY, BODY]
+    assert [page.starts_paragraph for page in whole] == [True, False]
+
+
+def test_words_like_a_running_line_within_the_page_stay() -> None:
+    pages = records("A History", "A History", "A History")
+    twice = pages[0].model_copy(update={"markdown": f"A History\n\n{BODY}\n\nA History"})
+
+    assert settled([twice, *pages[1:]])[0].markdown == f"A History\n\n{BODY}"
+
+
+@pytest.mark.parametrize("text", ["A History", "{0}", "1 2 3 4 5 6 7 8 {0}", "Part {0} of {1}"])
+def test_the_edges_of_a_book_are_settled_in_no_time(text: str) -> None:
+    chance = random.Random(1)
+    book = []
+    for number in range(1, 2001):
+        found = tuple(
+            EdgeRecord(
+                text=text.format(chance.randrange(9999), chance.randrange(9999)),
+                top=top,
+                at=chance.random(),
+                markdown="x",
+            )
+            for top in (True, False) * 4
+        )
+        book.append(PageRecord(page=number, state="ok", markdown=BODY, edges=found))
+    began = time.process_time()
+
+    settled(book)
+
+    assert time.process_time() - began < 2
