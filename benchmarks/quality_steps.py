@@ -3,7 +3,8 @@
 python benchmarks/quality_steps.py [SET] OUT [--made SET OUT]
 OUT is where quality.py has written; its pages are not read anew, only their steps are taken again.
 --made: a second set, of `quality_made.py`, whose documents are of the kinds that some steps exist
-for and the first set lacks. A gain below zero is a loss.
+for and the first set lacks. A third are pages under regions at random: of these only the share of
+the lines that is written, and once, is measured. A gain below zero is a loss.
 """
 
 import argparse
@@ -11,7 +12,9 @@ import json
 import pickle
 import re
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
@@ -19,6 +22,7 @@ from statistics import mean
 import corpus
 import quality
 import results
+from random_pages import random_pages
 
 from ocrplus_contract.document import DOCUMENT_STEPS, settled
 from ocrplus_contract.records import PageRecord
@@ -37,6 +41,7 @@ SHOWN = ("overall", "text", "order", "table", "heading", "heading_level", "figur
 _CODE = re.compile(r"^(`{3,})\n(.*?)\n\1$", re.M | re.S)
 _PICTURE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
 _LEAST_GAIN = 0.0005
+RANDOM_PAGES = 400
 
 
 @dataclass(frozen=True)
@@ -156,14 +161,23 @@ def _overlap(a: Box, b: Box) -> float:
     return both / (area(a) + area(b) - both) if both else 0.0
 
 
-def gains(folder: Path, out: Path) -> dict[str, dict[str, float]]:
+def scores_of_random(off: frozenset[str]) -> dict[str, float]:
+    """How much of pages under random regions is written once, without some steps."""
+    whole = []
+    for found in random_pages(RANDOM_PAGES):
+        page = finished(found, off)
+        markdown = page_markdown(page.blocks, [])
+        whole.append(coverage(page, markdown) - repeated(page, markdown))
+    return {"once": mean(whole), "pages_whole": mean(share == 1.0 for share in whole)}
+
+
+def gains(scored: Callable[[frozenset[str]], dict[str, float]]) -> dict[str, dict[str, float]]:
     """The means with every step, and what each step adds to them."""
-    found = out / "found"
-    every = scores(folder, found, frozenset())
+    every = scored(frozenset())
     figures = {"every step": every}
     names = [step.name for step in STEPS] + [step.name for step in DOCUMENT_STEPS]
     for name in [*names, ALL]:
-        without = scores(folder, found, frozenset({name}))
+        without = scored(frozenset({name}))
         moved = {m: round(value - without.get(m, 0.0), 4) for m, value in every.items()}
         label = "all together, against the bare engine" if name == ALL else name
         figures[label] = {m: value for m, value in moved.items() if abs(value) >= _LEAST_GAIN}
@@ -177,9 +191,13 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--made", nargs=2, type=Path, metavar=("SET", "OUT"))
     arguments = parser.parse_args()
-    by_set = {"development set": gains(arguments.set, arguments.out)}
+    read = {"development set": (arguments.set, arguments.out)}
     if arguments.made:
-        by_set["made documents"] = gains(*arguments.made)
+        read["made documents"] = tuple(arguments.made)
+    by_set = {
+        name: gains(partial(scores, folder, out / "found")) for name, (folder, out) in read.items()
+    }
+    by_set["random regions"] = gains(scores_of_random)
     figures = {
         step: {name: of_set[step] for name, of_set in by_set.items()}
         for step in by_set["development set"]

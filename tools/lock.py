@@ -18,6 +18,8 @@ SETS: Final[dict[str, str]] = {
     "ocr-worker-gpu": "engine,s3",
     "caption-worker": "caption,s3",
     "operator": "operator",
+    "models": "models",
+    "images": "images",
     "local": "local",
     "dev": "dev",
 }
@@ -25,8 +27,12 @@ BY_HAND: Final[dict[str, str]] = {
     "ocr-worker-gpu": "paddlepaddle-gpu==3.2.2  # why: the newest without the oneDNN crash of "
     "3.3; from Paddle's own index",
 }
+# What redis-py asks for before Python 3.11.3 (Debian 12): images are built without a resolver.
+OLD_PYTHON: Final = 'async-timeout==5.0.1; python_full_version < "3.11.3"'
 # Newer ones ask for a patch release of Python 3.11 that Debian 12 (3.11.2) does not have.
 CAPS: Final = ("soupsieve<3",)
+
+OWN: Final = ("ocrplus", "async-timeout")
 
 
 def pins(extra: str) -> list[str]:
@@ -35,7 +41,7 @@ def pins(extra: str) -> list[str]:
     command += ["--ignore-installed", "--report", "-", f"{ROOT}[{extra}]", *CAPS]
     report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     found = [(item["metadata"]["name"], item["metadata"]["version"]) for item in report["install"]]
-    return sorted(f"{name.lower()}=={version}" for name, version in found if name != "ocrplus")
+    return sorted(f"{name.lower()}=={version}" for name, version in found if name not in OWN)
 
 
 def main() -> None:
@@ -43,6 +49,7 @@ def main() -> None:
         lines = [f"# Pins of ocrplus[{extra}] on Python 3.11, Linux x86-64. Made by `make lock`."]
         if name in BY_HAND:
             lines.append(BY_HAND[name])
+        lines.append(OLD_PYTHON)
         path = ROOT / "constraints" / f"{name}.txt"
         path.write_text("\n".join([*lines, *pins(extra)]) + "\n")
         print(path.name)

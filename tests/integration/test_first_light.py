@@ -5,6 +5,8 @@ import io
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -52,6 +54,15 @@ def test_a_figure_of_a_real_page_is_described(running: Service) -> None:
     assert "> Bars of ships." in second and "> " not in first
     (url,) = running.metrics["caption-worker"]
     assert 'ocrplus_caption_calls_total{outcome="ok"}' in httpx.get(url).text
+
+
+def test_the_client_of_helm_test_sees_its_page_come_back_right(running: Service) -> None:
+    url = running.http.replace("http://", "ws://")
+    command = [sys.executable, "-m", "ocrplus_gateway.smoke", url, "--seconds=120"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "came back right" in done.stdout
 
 
 def test_a_chinese_report_is_read_from_its_text_layer(running: Service) -> None:

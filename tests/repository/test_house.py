@@ -5,6 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import lock
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -80,8 +81,9 @@ def test_every_script_states_arguments_result_and_invariant() -> None:
 
 def test_constraints_say_what_they_pin() -> None:
     files = sorted((ROOT / "constraints").glob("*.txt"))
-    assert len(files) == 8
+    assert len(files) == 10
     for path in files:
         lines = path.read_text().splitlines()
         assert lines[0].startswith("# Pins of ocrplus["), path.name
+        assert lock.OLD_PYTHON in lines, path.name
         assert all("==" in line for line in lines[1:] if not line.startswith("#")), path.name

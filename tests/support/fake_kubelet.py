@@ -26,7 +26,7 @@ FAKE = "ocrplus.io/fake"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _STEP_SECONDS = 0.05
 _BEAT_SECONDS = 10.0
-_DELAY_SECONDS = 0.3
+_DELAY_SECONDS = {"start": "0.3", "ready": "0.3", "stop": "1.0"}
 _CAPACITY = {"cpu": "64", "memory": "512Gi", "pods": "250", "ephemeral-storage": "1Ti"}
 
 
@@ -155,7 +155,7 @@ class FakeKubelet:
 
     def _waited(self, uid: str, what: str, pod: Object) -> bool:
         annotations = pod["metadata"].get("annotations") or {}
-        delay = annotations.get(f"fakekubelet/{what}-delay", str(_DELAY_SECONDS))
+        delay = annotations.get(f"fakekubelet/{what}-delay", _DELAY_SECONDS[what])
         if delay == "never":
             return False
         loop = asyncio.get_running_loop()

@@ -79,6 +79,7 @@ class PlayedWorker:
     def _leave(self) -> None:
         with contextlib.suppress(redis.RedisError):
             self._pulse.stop()
+        self._store.close()
 
     def _serve(self) -> bool:
         if not self._pulse.reach():
@@ -160,8 +161,10 @@ class Fleet:
                     redis.Redis.from_url(self.url), name, self.warm_seconds, self.page_seconds
                 )
         for name in [n for n in self.workers if n not in pods]:
-            if name not in self.went:
+            if name not in self.went:  # gone between two looks: its mark may be forgotten already
                 self._goes(name)
+                if self.went[name] == "idle":
+                    self.went[name] = "not seen"
             worker = self.workers.pop(name)
             if worker.thread.is_alive():
                 worker.kill()

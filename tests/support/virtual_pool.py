@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ocrplus_operator.control.types import (
-    DRAINED_DELETION_COST,
     Arrivals,
     Cluster,
     Decision,
@@ -134,7 +133,7 @@ class VirtualPool:
             self.draining.add(name)
             yield
         for name in decision.cheapen:
-            self.pods[name].cost = DRAINED_DELETION_COST
+            self.pods[name].cost = decision.deletion_cost
             yield
         if decision.scale_to is not None:
             self.orders.append(decision.scale_to)

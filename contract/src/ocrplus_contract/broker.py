@@ -8,6 +8,7 @@ figures behind each option stand in `docs/adr/0001-permits-in-a-stream.md`.
 from typing import Any, Final
 
 from ocrplus_contract.names import Pool
+from ocrplus_contract.sentinels import Sentinels
 from ocrplus_contract.settings import CommonSettings
 
 HARD_LIMIT_SECONDS: Final = 3600
@@ -19,8 +20,9 @@ VISIBILITY_SECONDS: Final = HARD_LIMIT_SECONDS + 300
 def celery_options(settings: CommonSettings) -> dict[str, Any]:
     """Options that senders and workers share."""
     broker = (settings.broker_url or settings.redis_url).get_secret_value()
+    sentinels = Sentinels.of(broker)
     return {
-        "broker_url": broker,
+        "broker_url": broker if sentinels is None else sentinels.broker_url,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {
@@ -34,6 +36,7 @@ def celery_options(settings: CommonSettings) -> dict[str, Any]:
             "socket_keepalive": True,
             "health_check_interval": 10,
             "retry_on_timeout": True,
+            **({} if sentinels is None else sentinels.broker_options),
         },
         "task_serializer": "json",
         "accept_content": ["json"],

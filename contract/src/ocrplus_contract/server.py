@@ -8,6 +8,7 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
 from redis.retry import Retry
 
+from ocrplus_contract.sentinels import pool
 from ocrplus_contract.settings import CommonSettings
 
 LEAST_VERSION: Final = (7, 0)
@@ -16,7 +17,7 @@ _RETRIES: Final = 12  # with the back-off below about 40 s: a server that restar
 
 def connect(settings: CommonSettings) -> "redis.Redis":
     """A client for threads that returns bytes, waits out a restart and never hangs."""
-    return redis.Redis.from_url(
+    connections = pool(
         settings.redis_url.get_secret_value(),
         socket_timeout=10,
         socket_connect_timeout=5,
@@ -25,6 +26,7 @@ def connect(settings: CommonSettings) -> "redis.Redis":
         retry=Retry(ExponentialBackoff(cap=5, base=0.05), _RETRIES),
         retry_on_error=[ConnectionError, TimeoutError, BusyLoadingError],
     )
+    return redis.Redis.from_pool(connections)
 
 
 def unfit_because(info: Mapping[str, Any]) -> str | None:

@@ -53,7 +53,8 @@ class CommonSettings(S3Environment):
 
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"),
-        description="Redis 7 or Valkey server for work, events and results.",
+        description="Redis 7 or Valkey server for work, events and results: redis://, rediss:// "
+        "(TLS; ?ssl_ca_certs=FILE) or redis+sentinel://:password@host:26379,host:26379/MASTER/0.",
     )
     broker_url: SecretStr | None = Field(
         default=None, description="Celery's server, when it is not the one of OCRPLUS_REDIS_URL."

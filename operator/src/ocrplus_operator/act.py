@@ -15,7 +15,6 @@ from redis.exceptions import RedisError
 
 from ocrplus_operator.control.types import (
     DELETION_COST_ANNOTATION,
-    DRAINED_DELETION_COST,
     Decision,
     Notice,
 )
@@ -87,7 +86,7 @@ class Actor:
     async def _drain(self, resource: Resource, decision: Decision, work: WorkSource | None) -> bool:
         marked = not decision.mark or await self._in_redis(work, decision.mark, mark=True)
         costs = [
-            await self._cost(resource, pod, str(DRAINED_DELETION_COST)) for pod in decision.cheapen
+            await self._cost(resource, pod, str(decision.deletion_cost)) for pod in decision.cheapen
         ]
         return marked and all(costs)
 
@@ -158,7 +157,7 @@ class Actor:
         listed = await self._kube.get(path, labelSelector=target.selector)
         order = removal_order(listed["items"])
         going = order[: max(0, len(order) - replicas)]
-        return all(pod.deletion_cost <= DRAINED_DELETION_COST for pod in going)
+        return all(pod.cheap for pod in going)
 
     async def tell(self, resource: Resource, notice: Notice) -> None:
         """Write an Event; one that is lost is no reason to stop."""

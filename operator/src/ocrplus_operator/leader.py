@@ -45,6 +45,7 @@ class Leader:
         self._renewed = float("-inf")
         self._seen: tuple[str, float] = ("", 0.0)  # the Lease's version, and since when
         self.heard = float("-inf")  # last answer of the API server, for the probes
+        self._there = float("-inf")  # when the Lease was last there
 
     @property
     def leads(self) -> bool:
@@ -81,9 +82,12 @@ class Leader:
         try:
             lease = await self._kube.get(path)
         except NotFound:
+            if asked - self._there < self._stand.seconds:
+                return  # deleted a moment ago: with the release, and this process goes next
             await self._kube.create(self._stand.folder, self._lease(None))
-            self._renewed = asked
+            self._renewed = self._there = asked
             return
+        self._there = asked
         if self._is_free(lease):
             await self._kube.replace(path, self._lease(lease))
             self._renewed = asked

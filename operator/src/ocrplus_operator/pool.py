@@ -16,7 +16,6 @@ from ocrplus_operator.control.law import decide
 from ocrplus_operator.control.learning import PRIOR_SECONDS_PER_PAGE
 from ocrplus_operator.control.spec import PoolSpec
 from ocrplus_operator.control.types import (
-    DRAINED_DELETION_COST,
     Cluster,
     Decision,
     Memory,
@@ -156,8 +155,10 @@ class PoolLoop:
         acted = Acted()
         if target is not None:
             acted = await self._actor.carry_out(resource, decision, target, self._work)
-        if not acted.done:
-            decision = dataclasses.replace(decision, scale_to=None)  # nothing is to be told of it
+        if not acted.done:  # nothing is to be told of an order, and nobody is expected to go
+            decision = dataclasses.replace(decision, scale_to=None)
+            assert self._memory is not None
+            self._memory = dataclasses.replace(self._memory, leaving=frozenset())
         outcome = Outcome(
             at=now,
             decision=decision,
@@ -253,9 +254,7 @@ def _strays(cluster: Cluster | Unknown, reading: Reading | Unknown) -> tuple[str
     return tuple(
         pod.name
         for pod in cluster.pods
-        if pod.deletion_cost <= DRAINED_DELETION_COST
-        and not pod.terminating
-        and pod.name not in reading.draining
+        if pod.cheap and not pod.terminating and pod.name not in reading.draining
     )
 
 

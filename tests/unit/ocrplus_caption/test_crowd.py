@@ -5,7 +5,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from ocrplus_caption.crowd import Crowd, Crowded
+from ocrplus_caption.crowd import Crowd, Crowded, Desks
+from ocrplus_contract.names import Permit
 
 
 def test_a_crowd_has_a_size() -> None:
@@ -47,3 +48,22 @@ def test_without_an_end_they_ring_after_a_while() -> None:
 
 def test_nobody_gave_way_nothing_rings() -> None:
     assert rung([("owe", 0), ("end", 0)]) == []
+
+
+def test_who_leaves_a_desk_gives_it_to_the_next_once() -> None:
+    async def walk() -> list[str]:
+        desks, seated = Desks(1), []
+
+        async def sit(name: str) -> None:
+            await desks.sit_down(Permit(name))
+            seated.append(name)
+
+        others = [asyncio.create_task(sit(name)) for name in ("a", "b", "c")]
+        await asyncio.sleep(0)
+        for _ in range(3):  # leaves for a call, and again when it has ended
+            desks.leave(Permit("a"))
+        await asyncio.sleep(0.01)
+        others[2].cancel()
+        return seated
+
+    assert asyncio.run(walk()) == ["a", "b"]

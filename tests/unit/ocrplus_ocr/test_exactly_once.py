@@ -1,11 +1,13 @@
 """Every line found is written, and written once; a page that fails at it says so."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
+import random_pages
 
 from ocrplus_ocr.engine import Block, BlockKind, TextLine
-from ocrplus_ocr.markdown.coverage import coverage, repeated
+from ocrplus_ocr.markdown.coverage import coverage, expected, repeated
 from ocrplus_ocr.markdown.grid import Cell, Grid, filled
 from ocrplus_ocr.markdown.leftovers import bring_back_leftovers
 from ocrplus_ocr.markdown.one_place import give_lines_one_place
@@ -208,3 +210,14 @@ def test_a_lost_line_in_the_middle_of_a_sentence_goes_on_with_its_block() -> Non
         "a full line of the text 0 a full line of the text 1 and its end.",
         "and not its end.",
     ]
+
+
+def test_under_regions_at_random_every_line_is_written_exactly_once() -> None:
+    for number, found in enumerate(random_pages.random_pages(150)):
+        page = finished(found)
+        written = Counter(random_pages.WORD.findall(said(page)))
+        wanted = Counter(w for x in expected(page) for w in random_pages.WORD.findall(x.text))
+
+        lost = wanted - written
+        twice = {word: times for word, times in written.items() if times > 1}
+        assert not lost and not twice, f"page {number}"

@@ -337,3 +337,31 @@ def test_a_table_that_nobody_can_read_keeps_its_text_as_lines() -> None:
 
     assert [b.kind for b in result.blocks] == [BlockKind.TEXT, BlockKind.TEXT]
     assert all(item.text in result.blocks[1].text for item in lines)
+
+
+def accounts(*outside: TextLine, top: float = 80, foot: float = 160) -> list[Block]:
+    """A ruled table of two columns and two rows, in a region of the model that is higher."""
+    cells = [line(f"word{r}{c}", 175 + 150 * c, 110 + 20 * r) for r in (0, 1) for c in (0, 1)]
+    region = Block(BlockKind.TABLE, "<table></table>", (100, top, 400, foot), tuple(cells))
+    return list(rebuild_tables(page([region], [*cells, *outside], FULL)).blocks)
+
+
+def test_headings_above_a_table_s_lines_and_sums_below_are_its_rows() -> None:
+    heads = [line("Place", 175, 90), line("Spring", 325, 90)]
+    sums = [line("Sum", 175, 150), line("4711", 325, 150)]
+
+    (table,) = accounts(*heads, *sums)
+
+    assert table.text.count("<tr>") == 4
+    assert table.text.startswith("<table><tr><td>Place</td><td>Spring</td></tr>")
+    assert table.text.endswith("<tr><td>Sum</td><td>4711</td></tr></table>")
+
+
+def test_captions_remarks_and_words_outside_of_the_region_are_no_rows() -> None:
+    caption = line("Table 1. Accounts of the market", 250, 90, width=200)
+    remark = line("in thousands", 380, 150, width=80)
+    far = [line("Other", 175, 60), line("words", 325, 60)]
+
+    table = next(b for b in accounts(caption, remark, *far) if b.kind is BlockKind.TABLE)
+
+    assert table.text.count("<tr>") == 2

@@ -9,6 +9,7 @@ from ocrplus_operator.act import Acted, Actor
 from ocrplus_operator.control.types import Decision, Notice, Reason
 from ocrplus_operator.kube import Kube
 from ocrplus_operator.observe.cluster import Target
+from ocrplus_operator.observe.pods import removal_order
 from ocrplus_operator.resource import Resource, resource_of
 
 PATH = "/apis/apps/v1/namespaces/n/deployments/w"
@@ -58,6 +59,19 @@ async def test_fewer_only_if_the_pods_that_go_first_are_those_that_drained(
     await Actor(kube).carry_out(resource, order(2), Target(await kube.get(PATH)), None)
 
     assert await replicas(kube) == left
+
+
+async def test_who_drained_first_goes_first(
+    api: kube_api.KubeApi, kube: Kube, resource: Resource
+) -> None:
+    for name, cost in (("a", -999), ("b", -1000), ("c", 0)):
+        pod(api, name, cost=cost)
+
+    listed = (await kube.get("/api/v1/namespaces/n/pods"))["items"]
+
+    assert [one.name for one in removal_order(listed)] == ["b", "a", "c"]
+    acted = await Actor(kube).carry_out(resource, order(2), Target(await kube.get(PATH)), None)
+    assert acted.done and await replicas(kube) == 2
 
 
 async def test_fewer_not_on_a_target_that_has_changed(

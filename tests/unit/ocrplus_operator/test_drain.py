@@ -50,6 +50,19 @@ def test_the_next_look_removes_it() -> None:
     assert decision.notices[0].reason == "Removing"
 
 
+def test_who_drains_later_is_made_less_cheap_so_that_the_first_goes_first() -> None:
+    pods = (cheap("a"), pod("b"), pod("c"))
+    workers = (drained("a"), drained("b"), busy("c"))
+
+    first = answer(look(pods, workers, draining=("a", "b")), pool=ONE)
+    both = (cheap("a"), pod("b", deletion_cost=first.deletion_cost), pod("c"))
+    then = answer(look(both, workers, draining=("a", "b")), pool=ONE)
+
+    # "b" has been seen to be drained only once: the order that goes out now must not take it
+    assert (first.scale_to, first.cheapen, first.deletion_cost) == (2, ("b",), -999)
+    assert (then.scale_to, then.cheapen) == (1, ())
+
+
 def test_a_removal_under_way_is_not_ordered_twice() -> None:
     snapshot = look((cheap("a"), pod("b")), (drained("a"), busy("b")), draining=("a",), replicas=1)
 

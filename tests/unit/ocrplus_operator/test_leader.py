@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ocrplus_operator.errors import NotFound
 from ocrplus_operator.kube import Kube
 from ocrplus_operator.leader import Candidacy, Leader
 
@@ -74,3 +75,40 @@ async def test_a_replica_that_returns_under_its_name_leads_at_once(
     await again.once()
 
     assert again.leads
+
+
+async def test_an_empty_lease_of_the_chart_is_taken_at_once(
+    kube: Kube, stand: Callable[[str, Clock], Leader]
+) -> None:
+    stood = stand("a", Clock())
+    await kube.create(
+        "/apis/coordination.k8s.io/v1/namespaces/n/leases",
+        {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": "lease"},
+            "spec": {},
+        },
+    )
+    await stood.once()
+
+    assert stood.leads
+
+
+async def test_a_lease_that_was_deleted_is_made_again_only_when_nobody_ends_this_process(
+    kube: Kube, stand: Callable[[str, Clock], Leader]
+) -> None:
+    path, clock = "/apis/coordination.k8s.io/v1/namespaces/n/leases/lease", Clock()
+    stood = stand("a", clock)
+    await stood.once()
+    await kube.request("DELETE", path)
+
+    clock.now = 12.0  # an uninstallation would have ended it by now
+    await stood.once()
+    with pytest.raises(NotFound):
+        await kube.get(path)
+    assert not stood.leads
+    clock.now = 16.0
+    await stood.once()
+
+    assert stood.leads

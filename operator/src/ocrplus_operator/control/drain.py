@@ -10,7 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ocrplus_operator.control.fleet import Fleet, PodView
-from ocrplus_operator.control.types import Memory, Notice
+from ocrplus_operator.control.types import (
+    DRAINED_DELETION_COST,
+    LAST_DELETION_COST,
+    Memory,
+    Notice,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,14 @@ def remembered(memory: Memory, fleet: Fleet, steps: Steps, now: float) -> Memory
     if steps.scale_to is not None and not steps.leaving:
         leaving = frozenset()  # a new order: who goes because of the last one cannot be told
     return replace(memory, marked=tuple(marked), leaving=leaving)
+
+
+def next_deletion_cost(fleet: Fleet) -> int:
+    """The deletion cost of who drains next: above all that were made cheap before."""
+    there = [view.pod.deletion_cost for view in fleet.pods if view.cheap]
+    if not there:
+        return DRAINED_DELETION_COST
+    return min(max(DRAINED_DELETION_COST, *there) + 1, LAST_DELETION_COST)
 
 
 def check_leaving(fleet: Fleet, memory: Memory) -> tuple[Memory, tuple[Notice, ...]]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from ocrplus_operator.control.types import (
-    DRAINED_DELETION_COST,
     Cluster,
     Counts,
     Pod,
@@ -59,7 +58,7 @@ class PodView(NamedTuple):
 
     @property
     def cheap(self) -> bool:
-        return self.pod.deletion_cost <= DRAINED_DELETION_COST
+        return self.pod.cheap
 
     @property
     def rank(self) -> Rank:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-DRAINED_DELETION_COST: Final = -1000
+DRAINED_DELETION_COST: Final = -1000  # of the first pod that has drained, -999 of the next …
+LAST_DELETION_COST: Final = -500  # a cost above is somebody else's
 DELETION_COST_ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
 
 
@@ -108,6 +109,11 @@ class Pod:
     terminating: bool = False
     deletion_cost: int = 0
     unready_since: float = 0.0
+
+    @property
+    def cheap(self) -> bool:
+        """Whether it was given the deletion cost of one that has drained."""
+        return self.deletion_cost <= LAST_DELETION_COST
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +311,8 @@ class Decision:
     may `scale_to` of the same decision be carried out.
     `forget`: take names of pods that are gone out of `drain:{pool}`.
     `mark`: add pods to `drain:{pool}`.
-    `cheapen`: set `DRAINED_DELETION_COST` on these pods.
+    `cheapen`: set `deletion_cost` on these pods: above that of those that were made cheap before,
+    which have been seen to be drained once more and so must go before them.
     `scale_to`: patch the scale subresource to this; None leaves it alone.
     A step that fails is simply not done: the next decision sees so and asks for it again.
     `desired` is None only while the cluster has never been read.
@@ -320,6 +327,7 @@ class Decision:
     forget: tuple[str, ...] = ()
     mark: tuple[str, ...] = ()
     cheapen: tuple[str, ...] = ()
+    deletion_cost: int = DRAINED_DELETION_COST
     scale_to: int | None = None
     conditions: tuple[Condition, ...] = ()
     notices: tuple[Notice, ...] = ()

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import Any, Final
 
-import redis.asyncio
 from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -15,6 +14,7 @@ from redis.retry import Retry
 from ocrplus_operator.control.spec import Source
 from ocrplus_operator.control.types import Reading, Unknown
 from ocrplus_operator.errors import Unreadable
+from ocrplus_operator.observe import sentinels
 from ocrplus_operator.observe.records import reading_of
 
 _SCRIPT: Final = files("ocrplus_operator.observe").joinpath("read.lua").read_text()
@@ -49,7 +49,7 @@ class WorkSource:
         self.source = source
         self.lease_seconds = lease_seconds
         self._clock = clock
-        self._client = redis.asyncio.Redis.from_url(
+        self._client = sentinels.client(
             url,
             socket_timeout=_SECONDS,
             socket_connect_timeout=_SECONDS,

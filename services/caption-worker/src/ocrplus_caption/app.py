@@ -1,7 +1,7 @@
 """The Celery app: a pool of threads that wait for one event loop, messages that are only doorbells.
 
-Nothing is read or connected at import. There are more threads than calls in flight, so that the
-next pictures are ready when a call ends.
+Nothing is read or connected at import. There are twice as many threads as calls in flight, so that
+when all calls end at once the next pictures are ready.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,8 +16,8 @@ from ocrplus_contract.settings import CaptionWorkerSettings
 
 
 def threads_of(concurrency: int) -> int:
-    """Figures in hand at once: half as many again as calls in flight, two more at least."""
-    return concurrency + max(2, concurrency // 2)
+    """Figures in hand at once: one ready for each call in flight, two at least."""
+    return concurrency + max(2, concurrency)
 
 
 class _LazyOptions(Mapping[str, Any]):

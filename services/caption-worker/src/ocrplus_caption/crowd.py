@@ -11,9 +11,32 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from ocrplus_contract.names import Permit
+
 _LOOK_AGAIN_SECONDS: Final = 0.2
 _FIRST_PATIENCE_SECONDS: Final = 0.5
 _MOST_PATIENCE_SECONDS: Final = 8.0
+
+
+class Desks:
+    """Places to prepare figures at: few, so that the first are ready first, and all calls are out
+    before more figures are read ahead.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._places = asyncio.Semaphore(places)
+        self._sitting: set[Permit] = set()
+
+    async def sit_down(self, permit: Permit) -> None:
+        """Wait for a place for the figure held under a permit."""
+        await self._places.acquire()
+        self._sitting.add(permit)
+
+    def leave(self, permit: Permit) -> None:
+        """It waits for somebody else now, or has ended; harmless when it has left before."""
+        if permit in self._sitting:
+            self._sitting.remove(permit)
+            self._places.release()
 
 
 class Crowded(Exception):

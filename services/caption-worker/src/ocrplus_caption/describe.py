@@ -14,7 +14,7 @@ import redis.asyncio
 
 from ocrplus_caption import cleaning
 from ocrplus_caption.captioner import Answer, Captioner, Failed, Fatal, Limited, Question, Refused
-from ocrplus_caption.crowd import Crowd
+from ocrplus_caption.crowd import Crowd, Desks
 from ocrplus_caption.gate import Gate, NotNow, Verdict
 from ocrplus_caption.memory import Memory, Remembered, Shown, Turn
 from ocrplus_caption.metrics import CaptionMetrics
@@ -45,6 +45,7 @@ class Describer:
     blobs: BlobStore
     memory: Memory
     crowd: Crowd
+    desks: Desks
     gate: Gate
     captioner: Captioner
     prompt: Prompt
@@ -65,6 +66,13 @@ class Describer:
             NotNow: the model cannot be asked at present.
             Crowded: enough figures wait for what is heard of this picture.
         """
+        await self.desks.sit_down(lease.permit)
+        try:
+            return await self._described(lease)
+        finally:
+            self.desks.leave(lease.permit)
+
+    async def _described(self, lease: Lease) -> CaptionRecord:
         pending = CaptionRecord.model_validate_json(lease.figure)
         page = await self._page(lease, pending.page)
         figure = next((f for f in page.figures if f.id == pending.figure), None)
@@ -128,6 +136,7 @@ class Describer:
         shown = Shown(lease, figure, picture, terms)
         found = await self.memory.look_up(shown)
         if found is None:
+            self.desks.leave(lease.permit)
             with self.crowd.joined():
                 while found is None:
                     await self.crowd.pause()
@@ -207,6 +216,7 @@ class Describer:
         """One call, through the gate, counted. After an answer the next one begins at once, after
         anything else when the gate knows of it.
         """
+        self.desks.leave(permit)
         async with self.gate.calls:
             call = await self.gate.enter(permit)
             began = time.monotonic()

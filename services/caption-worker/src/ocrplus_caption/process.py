@@ -20,7 +20,7 @@ from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
 
 from ocrplus_caption.app import threads_of
 from ocrplus_caption.captioner import Captioner
-from ocrplus_caption.crowd import Crowd, Crowded
+from ocrplus_caption.crowd import Crowd, Crowded, Desks
 from ocrplus_caption.describe import Describer, figure_of
 from ocrplus_caption.gate import Gate, NotNow, endpoint_of
 from ocrplus_caption.memory import Memory
@@ -34,6 +34,7 @@ from ocrplus_contract.errors import LeaseLost
 from ocrplus_contract.ledger import Lease, Ledger, ReleaseReason, run_async
 from ocrplus_contract.names import Pool
 from ocrplus_contract.recovery import pod_name, release_expired, release_predecessor
+from ocrplus_contract.sentinels import async_pool
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import CaptionWorkerSettings
 
@@ -43,6 +44,7 @@ Ring = Callable[[int], None]
 
 _CONNECTIONS: Final = 16
 _PIXEL_THREADS: Final = 2
+_DESKS: Final = 8
 _CROWD_SHARE: Final = 4  # a quarter of the threads may wait for others' pictures
 
 
@@ -193,6 +195,7 @@ async def _build(ring: Ring, loop: asyncio.AbstractEventLoop) -> Process:
         blobs=blobs,
         memory=Memory(client, ledger, blobs, pixels),
         crowd=Crowd(max(1, threads_of(settings.caption.concurrency) // _CROWD_SHARE), ring),
+        desks=Desks(_DESKS),
         gate=Gate(client, ledger, settings, endpoint_of(settings), calls, metrics),
         captioner=Captioner(settings),
         prompt=load(settings.caption.prompt),
@@ -214,7 +217,7 @@ async def _build(ring: Ring, loop: asyncio.AbstractEventLoop) -> Process:
 
 
 def _connect(settings: CaptionWorkerSettings) -> "redis.asyncio.Redis":
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
+    pool = async_pool(
         settings.redis_url.get_secret_value(),
         max_connections=_CONNECTIONS,
         timeout=30,

@@ -21,6 +21,7 @@ from ocrplus_contract.blobs import open_store
 from ocrplus_contract.errors import BlobsUnavailable, ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger
+from ocrplus_contract.sentinels import async_pool
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import GatewaySettings
 from ocrplus_gateway.admission import Admission, Bell
@@ -67,8 +68,7 @@ class Parts:
 
 def connect_async(url: str) -> "redis.asyncio.Redis":
     """A client for the event loop: few connections, bounded waits, tries again after a restart."""
-    # A pool that makes callers wait: the other kind raises when many clients come back at once.
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
+    pool = async_pool(
         url,
         max_connections=_MOST_CONNECTIONS,
         timeout=20,
@@ -84,9 +84,15 @@ def connect_async(url: str) -> "redis.asyncio.Redis":
 
 def _event_client(url: str) -> "redis.asyncio.Redis":
     """The client whose one connection listens to events; pushes of protocol 3 take longer."""
-    return redis.asyncio.Redis.from_url(
-        url, max_connections=1, socket_connect_timeout=5, socket_keepalive=True, protocol=2
+    pool = async_pool(
+        url,
+        redis.asyncio.ConnectionPool,
+        max_connections=1,
+        socket_connect_timeout=5,
+        socket_keepalive=True,
+        protocol=2,
     )
+    return redis.asyncio.Redis.from_pool(pool)
 
 
 def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:

@@ -18,6 +18,7 @@ from ocrplus_ocr.markdown.geometry import area, common, holds, shared, upright
 from ocrplus_ocr.markdown.grid import Cell, Grid, filled, grid_html, trimmed
 from ocrplus_ocr.markdown.lines import in_reading_order, text_of
 from ocrplus_ocr.markdown.lost_lines import paragraphs
+from ocrplus_ocr.markdown.outer_rows import with_outer_rows
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.placing import placed
 from ocrplus_ocr.markdown.ruled_grid import connected, ruled_grid
@@ -93,8 +94,21 @@ def _ruled_tables(page: Page) -> dict[Box, Block]:
     for group in connected(page.rules):
         grid = _table_grid(ruled_grid(group, words), page)
         if grid is not None:
+            grid = _as_the_model_sees(grid, page)
             tables[grid.box] = _table(grid, page)
     return tables
+
+
+def _as_the_model_sees(grid: Grid, page: Page) -> Grid:
+    """The grid with the rows outside of its lines that the model's region of it holds."""
+    regions = (b for b in page.blocks if b.kind is BlockKind.TABLE)
+    region = next((b.box for b in regions if shared(b.box, grid.box) > _MOSTLY), None)
+    if region is None:
+        return grid
+    lines = [line for line in page.lines if holds(region, line.box)]
+    wider = with_outer_rows(grid, lines)
+    inside = [line for line in page.lines if holds(wider.box, line.box)]
+    return grid if wider is grid else filled(wider, inside)
 
 
 def _table(grid: Grid, page: Page) -> Block:

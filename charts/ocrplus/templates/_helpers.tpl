@@ -1,0 +1,167 @@
+{{/* Pod security and environment: what every component's pods have in common. */}}
+
+{{/* The pod's part: (dict root component values priority). */}}
+{{- define "ocrplus.pod" -}}
+serviceAccountName: {{ include "ocrplus.fullname" .root }}-{{ .component }}
+automountServiceAccountToken: {{ has .component (list "operator" "crd-upgrade") }}
+enableServiceLinks: false {{/* a Service of a release named ocrplus would inject OCRPLUS_… variables */}}
+terminationGracePeriodSeconds: {{ .values.terminationGracePeriodSeconds }}
+securityContext:
+  {{- include "ocrplus.podSecurity" (default 10001 .values.runAsUser) | nindent 2 }}
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- $class := .values.priorityClassName }}
+{{- if and .root.Values.priorityClasses.create (not $class) }}
+{{- $class = printf "%s-%s" (include "ocrplus.fullname" .root) .priority }}
+{{- end }}
+{{- with $class }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .values.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- with .values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if hasKey .values "topologySpreadConstraints" }}
+topologySpreadConstraints:
+  {{- include "ocrplus.spread" . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The labels of a constraint that names none are those of the component. */}}
+{{- define "ocrplus.spread" -}}
+{{- $selector := dict "matchLabels" (include "ocrplus.selector" (list .root .component) | fromYaml) -}}
+{{- $even := list -}}
+{{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" -}}
+{{- $even = append $even (dict "maxSkew" 1 "topologyKey" . "whenUnsatisfiable" "ScheduleAnyway") -}}
+{{- end -}}
+{{- range default $even .values.topologySpreadConstraints }}
+- {{ toYaml (merge (dict) . (dict "labelSelector" $selector)) | nindent 2 | trim }}
+{{- end }}
+{{- end -}}
+
+{{/* Pod security standard "restricted". */}}
+{{- define "ocrplus.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: {{ . }}
+runAsGroup: {{ . }}
+fsGroup: {{ . }}
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "ocrplus.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* A value as a variable: numbers would turn into 1.048576e+08. */}}
+{{- define "ocrplus.value" -}}
+{{- if kindIs "string" . }}{{ quote . }}{{ else }}{{ toJson . | quote }}{{ end -}}
+{{- end -}}
+
+{{/* Variables of one component: a map, in order. */}}
+{{- define "ocrplus.config" -}}
+{{- range $name, $value := . }}
+- {name: {{ $name }}, value: {{ include "ocrplus.value" $value }}}
+{{- end }}
+{{- end -}}
+
+{{- define "ocrplus.podName" -}}
+- name: OCRPLUS_POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+{{- end -}}
+
+{{/* What gateway and workers share. */}}
+{{- define "ocrplus.env" -}}
+{{- $secret := include "ocrplus.redis.secret" . -}}
+- {name: OCRPLUS_HOST, value: {{ quote .Values.settings.listenAddress }}}
+- {name: OCRPLUS_LOG_LEVEL, value: {{ .Values.settings.logLevel }}}
+- name: OCRPLUS_REDIS_URL
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ include "ocrplus.redis.secretKey" . }}}}
+{{- if and (not .Values.redis.enabled) .Values.externalRedis.brokerSecretKey }}
+- name: OCRPLUS_BROKER_URL
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ .Values.externalRedis.brokerSecretKey }}}}
+{{- end }}
+{{- with .Values.settings.keyPrefix }}
+- {name: OCRPLUS_KEY_PREFIX, value: {{ quote . }}}
+{{- end }}
+- {name: OCRPLUS_RESULT_TTL_SECONDS, value: {{ include "ocrplus.value" .Values.settings.resultTtlSeconds }}}
+- {name: OCRPLUS_JOB_DEADLINE_SECONDS, value: {{ include "ocrplus.value" .Values.settings.jobDeadlineSeconds }}}
+- {name: OCRPLUS_LEASE_SECONDS, value: {{ include "ocrplus.value" .Values.settings.leaseSeconds }}}
+{{ include "ocrplus.blobs.env" . }}
+{{- end -}}
+
+{{- define "ocrplus.blobs.env" -}}
+{{- $blobs := .Values.blobs -}}
+{{- if eq $blobs.type "redis" -}}
+- {name: OCRPLUS_BLOB_URL, value: "redis://"}
+{{- else if eq $blobs.type "pvc" -}}
+- {name: OCRPLUS_BLOB_URL, value: "file:///blobs"}
+{{- else -}}
+- {name: OCRPLUS_BLOB_URL, value: {{ printf "s3://%s/%s" $blobs.s3.bucket $blobs.s3.prefix | trimSuffix "/" | quote }}}
+- {name: AWS_REGION, value: {{ quote $blobs.s3.region }}}
+{{- with $blobs.s3.endpoint }}
+- {name: AWS_ENDPOINT_URL, value: {{ quote . }}}
+{{- end }}
+{{- with $blobs.s3.existingSecret }}
+- name: AWS_ACCESS_KEY_ID
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: access-key-id}}
+- name: AWS_SECRET_ACCESS_KEY
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: secret-access-key}}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* Volumes of gateway and workers, and their mounts; the operator only needs the authority. */}}
+{{- define "ocrplus.volumes" -}}
+{{- if eq .Values.blobs.type "pvc" }}
+- name: blobs
+  persistentVolumeClaim: {claimName: {{ include "ocrplus.blobs.claim" . }}}
+{{- end }}
+{{- include "ocrplus.redisCa.volume" . }}
+{{- end -}}
+
+{{- define "ocrplus.mounts" -}}
+{{- if eq .Values.blobs.type "pvc" }}
+- {name: blobs, mountPath: /blobs}
+{{- end }}
+{{- include "ocrplus.redisCa.mount" . }}
+{{- end -}}
+
+{{- define "ocrplus.redisCa.volume" -}}
+{{- if and (not .Values.redis.enabled) .Values.externalRedis.caSecret }}
+- name: redis-ca
+  secret:
+    secretName: {{ .Values.externalRedis.caSecret }}
+    items: [{key: {{ .Values.externalRedis.caSecretKey }}, path: ca.crt}]
+{{- end }}
+{{- end -}}
+
+{{- define "ocrplus.redisCa.mount" -}}
+{{- if and (not .Values.redis.enabled) .Values.externalRedis.caSecret }}
+- {name: redis-ca, mountPath: /etc/ocrplus/redis-ca, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{/* The command of the inner loop: (list root module); else the image's own. */}}
+{{- define "ocrplus.command" -}}
+{{- if (index . 0).Values.development.reload -}}
+command: [python, -m, ocrplus_contract.reload, {{ index . 1 }}]
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,161 @@
+"""Every values file on a real control plane whose nodes are played: what its admission says.
+
+The namespace enforces the restricted pod security standard, so a pod that broke it would not be
+made. Pods become ready by themselves; what runs in them is the other tests' matter.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from release import CHART, Object, Release, apply, kubectl, note
+
+VALUES = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci").glob("*.yaml"))
+# Kinds that a chart may make and that other projects define: here only their names.
+FOREIGN = {
+    "scaledobjects.keda.sh/v1alpha1": "ScaledObject",
+    "triggerauthentications.keda.sh/v1alpha1": "TriggerAuthentication",
+    "httproutes.gateway.networking.k8s.io/v1": "HTTPRoute",
+    "servicemonitors.monitoring.coreos.com/v1": "ServiceMonitor",
+    "podmonitors.monitoring.coreos.com/v1": "PodMonitor",
+    "prometheusrules.monitoring.coreos.com/v1": "PrometheusRule",
+}
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("KUBE_E2E_NODES") != "played", reason="its nodes are played: make e2e-control"
+)
+
+
+@pytest.fixture(scope="module")
+def ready(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Foreign kinds, and volumes for claims."""
+    apply(*(_definition(name, kind) for name, kind in FOREIGN.items()))
+    folder = tmp_path_factory.getbasetemp()
+    classes = ("", "", "", "", "", "", "", "", "nfs", "fast")
+    apply(*(_volume(number, name, folder) for number, name in enumerate(classes)))
+    apply(
+        {
+            "apiVersion": "node.k8s.io/v1",
+            "kind": "RuntimeClass",
+            **_named("nvidia"),
+            "handler": "x",
+        },
+        {
+            "apiVersion": "scheduling.k8s.io/v1",
+            "kind": "PriorityClass",
+            **_named("gpu-batch"),
+            "value": 1,
+        },
+    )
+    kubectl("label", "nodes", "--all", "nvidia.com/gpu.present=true")
+    definitions = [f"crd/{name.partition('/')[0]}" for name in FOREIGN]
+    kubectl("wait", "--for=condition=Established", "--timeout=30s", *definitions)
+
+
+@pytest.fixture(params=VALUES)
+def installed(ready: None, request: pytest.FixtureRequest) -> Iterator[tuple[str, Release]]:
+    """The chart with one values file, in a restricted namespace."""
+    name: str = request.param
+    release = Release(f"ocrplus-{name}")
+    enforce = {"pod-security.kubernetes.io/enforce": "restricted"}
+    apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": release.namespace, "labels": enforce},
+        }
+    )
+    if wanted := _wanted(name):
+        apply(*wanted, namespace=release.namespace)
+    # `everything` asks for zones and classes that no cluster has all at once: it is only admitted.
+    flags = "--no-hooks" if name == "everything" else "--wait"
+    seconds = release.install(name, seconds=120, flags=flags)
+    note(**{f"control_install_{name}_seconds": round(seconds, 1)})
+    yield name, release
+    release.uninstall()
+    kubectl("delete", "namespace", release.namespace, "--wait=false")
+
+
+def test_values_install_upgrade_and_roll_back(installed: tuple[str, Release]) -> None:
+    name, release = installed
+    selectors = _selectors(release)
+
+    # Played pods never end, so a hook's Job would not either.
+    release.upgrade(name, settings=["settings.logLevel=debug"], seconds=120, flags="--no-hooks")
+    release.helm("rollback", release.name, "--no-hooks", "--timeout=120s", seconds=150)
+
+    assert _selectors(release) == selectors
+    events = json.loads(release.kubectl("get", "events", "-o", "json"))["items"]
+    refused = [e["message"] for e in events if e["reason"] == "FailedCreate"]
+    assert refused == [], name
+
+
+def _selectors(release: Release) -> dict[str, Object]:
+    found = release.objects("deployments") + release.objects("statefulsets")
+    return {one["metadata"]["name"]: one["spec"]["selector"]["matchLabels"] for one in found}
+
+
+def _wanted(name: str) -> list[Object]:
+    """The Secrets and claims that a values file asks for by name."""
+    text = (CHART / "ci" / f"{name}-values.yaml").read_text()
+    names = set(re.findall(r"(?:existing|ca)Secret: *([\w-]+)", text))
+    keys = ("tokens", "secret", "url", "password", "api-key", "access-key-id")
+    data = dict.fromkeys((*keys, "secret-access-key", "ca.crt"), "made-up")
+    claim = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    return [
+        {"apiVersion": "v1", "kind": "Secret", **_named(each), "stringData": data}
+        for each in sorted(names)
+    ] + [
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **_named(each), "spec": claim}
+        for each in sorted(set(re.findall(r"claimName: *([\w-]+)", text)))
+    ]
+
+
+def _definition(name: str, kind: str) -> Object:
+    path, _, version = name.partition("/")
+    plural, _, group = path.partition(".")
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    metadata: Object = {"name": path}
+    if group.endswith("k8s.io"):
+        approved = "https://github.com/kubernetes-sigs/gateway-api"
+        metadata["annotations"] = {"api-approved.kubernetes.io": approved}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": metadata,
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": plural, "singular": kind.lower(), "kind": kind},
+            "versions": [
+                {
+                    "name": version,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": schema},
+                }
+            ],
+        },
+    }
+
+
+def _named(name: str) -> Object:
+    return {"metadata": {"name": name}}
+
+
+def _volume(number: int, storage_class: str, folder: Path) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"played-{number}"},
+        "spec": {
+            "storageClassName": storage_class,
+            "capacity": {"storage": "500Gi"},
+            "accessModes": ["ReadWriteOnce", "ReadWriteMany"],
+            "persistentVolumeReclaimPolicy": "Delete",
+            "hostPath": {"path": str(folder / str(number))},
+        },
+    }

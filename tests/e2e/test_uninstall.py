@@ -1,0 +1,51 @@
+"""`helm uninstall` leaves the CRD, the Secret with the tokens and the volumes, and nothing else."""
+
+import json
+
+import pytest
+from release import IMAGE_TAG, Release, kubectl, note
+
+
+@pytest.fixture
+def passing(cluster: str) -> Release:
+    """A release of its own."""
+    return Release("ocrplus-passing", settings=[f"image.tag={IMAGE_TAG}"])
+
+
+def test_only_what_holds_data_stays(passing: Release) -> None:
+    before = cluster_wide()
+    passing.install("cpu", seconds=400)
+    seconds = passing.uninstall()
+
+    kinds = kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
+    ignored = {"events", "events.events.k8s.io", "pods.metrics.k8s.io"}
+    listed = ",".join(kind for kind in kinds if kind not in ignored)
+    left = json.loads(passing.kubectl("get", listed, "-o", "json"))["items"]
+    names = {
+        f"{found['kind']}/{found['metadata']['name']}"
+        for found in left
+        if not _of_every_namespace(found)
+    }
+    assert names == {
+        "Secret/ocrplus-auth",
+        "Secret/ocrplus-redis",
+        "PersistentVolumeClaim/data-ocrplus-redis-0",
+    }
+    assert cluster_wide() - before <= {
+        "customresourcedefinition.apiextensions.k8s.io/workerpools.ocrplus.io"
+    }
+    note(uninstall_seconds=round(seconds, 1), uninstall_leaves=sorted(names))
+    kubectl("delete", "namespace", passing.namespace, "--wait=false")
+
+
+def cluster_wide() -> set[str]:
+    """Objects outside namespaces that a chart could make."""
+    kinds = "clusterroles,clusterrolebindings,customresourcedefinitions,priorityclasses"
+    return set(kubectl("get", kinds, "-o", "name").split())
+
+
+def _of_every_namespace(found: dict[str, object]) -> bool:
+    meta = found["metadata"]
+    assert isinstance(meta, dict)
+    made = ("kube-root-ca.crt", "default")
+    return meta["name"] in made or found["kind"] in ("EndpointSlice", "Endpoints")

@@ -1,0 +1,168 @@
+"""The chart on a real node: `make e2e-node` builds the images, starts a cluster, runs tests/e2e.
+
+KUBE_TOOLS is a folder with up.sh, node-up.sh, ingress-up.sh, image.sh and down.sh; KUBE_ROOT holds
+the programs that its build.sh made. Where either is missing this says so and succeeds: the workflow
+runs the same tests on kind. The tests run in the cluster's own network namespace, where services
+have addresses.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from e2e_operator import CONTEXT, KUBE, ROOT, TOOLS, missing
+
+NODE_PROGRAMS: Final = ("kubelet", "kube-proxy", "contour", "helm")
+MACHINE_PROGRAMS: Final = ("containerd", "runc", "buildah", "socat", "nsenter")
+SCRIPTS: Final = ("node-up.sh", "ingress-up.sh", "image.sh", "base-image.sh")
+IMAGES: Final = ("gateway", "operator", "caption-worker", "ocr-worker-cpu")
+VALKEY: Final = "valkey/valkey:9.1"
+SCRIPT_SECONDS: Final = 600
+TEST_SECONDS: Final = 5400
+
+
+class Cluster:
+    """The scripts of the tools folder, with the environment they share."""
+
+    def __init__(self, tools: Path, root: Path, namespace: str) -> None:
+        self.tools, self.root, self.namespace = tools, root, namespace
+        self.env = {
+            **os.environ,
+            "KUBE_ROOT": str(root),
+            "KUBE_NETNS": namespace,
+            "KUBECONFIG": str(root / "kubeconfig"),
+            "PATH": f"{root / 'bin'}:{os.environ['PATH']}",
+        }
+
+    def script(self, name: str, *arguments: str) -> None:
+        """Run one of the scripts."""
+        command = ["bash", str(self.tools / name), *arguments]
+        subprocess.run(command, env=self.env, check=True, timeout=SCRIPT_SECONDS)
+
+    def kubectl(self, *arguments: str, stdin: str = "") -> None:
+        """Run kubectl."""
+        command = ["kubectl", *arguments]
+        subprocess.run(command, env=self.env, input=stdin, text=True, check=True, timeout=60)
+
+    def build(self, tag: str) -> None:
+        """Build the images that the tests install, and Valkey's stand-in."""
+        self.script("base-image.sh")
+        command = [sys.executable, str(ROOT / "tools" / "images.py"), "--tag", tag, "--record"]
+        command += ["--builder", str(self.tools / "image.sh"), "--only", *IMAGES]
+        subprocess.run(command, env=self.env, check=True, timeout=3600)
+        folder = ROOT / "tests" / "e2e" / "stand-ins"
+        self.script("image.sh", VALKEY, "-f", str(folder / "valkey.Dockerfile"), str(folder))
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """A fresh cluster with one real node, an ingress and room for two volumes."""
+        try:
+            self.script("up.sh", "--fresh")
+            self.script("node-up.sh")
+            self.script("ingress-up.sh")
+            self.kubectl("annotate", "namespace", "default", "ocrplus.io/throw-away=true")
+            with self._volumes(4):
+                yield
+        finally:
+            self.script("down.sh", "--wipe")
+
+    @contextlib.contextmanager
+    def _volumes(self, count: int) -> Iterator[None]:
+        """Folders of this machine as volumes: the node has no provisioner."""
+        folder = self.root / "volumes"
+        shutil.rmtree(folder, ignore_errors=True)
+        for number in range(count):
+            path = folder / str(number)
+            path.mkdir(parents=True)
+            os.chown(path, 999, 999)  # a hostPath volume takes no fsGroup
+            self.kubectl("apply", "-f", "-", stdin=json.dumps(_volume(number, path)))
+        try:
+            yield
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def inside(self, command: list[str], **env: str) -> int:
+        """Run a command in the cluster's network namespace; its exit code."""
+        inside = ["nsenter", f"--net=/run/netns/{self.namespace}", *command]
+        return subprocess.run(
+            inside, env=self.env | env, cwd=ROOT, check=False, timeout=TEST_SECONDS
+        ).returncode
+
+
+def _volume(number: int, path: Path) -> dict[str, object]:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"folder-{number}"},
+        "spec": {
+            "capacity": {"storage": "64Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "hostPath": {"path": str(path)},
+        },
+    }
+
+
+def why_not(tools: Path, root: Path) -> str:
+    """What this machine lacks; empty when all is there."""
+    if why := missing(tools, root, *NODE_PROGRAMS):
+        return why
+    absent = [name for name in SCRIPTS if not (tools / name).exists()]
+    absent += [name for name in MACHINE_PROGRAMS if shutil.which(name) is None]
+    return f"{absent[0]} is missing" if absent else ""
+
+
+def keep(figures: Path) -> None:
+    """Add what the tests noted to the benchmarks' results; what did not run keeps its figures."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import results
+
+    path = ROOT / "benchmarks" / "results" / "cluster.json"
+    noted: dict[str, object] = json.loads(path.read_text())["metrics"] if path.exists() else {}
+    for line in figures.read_text().splitlines():
+        noted |= json.loads(line)
+    results.write("cluster", noted)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tools", type=Path, default=TOOLS)
+    parser.add_argument("--root", type=Path, default=KUBE)
+    parser.add_argument("--netns", default="k8s", help="network namespace of the cluster")
+    parser.add_argument("--tag", default="dev", help="tag of the images")
+    parser.add_argument("--built", action="store_true", help="the images are there already")
+    parser.add_argument("pytest", nargs="*", help="what to run instead of tests/e2e")
+    arguments, more = parser.parse_known_args()
+    if why := why_not(arguments.tools, arguments.root):
+        print(f"skipped: no real node: {why} (build.sh of the shared tools and apt-get make it)")
+        return 0
+    cluster = Cluster(arguments.tools, arguments.root, arguments.netns)
+    if not arguments.built:
+        cluster.build(arguments.tag)
+    host = f"nsenter --net=/proc/{os.getpid()}/ns/net"
+    with cluster.running(), tempfile.TemporaryDirectory() as folder:
+        figures = Path(folder) / "figures"
+        figures.touch()
+        outcome = cluster.inside(
+            [sys.executable, "-m", "pytest", *(arguments.pytest or ["tests/e2e"]), *more],
+            KUBE_E2E=CONTEXT,
+            KUBE_E2E_TAG=arguments.tag,
+            KUBE_E2E_HTTP="http://127.0.0.1:8080",
+            KUBE_E2E_INGRESS=f"{host} bash {arguments.tools / 'ingress-up.sh'}",
+            KUBE_E2E_KEDA=f"{host} bash {arguments.tools / 'keda-up.sh'}",
+            KUBE_E2E_FIGURES=str(figures),
+        )
+        keep(figures)
+    return outcome
+
+
+if __name__ == "__main__":
+    sys.exit(main())
