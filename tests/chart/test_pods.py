@@ -116,6 +116,7 @@ def test_every_room_reads_the_variables_that_its_pods_are_given(
     file: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "tokens").write_text("secret *")
+    (tmp_path / "ca.crt").write_text("a certificate")
     for name in [name for name in os.environ if name.startswith(("OCRPLUS_", "OPENAI_"))]:
         monkeypatch.delenv(name)
     for name, _, inside in _pods(file):
