@@ -161,7 +161,7 @@ def gains(folder: Path, out: Path) -> dict[str, dict[str, float]]:
     found = out / "found"
     every = scores(folder, found, frozenset())
     figures = {"every step": every}
-    names = [step.name for step in (*STEPS, *DOCUMENT_STEPS)]
+    names = [step.name for step in STEPS] + [step.name for step in DOCUMENT_STEPS]
     for name in [*names, ALL]:
         without = scores(folder, found, frozenset({name}))
         moved = {m: round(value - without.get(m, 0.0), 4) for m, value in every.items()}

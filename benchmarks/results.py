@@ -55,6 +55,8 @@ _SUBJECTS = {
     "operator": "The operator's tests on a real control plane with fake GPU nodes",
     "burst": "The same burst on a real control plane, at zero replicas: the operator and real KEDA",
     "autoscaling": "The law beside its peers, in virtual time, as shares of KEDA + HPA",
+    "images": "Images: seconds to build without a layer cached, megabytes unpacked",
+    "cluster": "The chart on a real node, `cpu` values, through Contour and nginx",
     "fresh_clone": "An empty folder: seconds of each step",
 }
 _HEAD = """\

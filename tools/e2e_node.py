@@ -13,11 +13,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from e2e_operator import KUBE, ROOT, TOOLS, missing, scratch
+from e2e_operator import CONTEXT, KUBE, ROOT, TOOLS, missing
 
 NODE_PROGRAMS: Final = ("kubelet", "kube-proxy", "contour", "helm")
 MACHINE_PROGRAMS: Final = ("containerd", "runc", "buildah", "socat", "nsenter")
@@ -67,7 +68,7 @@ class Cluster:
             self.script("up.sh", "--fresh")
             self.script("node-up.sh")
             self.script("ingress-up.sh")
-            self.kubectl("annotate", "namespace", "kube-system", "ocrplus.io/throw-away=true")
+            self.kubectl("annotate", "namespace", "default", "ocrplus.io/throw-away=true")
             with self._volumes(4):
                 yield
         finally:
@@ -147,10 +148,12 @@ def main() -> int:
     if not arguments.built:
         cluster.build(arguments.tag)
     host = f"nsenter --net=/proc/{os.getpid()}/ns/net"
-    with cluster.running(), scratch() as figures:
+    with cluster.running(), tempfile.TemporaryDirectory() as folder:
+        figures = Path(folder) / "figures"
+        figures.touch()
         outcome = cluster.inside(
             [sys.executable, "-m", "pytest", *(arguments.pytest or ["tests/e2e"]), *more],
-            KUBE_E2E_CONTEXT="default",
+            KUBE_E2E=CONTEXT,
             KUBE_E2E_TAG=arguments.tag,
             KUBE_E2E_HTTP="http://127.0.0.1:8080",
             KUBE_E2E_INGRESS=f"{host} bash {arguments.tools / 'ingress-up.sh'}",

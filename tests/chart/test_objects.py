@@ -480,6 +480,11 @@ def test_notes_say_what_to_do_next(file: str) -> None:
     assert not re.search(r"<no value>|%!|\n\n\n\n", text)
 
 
+def test_notes_name_the_way_in_that_was_made() -> None:
+    assert "https://ocr.example.org/v1/tasks" in chart_render.notes(ALL)
+    assert "http://127.0.0.1:8080/v1/tasks" in chart_render.notes("cpu-values.yaml")
+
+
 def test_notes_warn_of_what_is_open_or_lost() -> None:
     text = chart_render.notes(
         values={

@@ -185,7 +185,9 @@ def step_release_figure(client, model: Model, rnd: random.Random) -> None:
     if not model.held_figures:
         return
     lease = model.held_figures.pop(rnd.choice(list(model.held_figures)))
-    assert release_figure(client, lease, rnd.choice(["died", "returned", "expired"])).held
+    assert release_figure(
+        client, lease, rnd.choice(["died", "returned", "expired", "postponed"])
+    ).held
     model.dead_figures.append(lease)
     _note_end(client, model, lease.task)
 

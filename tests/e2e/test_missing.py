@@ -12,7 +12,6 @@ LACKING = (
     "captions.existingSecret=no-key",
     # Pretended GPUs are not enough of them, and the volume with models has no claim.
     "ocrWorker.gpu.enabled=true",
-    "ocrWorker.profile=cpu",
     "ocrWorker.gpu.count=9",
 )
 MODELS = (
@@ -26,11 +25,7 @@ EMPTY = ('ocrWorker.models.volume={"emptyDir": {}}', "ocrWorker.gpu.enabled=fals
 def lacking(cluster: str) -> Iterator[Release]:
     """A release that lacks nearly everything; nobody waits for it."""
     release = Release("ocrplus-lacking", settings=[f"image.tag={IMAGE_TAG}"])
-    settings = [part for setting in LACKING for part in ("--set", setting)]
-    from release import CHART
-
-    values = ["-f", str(CHART / "ci" / "cpu-values.yaml"), "--set", f"image.tag={IMAGE_TAG}"]
-    release.helm("install", release.name, str(CHART), "--create-namespace", *values, *settings)
+    release.install("cpu", settings=LACKING, flags="--no-hooks")  # and does not wait
     yield release
     release.uninstall()
     kubectl("delete", "namespace", release.namespace, "--wait=false")
@@ -79,7 +74,7 @@ def test_a_missing_part_is_named(
 
 
 def test_a_missing_models_volume_is_named(lacking: Release) -> None:
-    _redeploy(lacking, MODELS)
+    lacking.upgrade("cpu", settings=MODELS, flags="--no-hooks")
     word = 'persistentvolumeclaim "no-models" not found'
     said = until(
         lambda: next((m for m in said_by_pods(lacking, "ocr-worker") if word in m), None), 90, word
@@ -88,19 +83,9 @@ def test_a_missing_models_volume_is_named(lacking: Release) -> None:
 
 
 def test_an_empty_models_folder_ends_the_worker_with_its_reason(lacking: Release) -> None:
-    _redeploy(lacking, EMPTY)
+    lacking.upgrade("cpu", settings=EMPTY, flags="--no-hooks")
     word = "models are missing"
     said = until(
         lambda: next((m for m in said_by_pods(lacking, "ocr-worker") if word in m), None), 120, word
     )
     note(missing_models=said[:160])
-
-
-def _redeploy(release: Release, settings: tuple[str, ...]) -> None:
-    from release import CHART
-
-    given = []
-    for setting in settings:
-        given += ["--set-json" if "={" in setting else "--set", setting]
-    values = ["-f", str(CHART / "ci" / "cpu-values.yaml"), "--set", f"image.tag={IMAGE_TAG}"]
-    release.helm("upgrade", release.name, str(CHART), *values, *given)

@@ -54,8 +54,8 @@ def way(release: Release, request: pytest.FixtureRequest) -> Iterator[Way]:
         pytest.skip(
             "an Ingress counts only while no Gateway is there: KUBE_E2E_INGRESS restarts it"
         )
-    if name == "nginx" and nginx_ingress.missing():
-        pytest.skip(f"{nginx_ingress.missing()} is not installed")
+    if name == "nginx" and (why := nginx_ingress.missing(release)):
+        pytest.skip(why)
     release.upgrade("cpu", settings=SETTINGS[name])
     if name == "nginx":
         with nginx_ingress.running(release) as base:

@@ -5,6 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import lock
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -84,4 +85,5 @@ def test_constraints_say_what_they_pin() -> None:
     for path in files:
         lines = path.read_text().splitlines()
         assert lines[0].startswith("# Pins of ocrplus["), path.name
+        assert lock.OLD_PYTHON in lines, path.name
         assert all("==" in line for line in lines[1:] if not line.startswith("#")), path.name

@@ -49,27 +49,38 @@ http {{
 """
 
 
-def missing() -> str:
+def missing(release: Release) -> str:
     """What this machine lacks; empty when all is there."""
-    return "" if shutil.which("nginx") else "nginx"
+    if shutil.which("nginx") is None:
+        return "nginx is not installed"
+    host, port = _gateway(release)
+    try:
+        socket.create_connection((host, port), 3).close()
+    except OSError:
+        return "Services have no addresses here: e2e_node.py runs in the cluster's network"
+    return ""
+
+
+def _gateway(release: Release) -> tuple[str, int]:
+    """Address of the gateway's Service."""
+    for service in release.objects("services", "gateway"):
+        for port in service["spec"]["ports"]:
+            if port["name"] == "http":
+                return service["spec"]["clusterIP"], port["port"]
+    raise LookupError("the release has no Service for the gateway")
 
 
 @contextmanager
 def running(release: Release) -> Iterator[str]:
     """Run nginx before the release's gateway; its address."""
-    (service,) = [
-        found
-        for found in release.objects("services", "gateway")
-        if any(port["name"] == "http" for port in found["spec"]["ports"])
-    ]
+    host, port = _gateway(release)
     (ingress,) = release.objects("ingresses")
-    port = next(p["port"] for p in service["spec"]["ports"] if p["name"] == "http")
     with tempfile.TemporaryDirectory(prefix="nginx-") as name:
         listen = _free_port()
         text = _CONFIGURATION.format(
             folder=name,
             port=listen,
-            address=f"{service['spec']['clusterIP']}:{port}",
+            address=f"{host}:{port}",
             directives=" ".join(directives(ingress["metadata"].get("annotations", {}))),
         )
         path = Path(name) / "nginx.conf"

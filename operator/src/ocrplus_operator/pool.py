@@ -65,7 +65,6 @@ class PoolLoop:
         self._writer: StatusWriter | None = None
         self._told: dict[tuple[str, str], float] = {}
         self.ticked_at = time.monotonic()
-        self.deleted = False
 
     def changed(self, body: Object) -> None:
         """The resource as it is now."""
@@ -299,17 +298,19 @@ class Pools:
         self._loops[uid] = (loop, task)
 
     async def gone(self, uid: str) -> None:
-        """A pool was deleted: its target stays as it is."""
+        """A pool was deleted: its target stays as it is, what drains is given back."""
         found = self._loops.pop(uid, None)
         if found is not None:
-            found[0].deleted = True
             await ended(found[1])
+            await self._let_go(found[0])
 
     async def close(self) -> None:
         """Stop all loops; nothing acts any more."""
         self._closed = True
-        await ended(*(task for _, task in self._loops.values()))
-        self._loops.clear()
+        loops, self._loops = list(self._loops.values()), {}
+        await ended(*(task for _, task in loops))
+        for loop, _ in loops:
+            await loop.close()
 
     @property
     def oldest_tick(self) -> float:
@@ -317,20 +318,21 @@ class Pools:
         return min((loop.ticked_at for loop, _ in self._loops.values()), default=time.monotonic())
 
     async def _run(self, loop: PoolLoop) -> None:
-        try:
-            while True:
-                began = time.monotonic()
-                if self.leads.is_set():
-                    if not await self._tick(loop):
-                        return
-                else:
-                    loop.rest()
-                took = time.monotonic() - began
-                await asyncio.sleep(max(0.1, self._settings.operator.tick_seconds - took))
-        finally:
-            if loop.deleted and self.leads.is_set():
-                await _released(loop)
-            await loop.close()
+        while True:
+            began = time.monotonic()
+            if not self.leads.is_set():
+                loop.rest()
+            elif not await self._tick(loop):
+                await self._let_go(loop)
+                return
+            took = time.monotonic() - began
+            await asyncio.sleep(max(0.1, self._settings.operator.tick_seconds - took))
+
+    async def _let_go(self, loop: PoolLoop) -> None:
+        """After the last look at a pool that is gone."""
+        if self.leads.is_set():
+            await _released(loop)
+        await loop.close()
 
     async def _tick(self, loop: PoolLoop) -> bool:
         """One look after a pool; False when there is no such pool any more."""
@@ -339,7 +341,6 @@ class Pools:
         except NotFound:  # a deletion that the watch missed
             log.info("the pool is gone", extra={"worker_pool": loop.name})
             self._loops.pop(loop.uid, None)
-            loop.deleted = True
             return False
         except ApiError as error:
             log.warning("tick failed; it is tried again", extra={"error": str(error)})

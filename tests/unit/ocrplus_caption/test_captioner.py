@@ -1,6 +1,7 @@
 """Whatever an endpoint sends, a question ends in an answer or in one of four typed ways."""
 
 import asyncio
+import hashlib
 import json
 import math
 import zlib
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import vlm_server
 
 from ocrplus_caption.captioner import Answer, Captioner, Failed, Limited, Question
 from ocrplus_caption.metrics import CaptionMetrics
@@ -170,3 +172,32 @@ def test_patience_says_whether_the_endpoint_fails(monkeypatch, status, failing) 
         asked(monkeypatch, status, {"Retry-After": "30"}, b"{}")
 
     assert (limited.value.seconds, limited.value.failing) == (30, failing)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_sent_is_the_question_and_the_key(monkeypatch, stream: bool) -> None:
+    with vlm_server.running(text="{sha}") as vlm:
+        monkeypatch.setenv("OPENAI_BASE_URL", vlm.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test-not-a-key")
+        monkeypatch.setenv("OPENAI_ADMIN_KEY", "sk-admin-not-a-key")
+        monkeypatch.setenv("OCRPLUS_CAPTION__STREAM", str(stream))
+
+        async def ask() -> Answer:
+            captioner = Captioner(CaptionWorkerSettings())
+            try:
+                question = Question("系统", "<data>text</data>", "image/png", b"picture")
+                return await captioner.ask(captioner.body(question))
+            finally:
+                await captioner.close()
+
+        answer = asyncio.run(ask())
+        stats = vlm.stats()
+
+    assert answer.text == hashlib.sha256(b"picture").hexdigest()[:16]
+    assert (answer.input_tokens, stats["streamed"]) == (900, int(stream))
+    assert stats["last"]["headers"]["authorization"] == "Bearer sk-test-not-a-key"
+    assert stats["last"]["headers"]["content-type"] == "application/json"
+    assert (stats["last"]["body"]["system"], stats["last"]["body"]["text"]) == (
+        "系统",
+        "<data>text</data>",
+    )

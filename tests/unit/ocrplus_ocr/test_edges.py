@@ -47,6 +47,9 @@ def page(*blocks: Block, number: int = 1, **more) -> Page:
         (BlockKind.FOOTER, "Confidential, page 3 of 12", 770, True),
         (BlockKind.FOOTER, "© 2024 Harbour Press. All rights reserved.", 770, True),
         (BlockKind.FOOTER, "www.harbour.example", 770, True),
+        (BlockKind.HEADER, "GB/T 3620.1—2016", 40, True),
+        (BlockKind.HEADER, "THE KEEPER OF THE ARCHIVE", 40, True),
+        (BlockKind.HEADER, "Harbour Letters, vol. 12", 40, True),
     ],
 )
 def test_what_the_model_calls_a_header_is_text_where_it_is_set_as_text(
@@ -72,6 +75,15 @@ def test_a_header_in_another_font_or_place_stays_one(other: dict[str, object]) -
     header = block(BlockKind.HEADER, line("A history of the harbour", 50, 40, **other))
 
     assert mark_furniture(page(header, body())).blocks[0].kind is BlockKind.HEADER
+
+
+def test_a_publisher_s_stamp_in_the_margin_is_furniture() -> None:
+    stamp = block(BlockKind.TEXT, line("Downloaded from journal.example on July 12, 2017", 50, 10))
+    deep = block(BlockKind.TEXT, line("Downloaded from journal.example on July 12, 2017", 50, 500))
+
+    found = mark_furniture(page(stamp, body(), deep)).blocks
+
+    assert [b.kind for b in found] == [BlockKind.HEADER, BlockKind.TEXT, BlockKind.TEXT]
 
 
 def test_a_header_beside_its_number_or_over_a_rule_stays_one() -> None:

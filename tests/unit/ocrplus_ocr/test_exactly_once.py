@@ -187,3 +187,24 @@ def test_code_about_code_keeps_its_fences(code: str) -> None:
 
     assert markdown == f"{fence}\n{code}\n{fence}"
     assert fence not in code
+
+
+@pytest.mark.parametrize("box", [(60, 60, 60, 70), (90, 66, 60, 62), (60, 65, 200, 65)])
+def test_a_line_whose_box_has_no_size_is_said_once(box: tuple[float, ...]) -> None:
+    odd = TextLine("odd", box)
+    heading = Block(BlockKind.HEADING, "odd", (50, 50, 250, 80))
+
+    assert said(finished(page(heading, lines=[odd]))).count("odd") == 1
+
+
+def test_a_lost_line_in_the_middle_of_a_sentence_goes_on_with_its_block() -> None:
+    full = [line(f"a full line of the text {n}", 50, 100 + 12 * n, 300) for n in range(2)]
+    lost, apart = line("and its end.", 50, 124, 80), line("and not its end.", 50, 190, 80)
+    block = Block(BlockKind.TEXT, " ".join(x.text for x in full), (50, 98, 350, 122), tuple(full))
+
+    result = finished(page(block, lines=[*full, lost, apart]))
+
+    assert said(result).split("\n\n") == [
+        "a full line of the text 0 a full line of the text 1 and its end.",
+        "and not its end.",
+    ]

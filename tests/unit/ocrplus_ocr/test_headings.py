@@ -161,3 +161,17 @@ def test_words_of_a_picture_on_a_page_with_a_text_layer_are_no_heading() -> None
     banner = block(BlockKind.HEADING, scanned("Learning", 20, em=30))
 
     assert mend_headings(page(banner, body(100))).blocks[0].kind is BlockKind.TEXT
+
+
+def test_the_last_line_of_a_list_of_authors_in_bold_is_no_heading() -> None:
+    names = [f"Ada Lovelace{n}4 , Grace Hopper{n}7 ," for n in range(6)]
+    authors = block(
+        BlockKind.TEXT,
+        *(row(name, 20 + 14 * n, size=12) for n, name in enumerate(names)),
+        row("`", 19 + 14 * 6, size=7),  # a sign raised over the last line
+        row("Mary Somerville 4,12, the Consortium", 28 + 14 * 6, size=12),
+    )
+
+    result = mend_headings(page(authors, body(200, rows=9)))
+
+    assert [b.kind for b in result.blocks] == [BlockKind.TEXT, BlockKind.TEXT]

@@ -24,7 +24,10 @@ from ocrplus_contract.captions import CaptionReason
 from ocrplus_contract.settings import CaptionWorkerSettings
 
 _PATH: Final = "/chat/completions"
-_OPTIONS: Final[Any] = {"headers": {"Content-Type": "application/json"}}
+_OPTIONS: Final[Any] = {  # as the SDK's own call has them, which would build the body anew
+    "headers": {"Content-Type": "application/json"},
+    "security": {"bearer_auth": True},
+}
 _MOST_ANSWER_CHARACTERS: Final = 64 * 1024
 _MOST_BODY_BYTES: Final = 1024 * 1024
 _DEFAULT_PATIENCE_SECONDS: Final = 5.0

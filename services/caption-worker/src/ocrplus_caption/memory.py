@@ -26,7 +26,6 @@ from ocrplus_contract.captions import CaptionReason, CaptionState
 from ocrplus_contract.errors import BlobMissing
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Lease, Ledger, run_async
-from ocrplus_contract.names import TaskId, UserId
 
 _MOST_COMPARED: Final = 2
 _KEPT: Final = (None, CaptionReason.REFUSED, CaptionReason.REJECTED)
@@ -106,7 +105,7 @@ class Memory:
             "tones": picture.tones,
             "look": base64.b64encode(picture.look).decode(),
             "task": shown.lease.task,
-            "figure": shown.figure,
+            "blob": figure_name(shown.lease.user, shown.lease.task, shown.figure),
         }
         call = self.ledger.call(
             "remember",
@@ -123,30 +122,34 @@ class Memory:
 
     async def same_as(self, shown: Shown, turn: Turn) -> Remembered | None:
         """What was said of a picture that differs from this one by no more than rendering does."""
-        picture, user = shown.picture, shown.lease.user
+        picture = shown.picture
         likely = [
             entry
             for entry in map(json.loads, turn.entries)
-            if are_toned_alike(entry["tones"], picture.tones)
+            if {"tones", "blob"} <= entry.keys()  # an older worker's have not
+            and are_toned_alike(entry["tones"], picture.tones)
         ]
         if not likely:
             return None
         same = await asyncio.get_running_loop().run_in_executor(
-            self.pixels, self._first_same, user, picture, likely
+            self.pixels, self._first_same, picture, likely
         )
         if same is None:
             return None
-        key = Keys(self.ledger.prefix).described(user, f"{shown.terms}:{same['digest']}")
+        key = Keys(self.ledger.prefix).described(
+            shown.lease.user, f"{shown.terms}:{same['digest']}"
+        )
         raw: Any = await self.client.get(key)  # bytes
         return None if raw is None else Remembered.model_validate_json(raw)
 
     def _first_same(
-        self, user: UserId, picture: Picture, entries: Sequence[dict[str, Any]]
+        self, picture: Picture, entries: Sequence[dict[str, Any]]
     ) -> dict[str, Any] | None:
         looks = (base64.b64decode(entry["look"]) for entry in entries)
         alike = [entries[n] for n in islice(look_alike(picture.look, looks), _MOST_COMPARED)]
-        names = [figure_name(user, TaskId(e["task"]), e["figure"]) for e in alike]
-        same = first_same(picture.png, map(self._stored, names)) if names else None
+        if not alike:
+            return None
+        same = first_same(picture.png, (self._stored(entry["blob"]) for entry in alike))
         return None if same is None else alike[same]
 
     def _stored(self, name: str) -> bytes:

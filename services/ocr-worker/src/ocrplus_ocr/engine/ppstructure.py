@@ -29,6 +29,7 @@ from ocrplus_ocr.engine.photos import photos
 from ocrplus_ocr.engine.profiles import (
     Arguments,
     EngineConfig,
+    Profile,
     constructor_arguments,
     predict_arguments,
 )
@@ -241,6 +242,10 @@ def _build(config: EngineConfig) -> Any:
     from paddlex.inference import load_pipeline_config
 
     logging.getLogger("paddlex").handlers.clear()  # it brings a coloured one; ours speaks JSON
+    if config.profile is Profile.GPU_ONNX:
+        import onnxruntime
+
+        onnxruntime.preload_dlls()  # CUDA's libraries are wheels beside it, not the system's
     cv2.setNumThreads(1)  # its own pool would compete with the inference threads
     arguments: Arguments = constructor_arguments(config, load_pipeline_config("PP-StructureV3"))
     return PPStructureV3(**arguments)

@@ -56,8 +56,11 @@ _ALIKE: Final = 0.03  # of the text's size
 _ALIKE_SCANNED: Final = 0.15
 _ALIGNED: Final = 0.5  # line heights
 _OF_PRINTERS: Final = re.compile(
-    r"©|\(c\)\s*\d{4}|copyright|https?:|www\.|\bdoi\b|\bissn\b|\bisbn\b|版权所有|\bdownload(?:ed)?\b|[\w.]@[\w.]",
+    r"©|\(c\)\s*\d{4}|copyright|https?:|www\.|\bdoi\b|\bissn\b|\bisbn\b|\bvol(?:ume|\.)\s*\d|版权所有|\bdownload(?:ed)?\b|[\w.]@[\w.]",
     re.I,
+)
+_STAMP: Final = re.compile(
+    r"\bdownload(?:ed)?\s+(?:from|date|by|on)\b|\ball rights reserved\b", re.I
 )
 _SENTENCE_END: Final = re.compile(r"[.,;:!?。，；：！？、][\"'”’)）]*$")
 
@@ -119,20 +122,22 @@ def _kind(block: Block, page: Page, usual: _Body) -> BlockKind | None:
     near = min(above, below)
     if height_in_rows == 1 and near < _MARGIN and _is_number(block.text.strip()):
         return BlockKind.PAGE_NUMBER if _outermost(block, page.blocks) else None
-    tall = max(line.box[3] - line.box[1] for line in block.lines)
-    if near >= _MARGIN or tall > _LARGER * usual.height or not _outermost(block, page.blocks):
+    if near >= _MARGIN or not _outermost(block, page.blocks):
         return None
-    if _distance(block, page.blocks) < _APART * tall or not _is_running(block, page, usual):
-        return None
-    return BlockKind.HEADER if above < below else BlockKind.FOOTER
+    if _STAMP.search(block.text[:_LONGEST_MIXED]) or _is_running(block, page, usual):
+        return BlockKind.HEADER if above < below else BlockKind.FOOTER
+    return None
 
 
 def _is_running(block: Block, page: Page, usual: _Body) -> bool:
     """Whether more than its place tells that a block in the margin is no line of the text."""
+    tall = max(line.box[3] - line.box[1] for line in block.lines)
+    if tall > _LARGER * usual.height or _distance(block, page.blocks) < _APART * tall:
+        return False
     found = rows(block.lines)
+    text = block.text.strip()
     if all(_is_smaller(row, usual) for row in found):
         return True
-    text = block.text.strip()
     bold = all(row.bold for row in found)
     if bold == usual.bold and (_SENTENCE_END.search(text[-_LONGEST_NUMBER:]) or text[:1].islower()):
         return False
@@ -193,6 +198,8 @@ def _is_set_as_text(block: Block, page: Page, usual: _Body) -> bool:
         return False
     if _OF_PRINTERS.search(text[:_LONGEST_MIXED]) or _is_ruled_off(block, page):
         return False
+    if not any(c.islower() or is_cjk(c) for c in text):
+        return False  # capitals, or the number of a standard
     if any(other is not block and _is_beside(block, other) for other in page.blocks):
         return False
     if not all(_is_set_like(row, usual) for row in rows(block.lines)):

@@ -1,13 +1,23 @@
 """Boxes: how large, how they lie to each other. Pure."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from ocrplus_ocr.engine import Box
+
+_HAIR: Final = 0.1  # points
 
 
 def area(box: Box) -> float:
     """Square points; 0 for a box turned inside out."""
     return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+
+
+def solid(box: Box) -> Box:
+    """A box of some size, whichever of its corners comes first: OCR and broken fonts give
+    boxes of no height, and some that are turned inside out."""
+    x0, x1, y0, y1 = *sorted((box[0], box[2])), *sorted((box[1], box[3]))
+    return x0, y0, max(x1, x0 + _HAIR), max(y1, y0 + _HAIR)
 
 
 def holds(outer: Box, inner: Box) -> bool:

@@ -189,8 +189,8 @@ def _is_misnamed(block: Block, styles: Styles) -> bool:
 def _sorted_out(block: Block, styles: Styles) -> list[Block]:
     """A block as headings and the text between them."""
     found = rows(block.lines)
-    marks = _without_ends(found, [styles.stand_out(row) for row in found])
-    marks = _without_long_runs(found, marks)
+    marks = _without_long_runs(found, [styles.stand_out(row) for row in found])
+    marks = _without_long_runs(found, _without_ends(found, marks))
     if found[0].is_scanned and block.kind not in HEADINGS and len(found) > 1:
         # Justified lines are as wide as large ones: only what begins a block is sure.
         first = marks[0] and numbering(found[0].text) is not None

@@ -27,6 +27,8 @@ _BELOW: Final = 0.5  # share of the narrower line that lies under the other
 _LEAST_COLUMN: Final = 0.2  # of the page's width: a label beside its text is no column
 _MOST_BREAK: Final = 2.5  # line heights
 _MOST_PLACED: Final = 1000  # the work grows by the square; more are one block
+_MAY_GO_ON: Final = frozenset({BlockKind.TEXT, BlockKind.LIST, BlockKind.REFERENCE})
+_SENTENCE_END: Final = re.compile(r"[.!?。！？:：][\"'”’)]*$")
 _MOST_ABOVE: Final = 50  # lines of a paragraph that tell how wide it is
 _ALIKE: Final = 1.6  # ratio of the heights of two lines of a paragraph
 
@@ -47,8 +49,38 @@ def bring_back_lines(page: Page) -> Page:
     if len(found) > _MOST_PLACED:
         found = [_paragraph([line for paragraph in found for line in paragraph.lines])]
     for paragraph in found:
-        blocks = placed(paragraph, blocks)
+        blocks = _adopted(paragraph, blocks) or placed(paragraph, blocks)
     return replace(page, blocks=blocks)
+
+
+def _adopted(lost: Block, blocks: Sequence[Block]) -> tuple[Block, ...] | None:
+    """The blocks with the line in the one that it goes on: a region that is a line too short."""
+    if len(lost.lines) != 1:
+        return None
+    for index, block in enumerate(blocks):
+        if block.kind in _MAY_GO_ON and block.lines and _goes_on(block, lost):
+            lines = (*block.lines, *lost.lines)
+            box = around((block.box, lost.box))
+            whole = replace(block, text=text_of(lines), box=box, lines=lines)
+            return (*blocks[:index], whole, *blocks[index + 1 :])
+    return None
+
+
+def _goes_on(block: Block, lost: Block) -> bool:
+    """Whether a line stands right under the last one of a block, which is full, and begins in
+    the middle of a sentence."""
+    last, line = max(block.lines, key=lambda line: line.box[3]), lost.lines[0]
+    height = last.box[3] - last.box[1]
+    left = min(other.box[0] for other in block.lines)
+    right = max(other.box[2] for other in block.lines)
+    return (
+        lost.text[:1].islower()
+        and -0.3 * height <= line.box[1] - last.box[3] <= _PARAGRAPH_GAP * height
+        and abs(line.box[0] - left) <= height
+        and abs((line.box[3] - line.box[1]) - height) <= 0.2 * height
+        and right - last.box[2] <= 2 * height
+        and _SENTENCE_END.search(last.text) is None
+    )
 
 
 def paragraphs(lines: Sequence[TextLine], page_width: float) -> list[Block]:

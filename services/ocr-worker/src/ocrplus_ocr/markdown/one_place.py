@@ -13,7 +13,7 @@ from typing import Final
 from ocrplus_ocr.engine import Block, BlockKind, Box, TextLine
 from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
 from ocrplus_ocr.markdown.coverage import squeezed
-from ocrplus_ocr.markdown.geometry import area, common, holds
+from ocrplus_ocr.markdown.geometry import area, common, holds, solid
 from ocrplus_ocr.markdown.lines import in_reading_order, text_of
 from ocrplus_ocr.markdown.page import LayoutBox, Page
 from ocrplus_ocr.markdown.tables import has_rows, text_of_html
@@ -68,8 +68,9 @@ def _taken(page: Page, blocks: Sequence[Block]) -> tuple[dict[int, list[TextLine
     touched: set[int] = set()
     said = {i: squeezed(text_of_html(b.text)) for i, b in enumerate(blocks) if _is_table(b)}
     for line in page.lines:
-        near = {index for band in _bands(line.box, height) for index in bands[band]}
-        meeting = [i for i in sorted(near) if common(blocks[i].box, line.box) > 0]
+        place = solid(line.box)
+        near = {index for band in _bands(place, height) for index in bands[band]}
+        meeting = [i for i in sorted(near) if common(blocks[i].box, place) > 0]
         touched.update(meeting)
         home = _home(line, meeting, blocks, said)
         if home is not None:
@@ -155,7 +156,7 @@ def _home(
 ) -> int | None:
     """Index of the block that a line belongs to: the smallest of those that hold it, but a table
     that says it before running text that reaches into the table."""
-    holding = [i for i in meeting if _claims(blocks[i], line)]
+    holding = [i for i in meeting if _claims(blocks[i], solid(line.box))]
     words = [i for i in holding if blocks[i].kind not in PICTURES]
     home = min(words or holding, key=lambda i: area(blocks[i].box), default=None)
     if home is not None and (blocks[home].kind in _DISTINCT or home in said):
@@ -171,7 +172,7 @@ def _is_table(block: Block) -> bool:
 
 def _is_said(table: Block, page: Page) -> bool:
     """Whether a table without a line of its own says only what others do in its place."""
-    meeting = [line.text for line in page.lines if common(line.box, table.box) > 0]
+    meeting = [line.text for line in page.lines if common(solid(line.box), table.box) > 0]
     said = squeezed(" ".join(meeting))
     words = text_of_html(table.text).split()
     return bool(said and words) and all(squeezed(word) in said for word in words)
@@ -188,10 +189,10 @@ def _without_rows(block: Block, named: Collection[str]) -> str:
     return _ROW.sub(kept, block.text)
 
 
-def _claims(block: Block, line: TextLine) -> bool:
+def _claims(block: Block, line: Box) -> bool:
     """Whether half of the line lies in the block; or nearly all of the block in the line, for
     the layout model's box of a single line is often too tight."""
-    both = common(block.box, line.box)
-    return both > _INSIDE * max(area(line.box), 1e-6) or (
+    both = common(block.box, line)
+    return both > _INSIDE * area(line) or (
         block.kind not in _NOT_FROM_LINES and both > _WITHIN * max(area(block.box), 1e-6)
     )
