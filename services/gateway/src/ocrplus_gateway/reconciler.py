@@ -103,6 +103,7 @@ class Reconciler:
             self._swept = time.monotonic()
             if self._sweeping is None or self._sweeping.done():
                 self._sweeping = asyncio.create_task(self._sweep())
+        await self._count_captions()
         for pool in Pool:
             reading = await self.read(pool)
             self._export(pool, reading)
@@ -111,7 +112,6 @@ class Reconciler:
                     "ringing doorbells that were missing", extra={"pool": pool, "count": count}
                 )
                 await self._bell.ring(pool, count)
-        await self._count_captions()
 
     async def _sweep(self) -> None:
         """Beside all else: a large bucket's listing takes longer than work may wait."""
