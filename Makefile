@@ -111,6 +111,15 @@ test-hostile: $(VENV)/.dev ## broken, huge and malicious PDFs through the real s
 	$(BIN)/ocrplus models assemble
 	$(BENCH)/hostile.py '$(SET)'
 
+.PHONY: monitoring
+monitoring: $(VENV)/.dev ## the services under load, a real Prometheus, every panel: see OUT/monitoring/index.html
+	$(BIN)/ocrplus models assemble
+	$(BENCH)/monitoring.py '$(OUT)'
+
+.PHONY: monitoring-faults
+monitoring-faults: $(VENV)/.dev ## kill workers, fill Redis, stop model and gateway: does the right alert fire
+	$(BENCH)/monitoring_faults.py
+
 .PHONY: lock
 lock: $(VENV)/.dev ## resolve the pins in constraints/ anew
 	$(BIN)/python tools/lock.py

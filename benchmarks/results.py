@@ -57,6 +57,8 @@ _SUBJECTS = {
     "autoscaling": "The law beside its peers, in virtual time, as shares of KEDA + HPA",
     "images": "Images: seconds to build without a layer cached, megabytes unpacked",
     "cluster": "The chart on a real node, `cpu` values, through Contour and nginx",
+    "monitoring": "Every dashboard panel over the local services under load, by a real Prometheus",
+    "monitoring_faults": "Faults that users feel: seconds until the alert for it fires",
     "fresh_clone": "An empty folder: seconds of each step",
 }
 _HEAD = """\

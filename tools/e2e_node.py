@@ -27,6 +27,8 @@ IMAGES: Final = ("gateway", "operator", "caption-worker", "ocr-worker-cpu")
 VALKEY: Final = "valkey/valkey:9.1"
 SCRIPT_SECONDS: Final = 600
 TEST_SECONDS: Final = 5400
+# A socket idles for six minutes, and pods are killed for five: longer than any other test.
+ONE_TEST_SECONDS: Final = 1500
 
 
 class Cluster:
@@ -147,12 +149,13 @@ def main() -> int:
     cluster = Cluster(arguments.tools, arguments.root, arguments.netns)
     if not arguments.built:
         cluster.build(arguments.tag)
+    longer = ("-o", f"faulthandler_timeout={ONE_TEST_SECONDS}")
     host = f"nsenter --net=/proc/{os.getpid()}/ns/net"
     with cluster.running(), tempfile.TemporaryDirectory() as folder:
         figures = Path(folder) / "figures"
         figures.touch()
         outcome = cluster.inside(
-            [sys.executable, "-m", "pytest", *(arguments.pytest or ["tests/e2e"]), *more],
+            [sys.executable, "-m", "pytest", *longer, *(arguments.pytest or ["tests/e2e"]), *more],
             KUBE_E2E=CONTEXT,
             KUBE_E2E_TAG=arguments.tag,
             KUBE_E2E_HTTP="http://127.0.0.1:8080",

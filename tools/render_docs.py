@@ -6,6 +6,9 @@ from typing import Final
 
 import asyncapi
 import catalogue
+import dashboards
+import metric_catalogue
+import objectives
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -86,11 +89,19 @@ def openapi() -> str:
     return catalogue.as_text(http_app(parts).openapi())
 
 
+_CHART_FILES: Final = "../charts/ocrplus/files"
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "configuration.md": configuration,
+    "metrics.md": metric_catalogue.page,
+    "slo.md": objectives.page,
     "openapi.json": openapi,
     "asyncapi.json": asyncapi.rendered,
     "schemas.json": catalogue.schemas,
+    f"{_CHART_FILES}/alerts/objectives.yaml": objectives.rules,
+    **{
+        f"{_CHART_FILES}/dashboards/{dashboard.uid}.json": dashboard.rendered
+        for dashboard in dashboards.DASHBOARDS
+    },
 }
 
 

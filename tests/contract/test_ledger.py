@@ -110,6 +110,7 @@ def test_the_third_death_fails_the_page_and_the_document_goes_on(client: redis.R
     assert job(client).failed_pages == (3,)
     record = PageRecord.unpack(client.hget(KEYS.pages(USER, TASK), "3"))
     assert (record.state, record.error) == (PageState.FAILED, "page_poison")
+    assert client.hget(KEYS.load(Pool.OCR), "poisoned") == b"1"
 
 
 def test_giving_a_chunk_back_blames_nobody(client: redis.Redis) -> None:
@@ -419,3 +420,13 @@ def test_every_key_of_a_finished_job_expires(client: redis.Redis) -> None:
     lasting = {KEYS.work(Pool.OCR), KEYS.load(Pool.OCR)}
     forgotten = [k.decode() for k in client.keys("*") if client.ttl(k) == -1]
     assert set(forgotten) <= lasting
+
+
+def test_scalers_read_zero_before_the_first_job(client: redis.Redis) -> None:
+    assert run(client, LEDGER.resync(Pool.OCR)) == (0, 0)
+
+    (group,) = client.xinfo_groups("work:ocr")
+    assert (group["lag"], group["pending"]) == (0, 0)
+    admit(client, "u", "t", [(1, 2), (3, 3)])
+    (group,) = client.xinfo_groups("work:ocr")
+    assert (group["lag"], group["pending"]) == (2, 0)

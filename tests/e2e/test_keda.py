@@ -17,6 +17,8 @@ DOCUMENTS = [text_document(8, seed=number) for number in range(3)]
 SETTINGS = (
     "ocrWorker.autoscaling.minReplicas=0",
     "ocrWorker.autoscaling.maxReplicas=2",
+    # The node may be small, and another release is on it.
+    "ocrWorker.resources.requests.cpu=100m",
     "keda.cooldownSeconds=20",
     "keda.pollingIntervalSeconds=2",
 )
@@ -48,7 +50,7 @@ async def test_keda_scales_on_the_stream_and_keeps_busy_workers(scaled: Release)
     )
     began = time.monotonic()
 
-    async with loaded(Door(address(scaled), scaled.token()), DOCUMENTS, pause=3) as follower:
+    async with loaded(Door(address(scaled), scaled.token()), DOCUMENTS, pause=6) as follower:
         await asyncio.to_thread(until, lambda: scaled.ready("ocr-worker") == 2, 300, "two", 0.5)
         two = time.monotonic() - began
     drained = time.monotonic()

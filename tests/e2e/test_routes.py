@@ -1,15 +1,16 @@
 """Through HTTPRoute, through Ingress while no Gateway is there, and through nginx: all the same."""
 
 import asyncio
-import io
 import json
 import os
+import re
 import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import nginx_ingress
+import pypdfium2
 import pytest
 from cluster_client import Door, Follower, following
 from documents import text_document
@@ -87,9 +88,20 @@ async def _answers(door: Door) -> None:
 
 
 def padded(megabytes: float) -> bytes:
-    """A sound PDF of this size: what follows its end is not read."""
+    """A sound PDF of this size: an object that nobody uses, added as an editor adds a change."""
     pdf = text_document(1)
-    return pdf + b"\n%" + b"x" * (int(megabytes * MEGABYTE) - len(pdf) - 2)
+    root = re.findall(rb"/Root (\d+ \d+ R)", pdf)[-1]
+    before = re.findall(rb"startxref\s+(\d+)", pdf)[-1]
+    filler = int(megabytes * MEGABYTE) - len(pdf) - 300
+    begun = b"999 0 obj\n<</Length %d>>\nstream\n" % filler
+    whole = pdf + begun + b"x" * filler + b"\nendstream\nendobj\n"
+    entry = b"xref\n999 1\n%010d 00000 n \n" % len(pdf)
+    trailer = b"trailer\n<</Size 1000/Root %s/Prev %s>>\n" % (root, before)
+    end = b"startxref\n%d\n%%%%EOF" % len(whole)
+    whole += entry + trailer
+    return (
+        whole + b"%" + b"x" * (int(megabytes * MEGABYTE) - len(whole) - len(end) - 2) + b"\n" + end
+    )
 
 
 async def test_an_idle_socket_lives_and_documents_pass_meanwhile(way: Way) -> None:
@@ -154,4 +166,7 @@ async def test_a_rolling_restart_costs_only_a_reconnect(way: Way, release: Relea
 
 
 def test_the_padding_is_a_document() -> None:
-    assert padded(1)[:5] == b"%PDF-" and len(io.BytesIO(padded(1)).getvalue()) == MEGABYTE
+    pdf = padded(1)
+    document = pypdfium2.PdfDocument(pdf)
+    assert len(pdf) == MEGABYTE and len(document) == 1
+    assert "Section 1" in document[0].get_textpage().get_text_range()

@@ -19,7 +19,7 @@ import httpx
 import websockets
 
 HOST = "ocr.test"
-_SUBMIT_SECONDS = 120.0
+_SUBMIT_SECONDS = 240.0
 
 
 @dataclass
@@ -117,7 +117,7 @@ class Follower:
         """
         task = task or uuid.uuid4().hex
         began = time.monotonic()
-        async with asyncio.timeout(_SUBMIT_SECONDS), self.door.http() as http:
+        async with asyncio.timeout(_SUBMIT_SECONDS), self.door.http(120) as http:
             while True:
                 try:
                     answer = await http.post(

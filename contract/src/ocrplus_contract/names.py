@@ -10,6 +10,16 @@ TaskId = NewType("TaskId", str)
 Permit = NewType("Permit", str)
 """Id of a work-stream entry; the fencing token of whoever holds its chunk."""
 
+
+def made_at(permit: Permit) -> float:
+    """When a permit was made: unix seconds by the server's clock.
+
+    Permits are taken in order and bound to chunks when they are, so what one has waited is the
+    queue's wait, not that of its chunk.
+    """
+    return int(permit.partition("-")[0]) / 1000
+
+
 # No colon, slash or brace: ids become parts of Redis keys, chunk names and blob names.
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$"
 _ID: Final = re.compile(ID_PATTERN + r"\Z")

@@ -1,11 +1,13 @@
-"""The operator's metrics, on a registry of their own. `pool` is the kind of work (ocr, caption)."""
+"""The operator's metrics, on a registry of their own. `pool` is the kind of work (ocr, caption).
+
+No pool's series are there before its first tick; its counters then begin with all their reasons."""
 
 import importlib.metadata
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from ocrplus_operator.control.types import Decision, Unknown
+from ocrplus_operator.control.types import Decision, Reason, Unknown
 
 BUILD_INFO: Final = "ocrplus_build_info"
 REPLICAS: Final = "ocrplus_operator_replicas"
@@ -16,6 +18,8 @@ TICK_SECONDS: Final = "ocrplus_operator_tick_seconds"
 LEADS: Final = "ocrplus_operator_leads"
 CONDITION: Final = "ocrplus_operator_condition"
 
+KINDS: Final = ("desired", "ordered", "pods", "ready", "warming", "busy", "draining")
+
 _TICK_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3, 10)
 
 
@@ -23,10 +27,15 @@ class OperatorMetrics:
     """What one operator process counts."""
 
     def __init__(self) -> None:
+        # A second series beside each counter, which nobody reads:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
         self.registry = registry = CollectorRegistry()
-        Gauge(BUILD_INFO, "Version.", ["version"], registry=registry).labels(
-            importlib.metadata.version("ocrplus")
-        ).set(1)
+        Gauge(
+            BUILD_INFO,
+            "Always 1; its label is the version that runs.",
+            ["version"],
+            registry=registry,
+        ).labels(importlib.metadata.version("ocrplus")).set(1)
         self._replicas = Gauge(
             REPLICAS,
             "Replicas by kind: desired, ordered (spec.replicas), pods, ready, warming, busy, "
@@ -63,18 +72,20 @@ class OperatorMetrics:
 
     def decided(self, pool: str, decision: Decision, replicas: int | None) -> None:
         """Note a decision."""
+        for reason in Reason:  # at zero, all of them: an increase needs something before it
+            self._decisions.labels(pool, str(reason))
         self._decisions.labels(pool, str(decision.reason)).inc()
         counts = decision.counts
-        kinds = {
-            "desired": decision.desired,
-            "ordered": replicas,
-            "pods": counts.pods,
-            "ready": counts.ready,
-            "warming": counts.warming,
-            "busy": counts.busy,
-            "draining": counts.draining,
-        }
-        for kind, count in kinds.items():
+        values = (
+            decision.desired,
+            replicas,
+            counts.pods,
+            counts.ready,
+            counts.warming,
+            counts.busy,
+            counts.draining,
+        )
+        for kind, count in zip(KINDS, values, strict=True):
             self._replicas.labels(pool, kind).set(float("nan") if count is None else count)
         self._work.labels(pool).set(decision.inputs.work_seconds)
         for condition in decision.conditions:

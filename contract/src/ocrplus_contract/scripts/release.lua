@@ -46,6 +46,9 @@ for _, page in ipairs(owed) do
     deaths[page] = tonumber(redis.call('HGET', job, deaths_field(pool, page)) or 0)
 end
 local poison = suspect > 0 and deaths[suspect] >= tonumber(ARGV[7])
+if poison then
+    redis.call('HINCRBY', key('load', pool), 'poisoned', 1)
+end
 
 -- Runs of consecutive pages owed; a suspect page stands alone from its second death on.
 local runs, permits = {}, 0

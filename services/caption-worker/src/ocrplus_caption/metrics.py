@@ -1,17 +1,54 @@
 """What one caption worker counts, on a registry of its own."""
 
 import importlib.metadata
+import time
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from ocrplus_caption.captioner import Answer
 from ocrplus_contract import metrics as names
 from ocrplus_contract.caption_settings import CaptionSettings
-from ocrplus_contract.captions import CaptionRecord, CaptionState
+from ocrplus_contract.captions import CaptionReason, CaptionRecord, CaptionState
+from ocrplus_contract.ledger import Lease
+from ocrplus_contract.names import Pool, made_at
 from ocrplus_contract.states import WorkerState
 
-_BREAKER_STATES: Final = ("closed", "half_open", "open")
+BREAKER_STATES: Final = ("closed", "half_open", "open")
+CALL_OUTCOMES: Final = (
+    "ok",
+    "broken_off",
+    "limited",
+    "fatal",
+    "model_failed",
+    "timeout",
+    "bad_answer",
+    "refused",
+    "rejected",
+)
+TOKEN_KINDS: Final = ("input", "output")
+NO_REASON: Final = "none"
+_SKIPPED: Final = (
+    CaptionReason.TOO_SMALL,
+    CaptionReason.SHAPE,
+    CaptionReason.BUDGET_JOB,
+    CaptionReason.BUDGET_USER,
+)
+_ENDED_BY_THE_LEDGER: Final = (  # every gateway counts those
+    CaptionReason.LATE,
+    CaptionReason.UNAVAILABLE,
+    CaptionReason.POISON,
+)
+FIGURE_ENDS: Final = (
+    (CaptionState.OK, NO_REASON),
+    *((CaptionState.SKIPPED, reason) for reason in _SKIPPED),
+    *(
+        (CaptionState.FAILED, reason)
+        for reason in CaptionReason
+        if reason not in _SKIPPED and reason not in _ENDED_BY_THE_LEDGER
+    ),
+)
+"""How a worker may end a figure."""
 
 
 class CaptionMetrics:
@@ -19,10 +56,15 @@ class CaptionMetrics:
 
     def __init__(self, settings: CaptionSettings) -> None:
         self._settings = settings
+        # A second series beside each counter, which nobody reads:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
         self.registry = registry = CollectorRegistry()
-        Gauge(names.BUILD_INFO, "Version.", ["version"], registry=registry).labels(
-            importlib.metadata.version("ocrplus")
-        ).set(1)
+        Gauge(
+            names.BUILD_INFO,
+            "Always 1; its label is the version that runs.",
+            ["version"],
+            registry=registry,
+        ).labels(importlib.metadata.version("ocrplus")).set(1)
         self._calls = Counter(
             names.CAPTION_CALLS, "Calls to the model by outcome.", ["outcome"], registry=registry
         )
@@ -64,7 +106,28 @@ class CaptionMetrics:
             "Seconds that the oldest figure in hand has been in hand.",
             registry=registry,
         )
+        self._wait = Histogram(
+            names.WAIT_SECONDS,
+            "Seconds that work waited in the queue before it was taken.",
+            ["pool"],
+            buckets=names.WAIT_SECONDS_BUCKETS,
+            registry=registry,
+        )
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        for outcome in CALL_OUTCOMES:
+            self._calls.labels(outcome)
+        for kind in TOKEN_KINDS:
+            self._tokens.labels(kind)
+        for state, reason in FIGURE_ENDS:
+            self._figures.labels(state, reason)
+        self._wait.labels(Pool.CAPTION)
         self.breaker("closed")
+
+    def taken(self, lease: Lease) -> None:
+        """Note how long what was taken had waited."""
+        self._wait.labels(Pool.CAPTION).observe(max(0.0, time.time() - made_at(lease.permit)))
 
     def call(self, outcome: str, seconds: float) -> None:
         """Count a call."""
@@ -88,12 +151,12 @@ class CaptionMetrics:
     def ended(self, record: CaptionRecord) -> None:
         """Count a figure that has ended."""
         self._figures.labels(
-            record.state, "none" if record.state is CaptionState.OK else str(record.reason)
+            record.state, NO_REASON if record.state is CaptionState.OK else str(record.reason)
         ).inc()
 
     def breaker(self, state: str) -> None:
         """Note the breaker's state."""
-        for each in _BREAKER_STATES:
+        for each in BREAKER_STATES:
             self._breaker.labels(each).set(each == state)
 
     def beat(self, state: WorkerState, oldest_seconds: float) -> None:

@@ -90,6 +90,7 @@ class Process:
             lease = await run_async(self.client, self.ledger.take(Pool.CAPTION, self.worker_id))
             if lease is None:
                 return 0
+            self.describer.metrics.taken(lease)
             hold = self.pulse.hold(lease)
         finally:
             self.pulse.let_go()

@@ -40,6 +40,7 @@ from ocrplus_gateway.original import Positions
 from ocrplus_gateway.presence import Presence
 from ocrplus_gateway.reconciler import Reconciler
 from ocrplus_gateway.retention import Sweeper, remove_stale_uploads
+from ocrplus_gateway.room import RoomWatch
 from ocrplus_gateway.session import SessionLimits, Sessions, Shared
 from ocrplus_gateway.submission import STORE_AWAY
 
@@ -63,6 +64,7 @@ class Parts:
     health: Health
     reconciler: Reconciler
     deadlines: CaptionDeadlines
+    room: RoomWatch
     metrics: GatewayMetrics
 
 
@@ -136,6 +138,7 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
         health=Health(client, keys, blobs, sessions),
         reconciler=reconciler,
         deadlines=CaptionDeadlines(client, keys, ledger, lambda: reconciler.leading),
+        room=RoomWatch(client, blobs, metrics),
         metrics=metrics,
     )
 
@@ -158,6 +161,7 @@ def http_app(parts: Parts) -> FastAPI:
             asyncio.create_task(parts.sessions.watch()),
             asyncio.create_task(parts.reconciler.run()),
             asyncio.create_task(parts.deadlines.run()),
+            asyncio.create_task(parts.room.run()),
             asyncio.create_task(watch_loop(parts.metrics)),
         ]
         yield

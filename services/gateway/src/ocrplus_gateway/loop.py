@@ -13,7 +13,7 @@ from typing import Final
 from ocrplus_gateway.metrics import GatewayMetrics
 
 _TICK_SECONDS: Final = 0.05
-_TICKS_PER_REPORT: Final = 100
+_TICKS_PER_WINDOW: Final = 300  # 15 s: two windows cover the usual time between scrapes
 _THRESHOLDS: Final = (50_000, 50, 100)
 
 
@@ -36,11 +36,33 @@ def tune_garbage_collection(metrics: GatewayMetrics) -> None:
 
 
 async def watch_loop(metrics: GatewayMetrics) -> None:
-    """Report the longest delay of the loop every few seconds, until cancelled."""
+    """Measure the loop's delays until cancelled."""
+    watch = LoopWatch()
+    metrics.loop_lag.set_function(watch.worst)
     while True:
-        worst = 0.0
-        for _ in range(_TICKS_PER_REPORT):
-            began = time.monotonic()
-            await asyncio.sleep(_TICK_SECONDS)
-            worst = max(worst, time.monotonic() - began - _TICK_SECONDS)
-        metrics.loop_lag(worst)
+        await watch.tick()
+
+
+class LoopWatch:
+    """How late the loop is. `worst` is asked by another thread, so a stall tells while it lasts."""
+
+    def __init__(self) -> None:
+        self._before = self._now = 0.0  # the worst of the last window, and of this one
+        self._ticks = 0
+        self._began = time.monotonic()
+
+    async def tick(self) -> None:
+        """Sleep a moment and see how late that ends."""
+        self._began = time.monotonic()
+        await asyncio.sleep(_TICK_SECONDS)
+        self._now = max(self._now, self._late())
+        self._ticks += 1
+        if self._ticks == _TICKS_PER_WINDOW:
+            self._before, self._now, self._ticks = self._now, 0.0, 0
+
+    def worst(self) -> float:
+        """Seconds of the longest delay of the last two windows."""
+        return max(self._before, self._now, self._late())
+
+    def _late(self) -> float:
+        return max(0.0, time.monotonic() - self._began - _TICK_SECONDS)

@@ -6,6 +6,7 @@ events are gone, the job records say what they said.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -148,6 +149,7 @@ class OriginalSession(Session):
         if not location.oldest_seq:  # there may be jobs without events
             at = await self._recover(at)
         subscription = await self.shared.hub.attach(self.user, at, epoch, seq)
+        since = time.time()
         unasked = 0  # a replay fills the queue as fast as it is sent: empty may never come
         try:
             while True:
@@ -158,6 +160,7 @@ class OriginalSession(Session):
                     at = await self._recover(at)
                     continue
                 await self._send_event(item, at)
+                self.shared.metrics.delivered(item, since)
                 at = item.stream_id
                 unasked += 1
                 if subscription.empty or unasked == _EVENTS_A_BARRIER:

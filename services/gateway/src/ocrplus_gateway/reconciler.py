@@ -39,6 +39,8 @@ class QueueReading:
     waiting_pages: int
     doorbells: int
     oldest_seconds: float
+    expired: int = 0
+    poisoned: int = 0
 
 
 def missing_doorbells(reading: QueueReading) -> int:
@@ -82,6 +84,7 @@ class Reconciler:
                     await self.once()
                 except Exception:  # the outermost loop: without it nobody would bring work back
                     log.warning("reconciliation failed; it is tried again", exc_info=True)
+                    self._metrics.queue_unknown()
                 await asyncio.sleep(self._settings.reconcile_seconds)
         finally:
             if self._sweeping is not None:
@@ -144,7 +147,6 @@ class Reconciler:
             call = self._ledger.release(pool, permit, "expired", idle_ms=idle_ms)
             released = await run_async(self._client, call)
             if released.held:
-                self._metrics.leases_expired(pool, 1)
                 log.warning("a lease ran out, its chunk waits again", extra={"permit": permit})
 
     async def _give_up(self) -> None:
@@ -172,12 +174,13 @@ class Reconciler:
         """The queue as it is now."""
         pipe = self._client.pipeline(transaction=False)
         pipe.xinfo_groups(self._keys.work(pool))
-        pipe.hget(self._keys.load(pool), "waiting")
-        groups, waiting_pages = await pipe.execute(raise_on_error=False)
+        pipe.hmget(self._keys.load(pool), "waiting", "expired", "poisoned")
+        groups, counts = await pipe.execute(raise_on_error=False)
         doorbells: Any = await self._broker.llen(self._keys.queue(pool))
-        pages, rings = int(waiting_pages or 0), int(doorbells)
+        pages, expired, poisoned = (int(count or 0) for count in counts)
+        rings = int(doorbells)
         if isinstance(groups, ResponseError):  # no stream yet
-            return QueueReading(0, 0, pages, rings, 0.0)
+            return QueueReading(0, 0, pages, rings, 0.0, expired, poisoned)
         if isinstance(groups, BaseException):
             raise groups
         group = next(g for g in groups if g["name"] == GROUP.encode())
@@ -187,7 +190,7 @@ class Reconciler:
             first: Any = await self._client.xrange(self._keys.work(pool), after, count=1)
             if first:
                 oldest = max(0.0, _unix() - int(first[0][0].partition(b"-")[0]) / 1000)
-        return QueueReading(group["lag"], group["pending"], pages, rings, oldest)
+        return QueueReading(group["lag"], group["pending"], pages, rings, oldest, expired, poisoned)
 
     async def _count_captions(self) -> None:
         counts = self._metrics.captions
@@ -203,6 +206,8 @@ class Reconciler:
         self._metrics.waiting_pages.labels(pool).set(reading.waiting_pages)
         self._metrics.doorbells.labels(pool).set(reading.doorbells)
         self._metrics.oldest.labels(pool).set(reading.oldest_seconds)
+        self._metrics.counts.expired[pool] = reading.expired
+        self._metrics.counts.poisoned[pool] = reading.poisoned
 
 
 def _unix() -> float:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -12,12 +12,14 @@ from typing import IO, Any, Final
 from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
 
 from ocrplus_contract.errors import ErrorCode, JobRefused
 
 _MOST_FIELDS: Final = 20
 _SPOOL_BYTES: Final = 1  # to disk at once
 _FORM_OVERHEAD_BYTES: Final = 1 << 16
+_LINGER_SECONDS: Final = 30.0
 
 
 class _Parser(MultiPartParser):
@@ -42,6 +44,17 @@ async def received(request: Request, most_bytes: int) -> AsyncIterator[Upload]:
     Raises:
         JobRefused: too_large as soon as the limit is passed, bad_message for a form without file.
     """
+    try:
+        async with _received(request, most_bytes) as upload:
+            yield upload
+    except JobRefused as refused:
+        if refused.code is ErrorCode.TOO_LARGE:
+            await _discard(request, most_bytes)
+        raise
+
+
+@asynccontextmanager
+async def _received(request: Request, most_bytes: int) -> AsyncIterator[Upload]:
     form = request.headers.get("content-type", "").lower().startswith("multipart/form-data")
     allowed = most_bytes + (_FORM_OVERHEAD_BYTES if form else 0)
     declared = request.headers.get("content-length", "")
@@ -57,6 +70,23 @@ async def received(request: Request, most_bytes: int) -> AsyncIterator[Upload]:
                 async for block in body:
                     out.write(block)
             yield Upload(file, None, {})
+
+
+async def _discard(request: Request, most_bytes: int) -> None:
+    """Read on to the end, within reason: who still sends has his connection reset by a server or
+    proxy that answers and closes, and never sees the answer."""
+    if request.headers.get("expect", "").lower() == "100-continue":
+        return  # he waits for it before he sends
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > 2 * most_bytes:
+        return
+    seen = 0
+    with suppress(TimeoutError, ClientDisconnect):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            async for block in request.stream():
+                seen += len(block)
+                if seen > 2 * most_bytes:
+                    return
 
 
 async def _limited(request: Request, most_bytes: int) -> AsyncGenerator[bytes, None]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import secrets
+import time
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -71,7 +72,7 @@ class V2Session(Session):
                 continue  # a first frame may be a large document on a slow line
             code = CLOSE_PROTOCOL if self.known else CLOSE_UNAUTHORIZED
             raise Refused(code, "no hello in time" if self.known else "no token in time")
-        subscription = await self._welcome(self._hello.result())
+        subscription, since = await self._welcome(self._hello.result()), time.time()
         try:
             while True:
                 item = await subscription.next()
@@ -79,7 +80,7 @@ class V2Session(Session):
                     await self._history_lost(item)
                 elif self._wanted(item, subscription):
                     await self.send(await delivered(item, self.user, self.shared.jobs))
-                    self.shared.metrics.delivered(item)
+                    self.shared.metrics.delivered(item, since)
         finally:
             await self.shared.hub.detach(subscription)
 

@@ -85,10 +85,12 @@ def _missing_models(settings: OcrSettings) -> str | None:
 
 
 def _serve(settings: OcrSettings) -> int:
-    from prometheus_client import CollectorRegistry, multiprocess, start_http_server
+    from prometheus_client import CollectorRegistry, start_http_server
+
+    from ocrplus_ocr.exposition import LivingProcesses
 
     registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # untyped there
+    registry.register(LivingProcesses())
     server, _thread = start_http_server(settings.metrics_port, settings.host, registry)
     url = f"http://{settings.host}:{server.server_port}/metrics"
 

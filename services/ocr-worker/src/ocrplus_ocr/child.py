@@ -65,6 +65,7 @@ class Child:
                 self.pulse.let_go()
         if lease is None:
             return
+        self.reader.metrics.taken(lease)
         try:
             self.ring(self.reader.read(lease))
         except redis.RedisError:

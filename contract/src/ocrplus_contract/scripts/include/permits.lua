@@ -2,11 +2,17 @@
 -- Finished ones are trimmed and never deleted: one deletion makes the group's lag NULL for long.
 local GROUP, CONSUMER = 'workers', 'worker'
 
-local function add_permits(pool, count)
+-- The stream and its group, made when they are not there; the stream's key.
+local function work_stream(pool)
     local work = key('work', pool)
     if redis.call('EXISTS', work) == 0 then
         redis.call('XGROUP', 'CREATE', work, GROUP, '0', 'MKSTREAM')
     end
+    return work
+end
+
+local function add_permits(pool, count)
+    local work = work_stream(pool)
     for _ = 1, count do
         redis.call('XADD', work, '*', 'v', '1')
     end
