@@ -132,12 +132,13 @@ class Describer:
         found = await self.memory.look_up(shown)
         if found is None:
             self.desks.leave(lease.permit)
-            with self.crowd.joined():
+            with self.crowd.joined(shown.key):
                 while found is None:
                     await self.crowd.pause()
                     found = await self.memory.look_up(shown)
         if isinstance(found, Remembered):
             self.metrics.saved()
+            self.crowd.turn_ended(shown.key)
             return found
         said = None
         try:
@@ -145,7 +146,7 @@ class Describer:
             return said
         finally:
             await self.memory.end_turn(shown, said)
-            self.crowd.turn_ended()
+            self.crowd.turn_ended(shown.key)
 
     async def _heard_of(self, shown: Shown, turn: Turn, context: Context) -> Remembered:
         """What the model says, or said of a picture that is as good as the same."""

@@ -63,6 +63,11 @@ class Shown:
         return f"{self.terms}:{self.picture.digest}"
 
     @property
+    def key(self) -> str:
+        """The picture among those of all users."""
+        return f"{self.lease.user}:{self.name}"
+
+    @property
     def alike(self) -> str:
         """What pictures of its size are listed under."""
         return f"{self.terms}:{self.picture.shape}"

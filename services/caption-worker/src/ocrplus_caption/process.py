@@ -75,7 +75,7 @@ class Process:
 
     def _begin_drain(self) -> None:
         self.pulse.draining.set()
-        self.describer.crowd.turn_ended()
+        self.describer.crowd.scatter()
         self.loop.call_later(self.settings.shutdown_seconds, self.pulse.break_off)
 
     async def _serve_one(self) -> int:
@@ -104,7 +104,9 @@ class Process:
 
     async def _describe(self, lease: Lease) -> int:
         fields = {"job_id": lease.task, "figure": figure_of(lease)}
+        chunk = f"{lease.user}:{lease.task}/{lease.first}"
         try:
+            self.describer.crowd.turn_away(chunk)
             record = await self.describer.describe(lease)
             if await run_async(
                 self.client, commit_caption(self.ledger, lease.permit, lease.task, record)
@@ -114,8 +116,9 @@ class Process:
             return 0
         except NotNow:
             return await self._release(lease, "returned")
-        except Crowded:
-            self.describer.crowd.owe(await self._release(lease, "postponed"))
+        except Crowded as crowded:
+            if await self._release(lease, "postponed"):
+                self.describer.crowd.owe(crowded.picture, chunk)
             return 0
         except LeaseLost:
             log.warning("a figure was taken away; it is another's", extra=fields)

@@ -98,6 +98,7 @@ class Reconciler:
             await self._sweeper.own()
             if self.leading:
                 await self._sweeper.once()
+        await self._count_captions()
         for pool in Pool:
             reading = await self.read(pool)
             self._export(pool, reading)
@@ -106,7 +107,6 @@ class Reconciler:
                     "ringing doorbells that were missing", extra={"pool": pool, "count": count}
                 )
                 await self._bell.ring(pool, count)
-        await self._count_captions()
 
     async def _leads(self) -> bool:
         key, milliseconds = self._keys.reconciler(), int(self._settings.reconcile_seconds * 3000)
