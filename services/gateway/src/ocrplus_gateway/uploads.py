@@ -81,7 +81,8 @@ async def _discard(request: Request, most_bytes: int) -> None:
     if declared.isdigit() and int(declared) > 2 * most_bytes:
         return
     seen = 0
-    with suppress(TimeoutError, ClientDisconnect):
+    # RuntimeError: a form was read to its end before its file turned out to be too large.
+    with suppress(TimeoutError, ClientDisconnect, RuntimeError):
         async with asyncio.timeout(_LINGER_SECONDS):
             async for block in request.stream():
                 seen += len(block)
