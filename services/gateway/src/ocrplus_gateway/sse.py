@@ -142,9 +142,10 @@ class EventStream:
 
     async def _is_over(self, subscription: Subscription) -> bool:
         """Whether all was taken, and nothing of the ended task is to come."""
-        if not subscription.empty or await self._waits_for_captions():
+        if await self._waits_for_captions():
             return False
-        return subscription.seq >= (await self._jobs.locate(self._user)).seq
+        top = (await self._jobs.locate(self._user)).seq
+        return subscription.empty and subscription.seq >= top  # as it is now: events came meanwhile
 
     async def _waits_for_captions(self) -> bool:
         return await self._jobs.waits_for_captions(self._user, self._task)
