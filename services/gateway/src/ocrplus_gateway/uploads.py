@@ -71,7 +71,8 @@ async def _discard(request: Request, blocks: AsyncIterator[bytes], most_bytes: i
     if declared.isdigit() and int(declared) > 2 * most_bytes:
         return
     seen = 0
-    with suppress(TimeoutError, ClientDisconnect):
+    # RuntimeError: a form was read to its end before its file turned out to be too large.
+    with suppress(TimeoutError, ClientDisconnect, RuntimeError):
         async with asyncio.timeout(_LINGER_SECONDS):
             async for block in blocks:
                 seen += len(block)
