@@ -51,6 +51,7 @@ def ready(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> None:
         },
     )
     kubectl("label", "nodes", "--all", "nvidia.com/gpu.present=true")
+    kubectl("taint", "nodes", "--all", "ocrplus.io/fake-")  # nothing else is on this cluster
     definitions = [f"crd/{name.partition('/')[0]}" for name in FOREIGN]
     kubectl("wait", "--for=condition=Established", "--timeout=30s", *definitions)
 

@@ -113,8 +113,9 @@ async def test_an_idle_socket_lives_and_documents_pass_meanwhile(way: Way) -> No
         async with following(way.door) as follower:
             for sample in SAMPLES:
                 await follower.submit(sample.read_bytes())
-            await _large(way, follower)
+            large = await _large(way, follower)
             await follower.all_results(400)
+            await _forget(way, follower, large)  # Redis holds it, and little more
             assert follower.lost == []
             assert set(follower.statuses()) == {"ok"}
 
@@ -125,10 +126,16 @@ async def test_an_idle_socket_lives_and_documents_pass_meanwhile(way: Way) -> No
     note(**{f"{way.name}_idle_seconds": round(time.monotonic() - began)})
 
 
-async def _large(way: Way, follower: Follower) -> None:
-    """100 MB pass; 110 MB get the gateway's own answer, which names the code."""
+async def _forget(way: Way, follower: Follower, task: str) -> None:
+    async with way.door.http() as http:
+        answer = await http.delete(f"/v1/tasks/{task}", params={"user": follower.user})
+    assert answer.status_code in (200, 204), answer.text
+
+
+async def _large(way: Way, follower: Follower) -> str:
+    """100 MB pass: their task. 110 MB get the gateway's own answer, which names the code."""
     began = time.monotonic()
-    await follower.submit(padded(100))
+    task = await follower.submit(padded(100))
     note(**{f"{way.name}_100_mb_seconds": round(time.monotonic() - began, 1)})
     async with way.door.http(120) as http:
         answer = await http.post(
@@ -136,6 +143,7 @@ async def _large(way: Way, follower: Follower) -> None:
         )
     assert answer.status_code == 413, answer.text
     assert answer.json()["error"]["code"] == "too_large"
+    return task
 
 
 async def test_a_rolling_restart_costs_only_a_reconnect(way: Way, release: Release) -> None:

@@ -8,7 +8,6 @@ import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from jsonschema_rs import Draft7Validator
-from panels import Panel
 
 SCHEMAS = Path(__file__).parent / "schemas"
 UNITS = {"short", "s", "bytes", "percentunit", "reqps", "ops"}
@@ -79,8 +78,3 @@ def test_every_metric_is_on_a_dashboard_or_in_an_alert() -> None:
     unused = {metric.name for metric in promql.METRICS if not used & set(metric.names)}
 
     assert unused == set()
-
-
-def test_a_panel_without_a_unit_cannot_be_made() -> None:
-    with pytest.raises(TypeError):
-        Panel("title", "description")  # type: ignore[call-arg]

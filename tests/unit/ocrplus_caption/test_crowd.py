@@ -13,41 +13,47 @@ def test_a_crowd_has_a_size() -> None:
     crowd = Crowd(2, lambda count: None)
 
     with ExitStack() as stack:
-        stack.enter_context(crowd.joined())
-        stack.enter_context(crowd.joined())
-        with pytest.raises(Crowded), crowd.joined():
+        stack.enter_context(crowd.joined("logo"))
+        stack.enter_context(crowd.joined("seal"))
+        with pytest.raises(Crowded, match="logo"), crowd.joined("logo"):
             pass
-    with crowd.joined():
+    with crowd.joined("logo"):
         pass
 
 
-def rung(steps: "list[tuple[str, int]]") -> list[int]:
-    """What rings within 0.8 s of some steps."""
+def test_a_turn_s_end_rings_once_for_each_who_gave_way_to_it() -> None:
     heard: list[int] = []
 
     async def walk() -> None:
         crowd = Crowd(1, heard.append)
-        for step, count in steps:
-            if step == "owe":
-                crowd.owe(count)
-            else:
-                crowd.turn_ended()
-        await asyncio.sleep(0.8)
+        for figure in ("t/1", "t/2", "t/1"):  # taken and given back again meanwhile
+            crowd.owe("logo", figure)
+        crowd.owe("seal", "t/3")
+        for _ in range(2):
+            crowd.turn_ended("logo")
+            await asyncio.sleep(0.05)
+        assert heard == [2], "the seal's figure waits on"
+        crowd.scatter()
+        await asyncio.sleep(0.05)
 
     asyncio.run(walk())
-    return heard
+    assert heard == [2, 1]
 
 
-def test_a_turn_s_end_rings_for_all_who_gave_way() -> None:
-    assert rung([("owe", 2), ("owe", 3), ("end", 0)]) == [5]
+def test_who_gave_way_is_turned_away_while_it_is_crowded() -> None:
+    async def walk() -> None:
+        crowd = Crowd(1, lambda count: None)
+        with crowd.joined("logo"):
+            crowd.turn_away("u:t/1")
+            crowd.owe("logo", "u:t/1")
+            with pytest.raises(Crowded):
+                crowd.turn_away("u:t/1")
+            crowd.turn_ended("logo")
+            crowd.turn_away("u:t/1")
+        crowd.owe("logo", "u:t/1")
+        crowd.turn_away("u:t/1")  # there is room to wait
 
-
-def test_without_an_end_they_ring_after_a_while() -> None:
-    assert rung([("owe", 2), ("owe", 1)]) == [3]
-
-
-def test_nobody_gave_way_nothing_rings() -> None:
-    assert rung([("owe", 0), ("end", 0)]) == []
+    asyncio.run(walk())
 
 
 def test_who_leaves_a_desk_gives_it_to_the_next_once() -> None:

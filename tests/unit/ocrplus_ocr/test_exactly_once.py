@@ -191,6 +191,16 @@ def test_code_about_code_keeps_its_fences(code: str) -> None:
     assert fence not in code
 
 
+def test_the_first_line_of_a_column_goes_before_its_block() -> None:
+    lost = line("renamed to what was their original", 50, 88, 300)
+    rest = [line("paths. Another sentence that is full", 50, 100, 300), line("ends.", 50, 112, 60)]
+    block = Block(BlockKind.TEXT, " ".join(x.text for x in rest), (50, 99, 350, 122), tuple(rest))
+
+    result = finished(page(block, lines=[lost, *rest]))
+
+    assert said(result) == " ".join(x.text for x in [lost, *rest])
+
+
 @pytest.mark.parametrize("box", [(60, 60, 60, 70), (90, 66, 60, 62), (60, 65, 200, 65)])
 def test_a_line_whose_box_has_no_size_is_said_once(box: tuple[float, ...]) -> None:
     odd = TextLine("odd", box)

@@ -194,3 +194,17 @@ def test_the_exponent_after_a_sum_is_not_its_limit() -> None:
     ]
 
     assert formula_latex(found, []) == r"\sum_{i = 1}^{n} i^{2}"
+
+
+def test_formulas_with_a_sentence_between_them_are_two() -> None:
+    upper, prose = line("a=b+e", 200, 100), line("Show that this holds", 0, 108)
+    lower = line("c=d+f", 200, 116)
+    maths = [*glyphs("a=b+e", 200), *glyphs("c=d+f", 200, baseline=116)]
+
+    result = set_formulas(page(block(BlockKind.TEXT, upper, prose, lower), maths=maths))
+
+    assert [b.kind for b in result.blocks] == [
+        BlockKind.FORMULA,
+        BlockKind.TEXT,
+        BlockKind.FORMULA,
+    ]

@@ -1,8 +1,8 @@
-"""Figures that wait for what another one of the same picture hears: a few stay, the rest give way.
+"""Who waits in a process: figures for a place to be prepared at, and for what others hear.
 
-A logo on 200 pages must not hold every thread while a slow model is asked about it once. Who finds
-enough waiting goes back behind the other figures, and its doorbell rings later: at once when a turn
-ends here, after a while in any case.
+A logo on 200 pages must not hold every thread while a slow model is asked about it once: a few of
+its figures stay, the others go back behind the rest. Their doorbells ring when its turn ends here;
+if it is another process's, whoever reconciles rings for them.
 """
 
 import asyncio
@@ -14,8 +14,6 @@ from typing import Final
 from ocrplus_contract.names import Permit
 
 _LOOK_AGAIN_SECONDS: Final = 0.2
-_FIRST_PATIENCE_SECONDS: Final = 0.5
-_MOST_PATIENCE_SECONDS: Final = 8.0
 
 
 class Desks:
@@ -42,53 +40,67 @@ class Desks:
 class Crowded(Exception):
     """Enough figures wait already."""
 
+    def __init__(self, picture: str) -> None:
+        self.picture = picture
+        super().__init__(picture)
+
 
 class Crowd:
-    """Those of one process; lives on its loop."""
+    """Figures that wait for what another one of their picture hears; lives on the process's loop.
+
+    A picture is named by its user, terms and digest, a figure by its user and chunk.
+    """
 
     def __init__(self, most: int, ring: Callable[[int], None]) -> None:
         self._most = most
         self._ring = ring
         self._waiting = 0
-        self._owed = 0
-        self._patience = _FIRST_PATIENCE_SECONDS
-        self._timer: asyncio.TimerHandle | None = None
+        self._gave_way: dict[str, set[str]] = {}
+        self._pictures: dict[str, str] = {}  # by figure
 
     @contextmanager
-    def joined(self) -> Iterator[None]:
+    def joined(self, picture: str) -> Iterator[None]:
         """Wait among the others.
 
         Raises:
             Crowded: there are enough.
         """
         if self._waiting >= self._most:
-            raise Crowded
+            raise Crowded(picture)
         self._waiting += 1
         try:
             yield
         finally:
             self._waiting -= 1
 
+    def turn_away(self, figure: str) -> None:
+        """Look at nothing of a figure that gave way before, while it would again.
+
+        Raises:
+            Crowded: it would.
+        """
+        picture = self._pictures.get(figure)
+        if picture is not None and self._waiting >= self._most:
+            raise Crowded(picture)
+
     async def pause(self) -> None:
         """A moment, before looking again."""
         await asyncio.sleep(_LOOK_AGAIN_SECONDS * (1 + secrets.randbelow(1000) / 1000))
 
-    def owe(self, doorbells: int) -> None:
-        """Ring for figures that gave way, later: the longer nothing is heard, the later."""
-        self._owed += doorbells
-        if self._timer is None and self._owed:
-            self._timer = asyncio.get_running_loop().call_later(self._patience, self._ring_owed)
-            self._patience = min(2 * self._patience, _MOST_PATIENCE_SECONDS)
+    def owe(self, picture: str, figure: str) -> None:
+        """A figure gave way: ring for it when its picture's turn has ended."""
+        self._gave_way.setdefault(picture, set()).add(figure)
+        self._pictures[figure] = picture
 
-    def turn_ended(self) -> None:
-        """Something was heard: who gave way may look now."""
-        self._patience = _FIRST_PATIENCE_SECONDS
-        self._ring_owed()
+    def turn_ended(self, picture: str) -> None:
+        """Something was heard of a picture, or will not be: who gave way may look now."""
+        figures = self._gave_way.pop(picture, set())
+        for figure in figures:
+            self._pictures.pop(figure, None)
+        if figures:
+            asyncio.get_running_loop().run_in_executor(None, self._ring, len(figures))
 
-    def _ring_owed(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        doorbells, self._owed = self._owed, 0
-        if doorbells:
-            asyncio.get_running_loop().run_in_executor(None, self._ring, doorbells)
+    def scatter(self) -> None:
+        """This process will hear no more: ring for all."""
+        for picture in list(self._gave_way):
+            self.turn_ended(picture)

@@ -31,7 +31,6 @@ from ocrplus_contract.blobs import open_store
 from ocrplus_contract.captions import commit_caption
 from ocrplus_contract.draining import FOLLOW_SECONDS
 from ocrplus_contract.errors import LeaseLost
-from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Lease, Ledger, ReleaseReason, run_async
 from ocrplus_contract.names import Pool
 from ocrplus_contract.recovery import pod_name, release_expired, release_predecessor
@@ -75,7 +74,7 @@ class Process:
 
     def _begin_drain(self) -> None:
         self.pulse.draining.set()
-        self.describer.crowd.turn_ended()
+        self.describer.crowd.scatter()
         self.loop.call_later(self.settings.shutdown_seconds, self.pulse.break_off)
 
     async def _serve_one(self) -> int:
@@ -104,7 +103,9 @@ class Process:
 
     async def _describe(self, lease: Lease) -> int:
         fields = {"job_id": lease.task, "figure": figure_of(lease)}
+        chunk = f"{lease.user}:{lease.task}/{lease.first}"
         try:
+            self.describer.crowd.turn_away(chunk)
             record = await self.describer.describe(lease)
             if await run_async(
                 self.client, commit_caption(self.ledger, lease.permit, lease.task, record)
@@ -114,8 +115,9 @@ class Process:
             return 0
         except NotNow:
             return await self._release(lease, "returned")
-        except Crowded:
-            self.describer.crowd.owe(await self._release(lease, "postponed"))
+        except Crowded as crowded:
+            if await self._release(lease, "postponed"):
+                self.describer.crowd.owe(crowded.picture, chunk)
             return 0
         except LeaseLost:
             log.warning("a figure was taken away; it is another's", extra=fields)
@@ -185,13 +187,10 @@ def stop() -> None:
 
 async def _build(ring: Ring, loop: asyncio.AbstractEventLoop) -> Process:
     settings = CaptionWorkerSettings()
-    keys = Keys(settings.key_prefix)
     ledger = Ledger(settings.key_prefix, settings.result_ttl_seconds)
     client, blocking = _connect(settings), connect(settings)
     metrics = CaptionMetrics(settings.caption)
-    blobs = open_store(
-        settings.blob_url, client=blocking, keys=keys, ttl_seconds=settings.blob_ttl_seconds
-    )
+    blobs = open_store(settings, blocking)
     calls = asyncio.Semaphore(settings.caption.concurrency)
     pixels = ThreadPoolExecutor(_PIXEL_THREADS, thread_name_prefix="pixels")
     describer = Describer(

@@ -6,6 +6,7 @@ the formula is kept as a picture that names the characters that were read. Never
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -126,12 +127,26 @@ def _clusters(lines: Sequence[TextLine]) -> list[list[TextLine]]:
     wordless = [line for line in lines if not _words(line.text)]
     prose = [line for line in lines if _words(line.text)]
     free = [line for line in wordless if not any(_in_row(line, other) for other in prose)]
+    heights = sorted(_middle(line.box) for line in prose)
     clusters: list[list[TextLine]] = []
     for line in sorted(free, key=lambda line: line.box[1]):
-        near = [c for c in clusters if any(_near(line.box, other.box) for other in c)]
+        near = [
+            cluster
+            for cluster in clusters
+            if any(
+                _near(line.box, other.box) and not _parted(line.box, other.box, heights)
+                for other in cluster
+            )
+        ]
         merged = [line, *(other for c in near for other in c)]
         clusters = [c for c in clusters if c not in near] + [merged]
     return [c for c in clusters if any(_SIGN.search(line.text) for line in c) and _is_formula(c)]
+
+
+def _parted(a: Box, b: Box, heights: Sequence[float]) -> bool:
+    """Whether a line of prose stands at a height between two boxes."""
+    low, high = min(a[3], b[3]), max(a[1], b[1])
+    return bisect_left(heights, low) < bisect_right(heights, high)
 
 
 def _is_formula(cluster: Iterable[TextLine]) -> bool:

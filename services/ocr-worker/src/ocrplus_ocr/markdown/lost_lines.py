@@ -54,32 +54,42 @@ def bring_back_lines(page: Page) -> Page:
 
 
 def _adopted(lost: Block, blocks: Sequence[Block]) -> tuple[Block, ...] | None:
-    """The blocks with the line in the one that it goes on: a region that is a line too short."""
+    """The blocks with the line in the one that it goes on, or that goes on with it: a region of
+    the layout model may be a line too short."""
     if len(lost.lines) != 1:
         return None
+    (line,) = lost.lines
     for index, block in enumerate(blocks):
-        if block.kind in _MAY_GO_ON and block.lines and _goes_on(block, lost):
-            lines = (*block.lines, *lost.lines)
-            box = around((block.box, lost.box))
-            whole = replace(block, text=text_of(lines), box=box, lines=lines)
-            return (*blocks[:index], whole, *blocks[index + 1 :])
+        if block.kind not in _MAY_GO_ON or not block.lines:
+            continue
+        first = min(block.lines, key=lambda other: other.box[1])
+        last = max(block.lines, key=lambda other: other.box[3])
+        if _goes_on(last, line, block):
+            lines = (*block.lines, line)
+        elif _goes_on(line, first, block):
+            lines = (line, *block.lines)
+        else:
+            continue
+        box = around((block.box, lost.box))
+        whole = replace(block, text=text_of(lines), box=box, lines=lines)
+        return (*blocks[:index], whole, *blocks[index + 1 :])
     return None
 
 
-def _goes_on(block: Block, lost: Block) -> bool:
-    """Whether a line stands right under the last one of a block, which is full, and begins in
-    the middle of a sentence."""
-    last, line = max(block.lines, key=lambda line: line.box[3]), lost.lines[0]
-    height = last.box[3] - last.box[1]
-    left = min(other.box[0] for other in block.lines)
-    right = max(other.box[2] for other in block.lines)
+def _goes_on(above: TextLine, below: TextLine, block: Block) -> bool:
+    """Whether two lines, one of them a block's, are one sentence: the upper is as wide as the
+    block and ends none, the lower begins in the middle of one right under it."""
+    height = above.box[3] - above.box[1]
+    left = min(line.box[0] for line in block.lines)
+    right = max(line.box[2] for line in block.lines)
     return (
-        lost.text[:1].islower()
-        and -0.3 * height <= line.box[1] - last.box[3] <= _PARAGRAPH_GAP * height
-        and abs(line.box[0] - left) <= height
-        and abs((line.box[3] - line.box[1]) - height) <= 0.2 * height
-        and right - last.box[2] <= 2 * height
-        and _SENTENCE_END.search(last.text) is None
+        below.text[:1].islower()
+        and -0.3 * height <= below.box[1] - above.box[3] <= _PARAGRAPH_GAP * height
+        and abs(below.box[0] - left) <= height
+        and -2 * height <= above.box[0] - left
+        and abs((below.box[3] - below.box[1]) - height) <= 0.2 * height
+        and abs(right - above.box[2]) <= 2 * height
+        and _SENTENCE_END.search(above.text) is None
     )
 
 

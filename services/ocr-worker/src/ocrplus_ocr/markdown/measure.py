@@ -21,7 +21,7 @@ _BEFORE: Final = 2.0  # font sizes between a bullet and its text
 _LEVEL: Final = 0.35
 _SAME_SIZE: Final = 0.12
 _EARLY: Final = 0.3  # of the column that is left over
-_LEAST_ROWS: Final = 3
+_LEAST_ROWS: Final = 2
 _MOST_BESIDE: Final = 500  # blocks; the work grows by the square
 _TEXT: Final = frozenset({BlockKind.TEXT, BlockKind.LIST, BlockKind.REFERENCE})
 
