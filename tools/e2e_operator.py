@@ -122,7 +122,9 @@ def tested(chosen: list[str], env: dict[str, str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder) / "figures"
         figures.touch()
-        command = [sys.executable, "-m", "pytest", *(chosen or TESTS)]
+        # Fifty scale-downs take longer than any default test may hang.
+        longest = ("-o", f"faulthandler_timeout={LONGEST_SECONDS // 2}")
+        command = [sys.executable, "-m", "pytest", *longest, *(chosen or TESTS)]
         env = {**env, "KUBE_E2E_FIGURES": str(figures)}
         outcome = subprocess.run(
             command, env=env, cwd=ROOT, check=False, timeout=LONGEST_SECONDS
