@@ -16,6 +16,7 @@ from ocrplus_operator.control.law import decide
 from ocrplus_operator.control.learning import PRIOR_SECONDS_PER_PAGE
 from ocrplus_operator.control.spec import PoolSpec
 from ocrplus_operator.control.types import (
+    OWN_KIND,
     Cluster,
     Decision,
     Memory,
@@ -250,6 +251,8 @@ def _strays(cluster: Cluster | Unknown, reading: Reading | Unknown) -> tuple[str
     """Pods with a drain's deletion cost that nobody drains, as after Redis has lost its set: they
     would be removed first, with whatever they hold."""
     if isinstance(cluster, Unknown) or isinstance(reading, Unknown):
+        return ()
+    if cluster.conflict.startswith(OWN_KIND):  # an elder pool drains them, maybe by another set
         return ()
     return tuple(
         pod.name
