@@ -156,6 +156,8 @@ class PoolLoop:
         acted = Acted()
         if target is not None:
             acted = await self._actor.carry_out(resource, decision, target, self._work)
+        if acted.refused:
+            self._metrics.unready(self._label)
         if not acted.done:  # nothing is to be told of an order, and nobody is expected to go
             decision = dataclasses.replace(decision, scale_to=None)
             assert self._memory is not None
@@ -239,6 +241,8 @@ class PoolLoop:
 
     async def _refuse(self, error: Unreadable) -> None:
         """The spec cannot be acted on; a person has to change it."""
+        self._metrics.forget(self._label)  # what the last look saw holds no longer
+        self._metrics.unready(self._label)
         meta = self._body["metadata"]
         before = self._body.get("status") or {}
         status = invalid(before, meta.get("generation", 0), error.message, time.time())
