@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from ocrplus_contract.names import ID_PATTERN
 from ocrplus_contract.schemas import definitions
 from ocrplus_contract.wire import SUBPROTOCOL
-from ocrplus_gateway import original, session
+from ocrplus_gateway import barrier, original, session
 from ocrplus_gateway.auth import BEARER_SUBPROTOCOL, TICKET_SECONDS, TICKET_SUBPROTOCOL
 
 _SCHEMAS: Final = "#/components/schemas/"
@@ -19,11 +19,13 @@ _MESSAGES: Final = "#/components/messages/"
 CLOSE_CODES: Final = {
     1000: "you closed, or all was said",
     original.CLOSE_TOO_BIG: "a frame is too large: submit by HTTP (final)",
-    1011: "something went wrong in the service, or no pong came for 120 s: reconnect",
-    session.CLOSE_RESTART: "the gateway restarts or lost its events: reconnect, to any gateway",
+    1011: "something went wrong in the service: reconnect",
+    session.CLOSE_RESTART: "the gateway restarts: reconnect, to any gateway",
     session.CLOSE_OVERLOADED: "the gateway has too many connections: reconnect later",
     session.CLOSE_PROTOCOL: "nothing was said within 5 s (final: say `hello`)",
     session.CLOSE_SLOW: "you read too slowly: reconnect and resume",
+    session.CLOSE_GAP: "this gateway does not hear your events: reconnect and resume, at another",
+    barrier.CLOSE_NO_PONG: "no pong came from you: reconnect and resume",
     session.CLOSE_UNAUTHORIZED: "the token is missing or not valid (final)",
     session.CLOSE_FORBIDDEN: "the token is another user's (final)",
     session.CLOSE_CONNECTIONS: "this user has too many connections: reconnect later",

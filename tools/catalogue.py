@@ -184,6 +184,7 @@ V2: Final = (
             "tasks": [
                 {"task_id": "report", "state": "running", "pages_done": 8, "pages_total": 12}
             ],
+            "more": False,
         },
     ),
     Message(

@@ -141,7 +141,8 @@ def variables(room: str) -> Iterator[tuple[str, FieldInfo]]:
     """Variables of a room that a user may set: neither secrets nor what the templates set."""
     ours = {name for file in CHART.glob("templates/**/*") for name in _set_by(file)}
     for name, field in _fields(ROOMS[room], PREFIX):
-        if name not in ours and "SecretStr" not in str(field.annotation):
+        given = name in ours or f"{name}_FILE" in ours or not name.startswith(PREFIX)
+        if not given and "SecretStr" not in str(field.annotation):
             yield name, field
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from ocrplus_contract.s3_settings import S3Environment
 from ocrplus_contract.settings import (
     PREFIX,
     CaptionWorkerSettings,
@@ -26,7 +27,8 @@ from ocrplus_operator.settings import OperatorSettings
 
 FOLDER: Final = Path(__file__).parents[1] / "docs"
 ROOMS: Final = (
-    ("Every process", CommonSettings, None),
+    ("Every process", CommonSettings, S3Environment),
+    ("Every process, with documents in a bucket", S3Environment, None),
     ("Gateway", GatewaySettings, CommonSettings),
     ("OCR worker", OcrSettings, CommonSettings),
     ("Caption worker", CaptionWorkerSettings, CommonSettings),

@@ -116,6 +116,7 @@ def test_every_room_reads_the_variables_that_its_pods_are_given(
     file: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "tokens").write_text("secret *")
+    (tmp_path / "ca.crt").write_text("a certificate")
     for name in [name for name in os.environ if name.startswith(("OCRPLUS_", "OPENAI_"))]:
         monkeypatch.delenv(name)
     for name, _, inside in _pods(file):
@@ -126,9 +127,8 @@ def test_every_room_reads_the_variables_that_its_pods_are_given(
         assert len(variables) == len(set(variables)), f"{name} gives a variable twice"
         with pytest.MonkeyPatch.context() as patch:
             for entry in inside["env"]:
-                patch.setenv(
-                    entry["name"], _value(entry).replace("/etc/ocrplus/auth", str(tmp_path))
-                )
+                value = re.sub("/etc/ocrplus/(auth|s3-ca)", str(tmp_path), _value(entry))
+                patch.setenv(entry["name"], value)
             settings = room()  # an unknown variable or a wrong value raises
         assert settings.metrics_port == _port(inside, "metrics")  # type: ignore[attr-defined]
 

@@ -151,6 +151,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     ({"redis": {"maxmemoryMegabytes": 1100}}, "one and a half times"),
     ({"blobs": {"type": "s3"}}, "blobs.s3.bucket"),
+    (
+        {"blobs": {"type": "s3", "s3": {"bucket": "b", "endpoint": "http://minio:9000"}}},
+        "blobs.s3.allowHttp=true",
+    ),
     ({"auth": {"mode": "jwt"}}, "auth.jwt.jwksUrl"),
     ({"auth": {"mode": "jwt", "jwt": {"jwksUrl": "https://x"}}}, "auth.jwt.issuer"),
     ({"ocrWorker": {"profile": "cpu"}}, "ocrWorker.gpu.enabled=false"),

@@ -164,14 +164,20 @@ def stand(client: redis.Redis, *gateways: str) -> None:
         client.set(KEYS.gateway(name), 1)
 
 
+def confirmed(client: redis.Redis, socket: str, at: str) -> bool:
+    """A pong of the user's only epoch."""
+    client.hset(KEYS.events(USER), "epoch", "e")
+    return run(client, LEDGER.confirm(USER, socket, at, "e"))
+
+
 def test_a_position_moves_forward_only(client: redis.Redis) -> None:
     stand(client, "g")
     assert run(client, LEDGER.join(USER, "g.1")) == "0-0"
-    assert run(client, LEDGER.confirm(USER, "g.1", "1000-5"))
+    assert confirmed(client, "g.1", "1000-5")
 
-    assert not run(client, LEDGER.confirm(USER, "g.1", "999-9"))
-    assert not run(client, LEDGER.confirm(USER, "g.1", "1000-5"))
-    assert run(client, LEDGER.confirm(USER, "g.1", "1000-12"))
+    assert not confirmed(client, "g.1", "999-9")
+    assert not confirmed(client, "g.1", "1000-5")
+    assert confirmed(client, "g.1", "1000-12")
     assert client.hget(KEYS.last_id(), "u") == b"1000-12"
 
 
@@ -180,12 +186,12 @@ def test_the_least_of_several_sockets_counts_on_any_gateway(client: redis.Redis)
     run(client, LEDGER.join(USER, "g.1"))
     run(client, LEDGER.join(USER, "h.1"))
 
-    assert not run(client, LEDGER.confirm(USER, "g.1", "50-0"))
-    assert run(client, LEDGER.confirm(USER, "h.1", "20-0"))
+    assert not confirmed(client, "g.1", "50-0")
+    assert confirmed(client, "h.1", "20-0")
     assert client.hget(KEYS.last_id(), "u") == b"20-0"
 
     client.delete(KEYS.gateway("h"))  # its process died
-    assert run(client, LEDGER.confirm(USER, "g.1", "60-0"))
+    assert confirmed(client, "g.1", "60-0")
     assert client.hget(KEYS.last_id(), "u") == b"60-0"
 
 
@@ -193,12 +199,12 @@ def test_a_closed_socket_holds_the_position_until_its_client_is_back(client: red
     stand(client, "g")
     run(client, LEDGER.join(USER, "g.1"))
     run(client, LEDGER.join(USER, "g.2"))
-    run(client, LEDGER.confirm(USER, "g.1", "10-0"))
+    confirmed(client, "g.1", "10-0")
     run(client, LEDGER.leave(USER, "g.2"))
 
-    assert not run(client, LEDGER.confirm(USER, "g.1", "30-0"))
+    assert not confirmed(client, "g.1", "30-0")
     assert run(client, LEDGER.join(USER, "g.3")) == "0-0"
-    assert run(client, LEDGER.confirm(USER, "g.3", "30-0"))
+    assert confirmed(client, "g.3", "30-0")
     assert client.hget(KEYS.last_id(), "u") == b"30-0"
 
 
@@ -343,7 +349,7 @@ def test_a_second_job_of_the_same_content_takes_the_first_ones_pages(client: red
         USER,
         TaskId("t2"),
         fingerprint="f",
-        source=TASK,
+        source=(TASK, job(client).begins),
         facts={"name": "b.pdf"},
         submitted_body=json.dumps({"type": "submitted", "task_id": "t2"}),
         page_bodies=bodies,
@@ -356,6 +362,30 @@ def test_a_second_job_of_the_same_content_takes_the_first_ones_pages(client: red
     assert client.hgetall(KEYS.pages(USER, TaskId("t2"))) == client.hgetall(KEYS.pages(USER, TASK))
     run(client, LEDGER.forget(USER, TASK))
     assert run(client, replace(call, args=(*call.args[:3], "t3", *call.args[4:]))) is None
+
+
+def test_a_second_job_takes_no_pages_of_what_its_source_stands_for_now(
+    client: redis.Redis,
+) -> None:
+    admit(client, "u", "t", [(1, 1)])
+    commit(client, take(client), 1)
+    read = job(client)
+    call = LEDGER.reuse(
+        USER,
+        TaskId("t2"),
+        fingerprint="f",
+        source=(TASK, read.begins),
+        facts={},
+        submitted_body=json.dumps({"type": "submitted", "task_id": "t2"}),
+        page_bodies=[PageRecord(page=1, state="ok").event_body(TaskId("t2"))],
+    )
+    run(client, LEDGER.forget(USER, TASK))
+    admit(client, "u", "t", [(1, 1)], fingerprint="other bytes")
+    commit(client, take(client), 1)
+    assert job(client).state is JobState.OK and job(client).begins != read.begins
+
+    assert run(client, call) is None
+    assert not client.exists(KEYS.job(USER, TaskId("t2")))
 
 
 def test_a_lost_event_history_starts_a_new_epoch(client: redis.Redis) -> None:

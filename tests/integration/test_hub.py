@@ -10,7 +10,8 @@ import redis_server
 from ledger_steps import KEYS, admit
 
 from ocrplus_contract.names import UserId
-from ocrplus_gateway.hub import START, Event, Hub
+from ocrplus_gateway.events import START, Event
+from ocrplus_gateway.hub import Hub
 
 
 @pytest.fixture

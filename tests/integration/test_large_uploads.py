@@ -23,20 +23,18 @@ def gateway(
         yield running
 
 
-def answered(gateway: Gateway, size: int, *headers: str, body: bool = True) -> tuple[int, str]:
+def answered(gateway: Gateway, body: bytes, *headers: str) -> tuple[int, str]:
     """Status and code of the answer to a client that sends everything before it listens."""
     where = urlsplit(gateway.http)
     head = [
         "POST /v1/tasks?user=u&task_id=t HTTP/1.1",
         "Host: x",
-        f"Content-Length: {size}",
         *headers,
         "Connection: close",
     ]
     with socket.create_connection((where.hostname, where.port), 20) as connection:
         connection.sendall("\r\n".join([*head, "", ""]).encode())
-        if body:
-            connection.sendall(b"x" * size)
+        connection.sendall(body)
         answer = b""
         while block := connection.recv(65536):
             answer += block
@@ -44,10 +42,17 @@ def answered(gateway: Gateway, size: int, *headers: str, body: bool = True) -> t
     return int(status.split()[1]), json.loads(text)["error"]["code"]
 
 
-def test_a_client_that_sends_it_all_first_still_sees_the_answer(gateway: Gateway) -> None:
-    assert answered(gateway, LIMIT + LIMIT // 2) == (413, "too_large")
+@pytest.mark.parametrize("size", [LIMIT + 1, LIMIT + LIMIT // 2])
+def test_a_client_that_sends_it_all_first_still_sees_the_answer(
+    gateway: Gateway, size: int
+) -> None:
+    told = answered(gateway, b"x" * size, f"Content-Length: {size}")
+    chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (size, b"x" * size)
+    untold = answered(gateway, chunk, "Transfer-Encoding: chunked")
+
+    assert told == untold == (413, "too_large")
 
 
 def test_a_client_that_asks_first_is_answered_before_it_sends(gateway: Gateway) -> None:
-    asks = "Expect: 100-continue"
-    assert answered(gateway, LIMIT + 1, asks, body=False) == (413, "too_large")
+    asks = ("Expect: 100-continue", f"Content-Length: {LIMIT + 1}")
+    assert answered(gateway, b"", *asks) == (413, "too_large")

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +15,10 @@ import redis_server
 import websockets
 from documents import text_document
 from gateway_process import Gateway
-from ledger_steps import KEYS, admit, commit, finish, take
+from ledger_steps import KEYS, LEDGER, admit, commit, finish, take
 
 from ocrplus_contract.ledger import Ledger, run
-from ocrplus_contract.names import Pool, UserId
+from ocrplus_contract.names import Pool, TaskId, UserId
 from ocrplus_contract.records import PageRecord
 
 
@@ -99,6 +100,24 @@ async def test_a_client_that_takes_large_frames_gets_them(
 
     assert len(messages[1]["result"]["markdown"][0]["markdown"]) == 1_200_000
     assert await taken(gateway, "roomy") == []
+
+
+async def test_recovery_knows_all_of_many_tasks(gateway: Gateway, store: redis.Redis) -> None:
+    user = UserId("many")
+    read(store, user, "first")
+    job = store.hgetall(KEYS.job(user, TaskId("first")))
+    pipe = store.pipeline()
+    for n in range(1100):
+        pipe.hset(KEYS.job(user, TaskId(f"t{n}")), mapping={**job, b"state": b"running"})
+        pipe.hdel(KEYS.job(user, TaskId(f"t{n}")), "finished_at")
+        pipe.zadd(KEYS.jobs(user), {f"t{n}": time.time() + 1 + n / 1000})
+    pipe.execute()
+    store.delete(KEYS.stream(user))
+
+    messages = await taken(gateway, user)
+
+    assert len(messages) == 1102
+    assert [m["task_id"] for m in messages if "result" in m] == ["first"]
 
 
 @pytest.mark.parametrize(("ended", "code"), [(False, "cancelled"), (True, "not_found")])
@@ -219,3 +238,69 @@ async def test_refusals_for_want_of_room_do_not_close_the_socket(
 
     assert answers[0]["status"] == "submitted"
     assert {answer["error"]["code"] for answer in answers[1:]} == {"busy"}
+
+
+async def test_an_open_socket_follows_to_a_server_whose_clock_is_behind(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    user = UserId("replaced")
+    stream, meta = KEYS.stream(user), KEYS.events(user)
+    async with websockets.connect(gateway.ws + user) as socket:
+        read(store, user, "before")
+        for _ in range(2):
+            await asyncio.wait_for(socket.recv(), 5)
+        epoch = store.hget(meta, "epoch").decode()
+        event = f'{{"epoch":"{epoch}","seq":5,"type":"submitted","task_id":"ahead"}}'
+        ahead = f"{round((time.time() + 3600) * 1000)}-0"
+        store.hset(meta, "seq", 5)
+        store.xadd(stream, {"event": event}, id=ahead)
+        store.publish(stream, f"{ahead} {event}")
+        await asyncio.wait_for(socket.recv(), 5)
+        await stands_at(store, user, ahead)
+        for key in store.scan_iter("*"):  # another server: its memory is empty, its clock is right
+            if not key.startswith(b"gateway:"):
+                store.delete(key)
+        read(store, user, "after")
+        read(store, user, "last")
+        messages = [json.loads(await asyncio.wait_for(socket.recv(), 5)) for _ in range(4)]
+        await stands_at(store, user, newest(store, user))
+
+    assert [m["task_id"] for m in messages] == ["after", "after", "last", "last"]
+    assert await taken(gateway, user) == []
+
+
+def newest(store: redis.Redis, user: UserId) -> str:
+    return store.xrevrange(KEYS.stream(user), count=1)[0][0].decode()
+
+
+async def stands_at(store: redis.Redis, user: UserId, stream_id: str) -> None:
+    """Wait until the client has confirmed everything up to the millisecond of an event."""
+    wanted = stream_id.partition("-")[0].encode()
+    async with asyncio.timeout(5):
+        while (store.hget(KEYS.last_id(), user) or b"").partition(b"-")[0] != wanted:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_pong_of_the_old_server_moves_no_position_on_the_new_one(
+    store: redis.Redis,
+) -> None:
+    user = UserId("late-pong")
+    admit(store, user, "t", [(1, 1)])
+    epoch = store.hget(KEYS.events(user), "epoch").decode()
+    ahead = f"{round((time.time() + 3600) * 1000)}-0"
+
+    assert not run(store, LEDGER.confirm(user, "p.1", ahead, "feed"))
+    assert store.hget(KEYS.last_id(), user) is None
+    assert run(store, LEDGER.confirm(user, "p.1", newest(store, user), epoch))
+
+
+async def test_whoever_stood_ahead_of_a_clock_that_went_back_misses_nothing(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    user = UserId("back")
+    store.hset(KEYS.last_id(), user, f"{round((time.time() + 3600) * 1000)}-0")
+    read(store, user, "t")  # the first event of an epoch
+
+    messages = await taken(gateway, user)
+
+    assert [m["task_id"] for m in messages] == ["t", "t"]

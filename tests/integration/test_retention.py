@@ -12,16 +12,22 @@ import gateway_process
 import httpx
 import pytest
 import redis
+import redis.asyncio
 import redis_server
+import s3_server
 from documents import text_document
 from gateway_process import Gateway, play_worker
 from ledger_steps import KEYS, LEDGER, take
 from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.pdfgen.canvas import Canvas
 
+from ocrplus_contract.blobs import open_store
+from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import run
 from ocrplus_contract.names import Pool, TaskId, UserId
 from ocrplus_contract.records import FigureRecord, PageRecord
+from ocrplus_contract.settings import CommonSettings
+from ocrplus_gateway.retention import Sweeper
 
 PDF = text_document(1)
 
@@ -203,3 +209,24 @@ async def test_events_of_a_task_as_server_sent_events(gateway: Gateway, store: r
     assert (done.status_code, wrong.status_code) == (204, 400)
     assert "event: history_lost" in ahead.text and '"future_position"' in ahead.text
     assert '"status": "ok"' in ahead.text
+
+
+async def test_a_bucket_is_swept_of_jobs_that_are_gone_and_of_no_other(
+    s3: s3_server.Server,
+    valkey: redis_server.Server,
+    store: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in s3.env("a/b").items():
+        monkeypatch.setenv(name, value)
+    blobs = open_store(CommonSettings(), None)
+    for blob in ("ann/old/x.pdf", "ann/old/figures/f.png", "ann/young/x.pdf"):
+        blobs.put(blob, b"bytes")
+    store.hset("job:ann:young", "state", "ok")
+
+    async with redis.asyncio.Redis.from_url(valkey.url) as client:
+        under_way = await Sweeper(client, Keys(), blobs).once()
+        assert (under_way, len(s3.names())) == (0, 3)
+        removed = await Sweeper(client, Keys(), blobs, grace_seconds=-5).once()
+
+    assert (removed, s3.names()) == (1, ["a/b/ann/young/x.pdf"])

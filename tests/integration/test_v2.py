@@ -8,21 +8,23 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gateway_process
 import httpx
 import pytest
 import redis
+import redis_proxy
 import redis_server
 import websockets
 from documents import text_document
 from gateway_process import Gateway, play_worker
-from ledger_steps import KEYS, take
+from ledger_steps import KEYS, admit, take
 from pydantic import TypeAdapter
 
 from ocrplus_contract import wire
 from ocrplus_contract.ledger import Ledger, run
-from ocrplus_contract.names import Pool, UserId
+from ocrplus_contract.names import Pool, TaskId, UserId
 from ocrplus_contract.records import HeadingRecord, PageRecord
 
 PDF = text_document(2)
@@ -194,6 +196,44 @@ async def test_a_tasks_beginning_is_lost_to_sse_only_with_its_own_first_event(
     assert heard["new", 11] == heard["new", 6] == whole
     assert heard["new", 5] == heard["old", 11] == [*lost, *whole[1:]]
     assert heard["old", 6] == heard["old", 5] == heard["old", 0] == heard["new", 0] == lost
+
+
+async def test_a_task_id_used_again_has_no_events_of_its_first_use(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    whole = ["submitted", "progress", "page", "progress", "page", "result"]
+    first = await converted(gateway, store, "again")
+    epoch = store.hget(KEYS.events(UserId("again")), "epoch").decode()
+    async with httpx.AsyncClient(base_url=gateway.http, timeout=5) as http:
+        url, user = "/v1/tasks/t/events", {"user": "again"}
+        await http.delete("/v1/tasks/t", params=user)
+        await converted(gateway, store, "again")
+        begun = await http.get(url, params=user)
+        behind_a_page = {"Last-Event-ID": f"{epoch}-{first - 1}"}
+        resumed = await http.get(url, params=user, headers=behind_a_page)
+
+    assert sse_events(begun.text) == sse_events(resumed.text) == whole
+    assert f"id: {epoch}-{first + 1}\nevent: submitted" in begun.text
+
+
+async def test_a_snapshot_has_every_open_task_and_says_that_there_are_more(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    user = UserId("many")
+    admit(store, user, "open", [(1, 1)])
+    job = store.hgetall(KEYS.job(user, TaskId("open")))
+    pipe = store.pipeline()
+    for n in range(2100):
+        pipe.hset(KEYS.job(user, TaskId(f"t{n}")), mapping={**job, b"state": b"ok"})
+        pipe.zadd(KEYS.jobs(user), {f"t{n}": time.time() + 1 + n / 1000})
+    pipe.execute()
+
+    async with connected(gateway, user) as client:
+        await client.greet(resume={"epoch": "abc", "seq": 1})
+        lost = await client.hear()
+
+    assert (lost["tasks"][0]["task_id"], lost["tasks"][-1]["task_id"]) == ("t2099", "open")
+    assert (len(lost["tasks"]), lost["more"]) == (1001, True)
 
 
 async def test_a_connected_client_follows_to_a_server_whose_clock_is_behind(
@@ -432,6 +472,68 @@ async def test_the_drain_says_goaway_and_closes_with_1012(
                 await client.hear()
     assert away["type"] == "goaway" and away["reconnect_in_ms"][0] < away["reconnect_in_ms"][1]
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1012
+
+
+async def test_a_client_that_answers_no_ping_is_closed_with_4012(
+    store: redis.Redis, valkey: redis_server.Server, blobs: Path
+) -> None:
+    env = {"OCRPLUS_PING_SECONDS": "1", "OCRPLUS_PONG_SECONDS": "1"}
+    with gateway_process.gateway(valkey.url, blobs, **env) as strict:
+        address = urlsplit(strict.http)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        writer.write(
+            b"GET /ws/mute HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        async with asyncio.timeout(10):
+            sent = await reader.read()  # to the end
+        writer.close()
+
+    closing = sent[sent.index(b"\x88") :]
+    assert int.from_bytes(closing[2:4], "big") == 4012
+
+
+async def test_a_gateway_that_hears_nothing_sends_its_clients_elsewhere_with_4010(
+    store: redis.Redis, valkey: redis_server.Server, blobs: Path
+) -> None:
+    with (
+        redis_proxy.wire(valkey.port) as wire,
+        gateway_process.gateway(wire.url, blobs, OCRPLUS_GAP_SECONDS="2") as deaf,
+        gateway_process.gateway(valkey.url, blobs) as other,
+    ):
+        async with connected(deaf, "gap") as client:
+            await client.greet()
+            await converted(other, store, "gap", "t1")
+            before = await client.hear_until("result")
+            wire.set("silent")
+            await converted(other, store, "gap", "t2")
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await client.hear()
+        wire.set("pass")
+        async with connected(other, "gap") as client:
+            position = {"epoch": before[-1]["epoch"], "seq": before[-1]["seq"]}
+            await client.greet(resume=position)
+            after = await client.hear_until("result")
+
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 4010
+    assert [m["seq"] for m in before + after] == list(range(1, 13))
+
+
+async def test_an_entry_that_is_no_event_keeps_nobody_from_those_behind_it(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    stream = KEYS.stream(UserId("alien"))
+    await converted(gateway, store, "alien", "t1")
+    store.xadd(stream, {"event": "not ours"})
+    store.xadd(stream, {"other": "1"})
+    await converted(gateway, store, "alien", "t2")
+
+    async with connected(gateway, "alien") as client:
+        epoch = store.hget(KEYS.events(UserId("alien")), "epoch").decode()
+        welcome = await client.greet(resume={"epoch": epoch, "seq": 3})
+        heard = [await client.hear() for _ in range(welcome["replay"])]
+
+    assert [m["seq"] for m in heard] == list(range(4, 13))
 
 
 async def test_a_password_of_half_a_character_is_refused_and_the_socket_stays(

@@ -119,7 +119,7 @@ class PlayedOcr:
         """Store a page's figures, commit it, ring for its captions."""
         figures = [figure_record(f"p{page}-f{n + 1}") for n in range(self.figures_a_page)]
         for number, figure in enumerate(figures, 1):
-            name = figure_name(lease.user, lease.task, figure.id)
+            name = figure_name(lease.user, lease.task, figure)
             self.blobs.put(name, self.draw(page, number))
         record = page_record(page, figures)
         call = Ledger().commit_page(

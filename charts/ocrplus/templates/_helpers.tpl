@@ -119,6 +119,11 @@ capabilities: {drop: [ALL]}
 {{- with $blobs.s3.endpoint }}
 - {name: AWS_ENDPOINT_URL, value: {{ quote . }}}
 {{- end }}
+- {name: OCRPLUS_S3__ADDRESSING, value: {{ $blobs.s3.addressing }}}
+- {name: OCRPLUS_S3__ALLOW_HTTP, value: {{ quote $blobs.s3.allowHttp }}}
+{{- if $blobs.s3.caSecret }}
+- {name: OCRPLUS_S3__CA_FILE, value: /etc/ocrplus/s3-ca/ca.crt}
+{{- end }}
 {{- with $blobs.s3.existingSecret }}
 - name: AWS_ACCESS_KEY_ID
   valueFrom: {secretKeyRef: {name: {{ . }}, key: access-key-id}}
@@ -134,12 +139,21 @@ capabilities: {drop: [ALL]}
 - name: blobs
   persistentVolumeClaim: {claimName: {{ include "ocrplus.blobs.claim" . }}}
 {{- end }}
+{{- if and (eq .Values.blobs.type "s3") .Values.blobs.s3.caSecret }}
+- name: s3-ca
+  secret:
+    secretName: {{ .Values.blobs.s3.caSecret }}
+    items: [{key: {{ .Values.blobs.s3.caSecretKey }}, path: ca.crt}]
+{{- end }}
 {{- include "ocrplus.redisCa.volume" . }}
 {{- end -}}
 
 {{- define "ocrplus.mounts" -}}
 {{- if eq .Values.blobs.type "pvc" }}
 - {name: blobs, mountPath: /blobs}
+{{- end }}
+{{- if and (eq .Values.blobs.type "s3") .Values.blobs.s3.caSecret }}
+- {name: s3-ca, mountPath: /etc/ocrplus/s3-ca, readOnly: true}
 {{- end }}
 {{- include "ocrplus.redisCa.mount" . }}
 {{- end -}}

@@ -1,4 +1,4 @@
-"""Where document bytes lie: uploads and figures, in a directory or in Redis.
+"""Where document bytes lie: uploads and figures, in a directory, in Redis or in a bucket (`s3`).
 
 A blob's name is `user/task/…`, so that everything of a job goes with one prefix; PDF bytes never
 travel in a Celery message or a stream entry. All calls block: an event loop uses a thread.
@@ -12,16 +12,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from typing import Final, Protocol
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import redis
 
-from ocrplus_contract.errors import BlobMissing
+from ocrplus_contract.errors import BlobMissing, BlobsUnavailable
 from ocrplus_contract.keys import Keys
-from ocrplus_contract.names import TaskId, UserId
+from ocrplus_contract.names import Permit, TaskId, UserId
+from ocrplus_contract.records import FigureRecord
+from ocrplus_contract.server import connect
+from ocrplus_contract.settings import CommonSettings
 
-_ROOM_UNKNOWN_BYTES = 1 << 40
+ROOM_UNKNOWN_BYTES: Final = 1 << 40
 
 
 def job_prefix(user: UserId, task: TaskId) -> str:
@@ -34,9 +37,14 @@ def source_name(user: UserId, task: TaskId, fingerprint: str) -> str:
     return f"{job_prefix(user, task)}{fingerprint.replace(':', '-')}.pdf"
 
 
-def figure_name(user: UserId, task: TaskId, figure_id: str) -> str:
-    """One figure of a job."""
-    return f"{job_prefix(user, task)}figures/{figure_id}.png"
+def figure_blob(figure_id: str, permit: Permit) -> str:
+    """The name of a figure's picture within its job, as the holder of a permit stores it."""
+    return f"figures/{permit}/{figure_id}.png"
+
+
+def figure_name(user: UserId, task: TaskId, figure: FigureRecord) -> str:
+    """The picture of one figure of a job."""
+    return job_prefix(user, task) + (figure.blob or f"figures/{figure.id}.png")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,10 @@ class BlobStore(Protocol):
 
     def room_bytes(self) -> int:
         """How many more bytes can be stored now; the gateway refuses uploads above."""
+        ...
+
+    def check(self, *, writing: bool = True) -> None:
+        """Raise, within seconds, what keeps blobs from being read now, or stored."""
         ...
 
 
@@ -151,6 +163,13 @@ class DirectoryStore:
         self._root.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(self._root).free
 
+    def check(self, *, writing: bool = True) -> None:
+        if not writing:
+            return  # it may not be there yet
+        self.room_bytes()
+        if not os.access(self._root, os.R_OK | os.W_OK | os.X_OK):
+            raise BlobsUnavailable(f"{self._root} cannot be written to", lasting=True)
+
 
 class RedisStore:
     """Blobs as Redis strings with a lifetime: for small installs without a shared volume."""
@@ -197,8 +216,11 @@ class RedisStore:
         assert isinstance(memory, dict)  # redis-py types sync and async replies as one union
         limit = int(memory.get("maxmemory") or memory.get("total_system_memory") or 0)
         if not limit:
-            return _ROOM_UNKNOWN_BYTES
+            return ROOM_UNKNOWN_BYTES
         return max(0, int(limit * 0.9) - int(memory["used_memory"]))
+
+    def check(self, *, writing: bool = True) -> None:
+        self.room_bytes()
 
 
 def _batches(items: Iterator[bytes], size: int) -> Iterator[list[bytes]]:
@@ -212,17 +234,46 @@ def _batches(items: Iterator[bytes], size: int) -> Iterator[list[bytes]]:
         yield batch
 
 
-def open_store(
-    url: str, *, client: "redis.Redis | None", keys: Keys, ttl_seconds: int
-) -> BlobStore:
-    """Open the store of a blob URL: `file:///dir` or `redis://` (the deployment's own server).
+def open_store(settings: CommonSettings, client: "redis.Redis | None") -> BlobStore:
+    """Open the store of `OCRPLUS_BLOB_URL`; `client` is that of the deployment's own server.
 
     Raises:
-        ValueError: the scheme is not one of these, or `redis://` comes without a client.
+        ValueError: the URL is of none of the known kinds, or what it needs is not there.
     """
-    parts = urlsplit(url)
+    parts = urlsplit(settings.blob_url)
     if parts.scheme == "file":
         return DirectoryStore(Path(unquote(parts.path)))
     if parts.scheme in ("redis", "rediss") and client is not None:
-        return RedisStore(client, keys, ttl_seconds)
-    raise ValueError(f"no blob store for '{parts.scheme}://': use file:///dir or redis://")
+        return RedisStore(client, Keys(settings.key_prefix), settings.blob_ttl_seconds)
+    if parts.scheme == "s3":
+        return _open_bucket(parts, settings)
+    raise ValueError(
+        f"no blob store for '{parts.scheme}://': use file:///dir, redis:// or s3://bucket/prefix"
+    )
+
+
+def _open_bucket(parts: SplitResult, settings: CommonSettings) -> BlobStore:
+    if not parts.hostname or parts.netloc != parts.hostname or parts.query or parts.fragment:
+        raise ValueError(
+            "OCRPLUS_BLOB_URL must be s3://bucket/prefix; endpoint and keys are given by AWS_…"
+        )
+    try:
+        from ocrplus_contract.s3 import S3Store
+    except ModuleNotFoundError as missing:
+        raise ValueError("s3:// needs obstore: install ocrplus[s3]") from missing
+    return S3Store(parts.hostname, unquote(parts.path).strip("/"), settings)
+
+
+def store_problem(settings: CommonSettings, *, writing: bool = True) -> str | None:
+    """Why the blob store cannot be used until somebody mends it; what may pass is waited for."""
+    try:
+        store = open_store(settings, client=connect(settings))
+        if not isinstance(store, RedisStore):  # the server is looked at by itself
+            store.check(writing=writing)
+    except ValueError as wrong:
+        return str(wrong)
+    except BlobsUnavailable as unavailable:
+        return f"blob store: {unavailable}" if unavailable.lasting else None
+    except OSError as error:
+        return f"blob store: {error.strerror}: check OCRPLUS_BLOB_URL"
+    return None

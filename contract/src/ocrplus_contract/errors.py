@@ -5,6 +5,7 @@ OcrPlusError
 ├── Conflict            same task_id, other bytes or options (a JobRefused)
 ├── LeaseLost           the permit no longer holds its chunk: stop, commit nothing
 ├── BlobMissing         a stored document or figure is gone
+├── BlobsUnavailable    the blob store cannot be used now; says why in an operator's words
 └── ServerUnfit         the Redis server cannot keep the promises (version, eviction)
 """
 
@@ -156,3 +157,11 @@ class LeaseLost(OcrPlusError):
 
 class BlobMissing(OcrPlusError):
     """The stored bytes are gone: expired, deleted, or never written."""
+
+
+class BlobsUnavailable(OcrPlusError):
+    """The blob store cannot be used now. The text is for operators and tells no secret."""
+
+    def __init__(self, reason: str, *, lasting: bool = False) -> None:
+        self.lasting = lasting  # until somebody mends the configuration
+        super().__init__(reason)

@@ -192,7 +192,7 @@ class Ledger:
         task: TaskId,
         *,
         fingerprint: str,
-        source: TaskId,
+        source: tuple[TaskId, str],  # and `begins` of its record: the name may be another's by now
         facts: Mapping[str, str],
         submitted_body: str,
         page_bodies: Sequence[str],
@@ -209,11 +209,12 @@ class Ledger:
             user,
             task,
             fingerprint,
-            source,
+            source[0],
             submitted_body,
             _facts(facts),
             json.dumps(list(page_bodies)),
             json.dumps(list(caption_bodies)),
+            source[1],
         )
 
     def forget(self, user: UserId, task: TaskId) -> Call[bool]:
@@ -304,9 +305,9 @@ class Ledger:
         """A socket of an original client opens; the position it begins behind."""
         return self.call("join", bytes.decode, user, socket)
 
-    def confirm(self, user: UserId, socket: str, stream_id: str) -> Call[bool]:
-        """A socket has taken its events up to here; whether the user's position moved."""
-        return self.call("confirm", bool, user, socket, stream_id)
+    def confirm(self, user: UserId, socket: str, stream_id: str, epoch: str) -> Call[bool]:
+        """A socket has taken its epoch's events up to here; whether the user's position moved."""
+        return self.call("confirm", bool, user, socket, stream_id, epoch)
 
     def leave(self, user: UserId, socket: str) -> Call[bool]:
         """A socket has closed."""
@@ -385,9 +386,6 @@ def _released(reply: Any) -> Released:
 
 
 def _cancelled(reply: Any, state: JobState) -> JobState | None:
-    match reply[0]:
-        case b"ended":
-            return state
-        case b"closed":
-            return JobState(reply[1].decode())
-    return None
+    if reply[0] == b"ended":
+        return state
+    return JobState(reply[1].decode()) if reply[0] == b"closed" else None

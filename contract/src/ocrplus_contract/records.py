@@ -26,7 +26,11 @@ def _text_of(fields: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 class FigureRecord(BaseModel):
-    """A figure as stored; `box` is x0, y0, x1, y1 in PDF points, origin top left."""
+    """A figure as stored; `box` is x0, y0, x1, y1 in PDF points, origin top left.
+
+    `blob` is the name of its picture within the job. It holds the permit under which it was stored,
+    so that a worker whose permit was released overwrites nothing.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,6 +38,7 @@ class FigureRecord(BaseModel):
     kind: str
     box: tuple[float, float, float, float]
     caption: str | None = None
+    blob: str = ""
 
 
 class HeadingRecord(BaseModel):
@@ -198,6 +203,7 @@ class JobRecord(BaseModel):
     pages_done: int
     failed_pages: tuple[int, ...]
     error: str
+    begins: str = ""  # `epoch-seq` of its first event
     created_at: float
     finished_at: float | None = None
     expires_at: float | None = None

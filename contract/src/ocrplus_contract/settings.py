@@ -19,10 +19,11 @@ from pydantic_settings import (
 )
 
 from ocrplus_contract.caption_settings import CaptionSettings, CaptionWaiting
+from ocrplus_contract.s3_settings import AWS_KEYS, S3Environment
 
 PREFIX: Final = "OCRPLUS_"
 _FILE_SUFFIX: Final = "_FILE"
-_OPENAI: Final = ("OPENAI_BASE_URL", "OPENAI_API_KEY")
+_OTHERS: Final = ("OPENAI_BASE_URL", "OPENAI_API_KEY", *AWS_KEYS)  # not ours by name
 
 
 class _EnvOrFile(EnvSettingsSource):
@@ -31,15 +32,15 @@ class _EnvOrFile(EnvSettingsSource):
     def _load_env_vars(self) -> Mapping[str, str | None]:
         variables = dict(super()._load_env_vars())
         suffix = _FILE_SUFFIX.lower()
-        openai = {variable.lower() + suffix for variable in _OPENAI}
+        others = {variable.lower() + suffix for variable in _OTHERS}
         for name, path in list(variables.items()):
-            ours = name.startswith(PREFIX.lower()) or name in openai
+            ours = name.startswith(PREFIX.lower()) or name in others
             if ours and name.endswith(suffix) and path:
                 variables.setdefault(name.removesuffix(suffix), Path(path).read_text().strip())
         return variables
 
 
-class CommonSettings(BaseSettings):
+class CommonSettings(S3Environment):
     """What every process needs to know."""
 
     model_config = SettingsConfigDict(
@@ -63,8 +64,8 @@ class CommonSettings(BaseSettings):
     )
     blob_url: str = Field(
         default="redis://",
-        description="Where uploads and figures lie: file:///dir, or redis:// (the same server; "
-        "uploads above its free memory are refused).",
+        description="Where uploads and figures lie: file:///dir, redis:// (the same server; "
+        "uploads above its free memory are refused), or s3://bucket/prefix.",
     )
     result_ttl_seconds: int = Field(
         default=86400, ge=60, description="Results, figures and events are kept this long."
@@ -198,6 +199,21 @@ class GatewaySettings(CommonSettings):
     )
     send_seconds: float = Field(
         default=30, gt=0, description="A client that takes nothing for so long is closed (4008)."
+    )
+    ping_seconds: int = Field(
+        default=20, ge=1, le=20, description="How often a WebSocket is pinged, that it is not cut."
+    )
+    pong_seconds: float = Field(
+        default=120,
+        gt=0,
+        description="A WebSocket without a pong for so long is closed with 4012; one queues behind "
+        "the client's own upload.",
+    )
+    gap_seconds: float = Field(
+        default=45,
+        gt=0,
+        description="A gateway that has heard nothing from Redis for so long closes its sockets "
+        "with 4010: another may hear.",
     )
     inspection_seconds: float = Field(
         default=20, gt=0, le=300, description="Wall seconds that opening a PDF may take."

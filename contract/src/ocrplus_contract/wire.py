@@ -193,7 +193,10 @@ class TaskSnapshot(_Message):
 
 
 class HistoryLost(_Message):
-    """Events up to `seq` cannot be had; `tasks` says how things stand."""
+    """Events up to `seq` cannot be had; `tasks` says how things stand.
+
+    All open tasks and the newest others are listed; with `more` older ones are at `/v1/tasks`.
+    """
 
     type: Literal["history_lost"] = "history_lost"
     reason: Literal["epoch", "trimmed", "future_position"]
@@ -201,6 +204,7 @@ class HistoryLost(_Message):
     oldest_seq: int
     seq: int
     tasks: tuple[TaskSnapshot, ...]
+    more: bool = False
 
 
 class Goaway(_Message):

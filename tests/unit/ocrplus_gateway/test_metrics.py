@@ -3,7 +3,7 @@
 import time
 
 from ocrplus_contract.names import Pool
-from ocrplus_gateway.hub import Event
+from ocrplus_gateway.events import Event
 from ocrplus_gateway.loop import LoopWatch
 from ocrplus_gateway.metrics import GatewayMetrics
 

@@ -43,5 +43,5 @@ add_permits(pool, #chunks)
 
 count_waiting(pool, user, task, pages)
 count_arrival(pool, pages, #chunks)
-emit(user, ARGV[8])
+emit_first(user, task, ARGV[8])
 return {'admitted', #chunks}

@@ -9,11 +9,17 @@ local user, epoch, seq = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local stream, current = key('stream:task', user), epoch_of(user)
 
 local function seq_of(entry)
-    return tonumber(string.match(entry[2][2], '"seq":(%d+)'))
+    return tonumber(string.match(entry[2][2], '"seq":(%d+)') or 0) -- 0: no event of ours
 end
 
+-- The first event from an id on; what somebody else wrote is passed over.
 local function first_from(id)
-    return redis.call('XRANGE', stream, id, '+', 'COUNT', 1)[1]
+    local entry
+    repeat
+        entry = redis.call('XRANGE', stream, id, '+', 'COUNT', 1)[1]
+        id = entry and '(' .. entry[1]
+    until not entry or seq_of(entry) > 0
+    return entry
 end
 
 -- The largest number in low..high that makes, by `format`, the id of an entry numbered up to `most`,
@@ -47,10 +53,13 @@ local function is_whole(id, wanted, top)
     while wanted <= top do
         local entries = redis.call('XRANGE', stream, id, '+', 'COUNT', WALKED_AT_ONCE)
         for _, entry in ipairs(entries) do
-            if seq_of(entry) ~= wanted then
+            local seq = seq_of(entry)
+            if seq == wanted then
+                wanted = wanted + 1
+            elseif seq > 0 then
                 return false
             end
-            wanted, id = wanted + 1, '(' .. entry[1]
+            id = '(' .. entry[1]
         end
         if #entries == 0 then
             return false

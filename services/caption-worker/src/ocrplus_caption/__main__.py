@@ -13,6 +13,7 @@ from typing import Any  # celery is untyped
 import redis
 from pydantic import ValidationError
 
+from ocrplus_contract.blobs import store_problem
 from ocrplus_contract.draining import FOLLOW_SECONDS, Doorway, PodOrders
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import Pool
@@ -30,7 +31,9 @@ def main() -> int:
     except ValidationError as error:
         print(f"caption-worker: {error}", file=sys.stderr)
         return 2
-    problem = _unusable(settings) or _server_problem(settings)
+    problem = (
+        _unusable(settings) or _server_problem(settings) or store_problem(settings, writing=False)
+    )
     if problem:
         print(f"caption-worker: {problem}", file=sys.stderr)
         return 2

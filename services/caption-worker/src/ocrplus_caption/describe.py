@@ -23,7 +23,7 @@ from ocrplus_caption.prompt import Context, Prompt, ask, context_of
 from ocrplus_contract.blobs import BlobStore, figure_name
 from ocrplus_contract.caption_settings import CaptionSettings
 from ocrplus_contract.captions import CaptionReason, CaptionRecord, CaptionState
-from ocrplus_contract.errors import BlobMissing
+from ocrplus_contract.errors import BlobMissing, BlobsUnavailable
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Lease, Ledger, run_async
 from ocrplus_contract.names import Permit
@@ -32,6 +32,7 @@ from ocrplus_contract.records import FigureRecord, PageRecord
 
 log = logging.getLogger(__name__)
 
+_AWAY_SECONDS: Final = 5.0  # the next figure would fare no better
 _SPENT: Final = {"job": CaptionReason.BUDGET_JOB, "user": CaptionReason.BUDGET_USER}
 
 
@@ -102,7 +103,7 @@ class Describer:
         return PageRecord.unpack(raw)
 
     async def _picture(self, lease: Lease, figure: FigureRecord) -> Picture | None:
-        name = figure_name(lease.user, lease.task, figure.id)
+        name = figure_name(lease.user, lease.task, figure)
         try:
             picture: Picture = await self._in_thread(lambda: read_picture(self.blobs.get(name)))
             return picture
@@ -111,6 +112,10 @@ class Describer:
                 "a figure cannot be read", extra={"job_id": lease.task, "figure": figure.id}
             )
             return None
+        except BlobsUnavailable as away:
+            log.error("figures cannot be read", extra={"problem": str(away)})
+            await asyncio.sleep(_AWAY_SECONDS)
+            raise NotNow from away
 
     async def _in_thread(self, work: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self.pixels, work)
@@ -128,7 +133,7 @@ class Describer:
             wanted=options.caption_language or "auto",
         )
         terms = f"{self.name}:{context.language}".replace(" ", ":")
-        shown = Shown(lease, figure.id, picture, terms)
+        shown = Shown(lease, figure, picture, terms)
         found = await self.memory.look_up(shown)
         if found is None:
             self.desks.leave(lease.permit)

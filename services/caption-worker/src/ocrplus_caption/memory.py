@@ -23,9 +23,10 @@ from ocrplus_caption.gate import NotNow
 from ocrplus_caption.picture import Picture, are_toned_alike, first_same, look_alike
 from ocrplus_contract.blobs import BlobStore, figure_name
 from ocrplus_contract.captions import CaptionReason, CaptionState
-from ocrplus_contract.errors import BlobMissing
+from ocrplus_contract.errors import BlobMissing, BlobsUnavailable
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Lease, Ledger, run_async
+from ocrplus_contract.records import FigureRecord
 
 _MOST_COMPARED: Final = 2
 _KEPT: Final = (None, CaptionReason.REFUSED, CaptionReason.REJECTED)
@@ -53,7 +54,7 @@ class Shown:
     """A figure in hand and its picture; `terms`: model, prompt and language of its description."""
 
     lease: Lease
-    figure: str
+    figure: FigureRecord
     picture: Picture
     terms: str
 
@@ -160,5 +161,5 @@ class Memory:
     def _stored(self, name: str) -> bytes:
         try:
             return self.blobs.get(name)
-        except BlobMissing:  # its job was deleted meanwhile
+        except (BlobMissing, BlobsUnavailable):  # its job may have been deleted meanwhile
             return b""

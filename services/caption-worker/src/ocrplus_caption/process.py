@@ -31,7 +31,6 @@ from ocrplus_contract.blobs import open_store
 from ocrplus_contract.captions import commit_caption
 from ocrplus_contract.draining import FOLLOW_SECONDS
 from ocrplus_contract.errors import LeaseLost
-from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Lease, Ledger, ReleaseReason, run_async
 from ocrplus_contract.names import Pool
 from ocrplus_contract.recovery import pod_name, release_expired, release_predecessor
@@ -188,13 +187,10 @@ def stop() -> None:
 
 async def _build(ring: Ring, loop: asyncio.AbstractEventLoop) -> Process:
     settings = CaptionWorkerSettings()
-    keys = Keys(settings.key_prefix)
     ledger = Ledger(settings.key_prefix, settings.result_ttl_seconds)
     client, blocking = _connect(settings), connect(settings)
     metrics = CaptionMetrics(settings.caption)
-    blobs = open_store(
-        settings.blob_url, client=blocking, keys=keys, ttl_seconds=settings.blob_ttl_seconds
-    )
+    blobs = open_store(settings, blocking)
     calls = asyncio.Semaphore(settings.caption.concurrency)
     pixels = ThreadPoolExecutor(_PIXEL_THREADS, thread_name_prefix="pixels")
     describer = Describer(

@@ -11,15 +11,14 @@ from prometheus_client import start_http_server
 from pydantic import ValidationError
 
 from ocrplus_contract import logs
+from ocrplus_contract.blobs import open_store
+from ocrplus_contract.server import connect
 from ocrplus_contract.settings import GatewaySettings
 from ocrplus_gateway.app import Parts, build_parts, create_app
 from ocrplus_gateway.barrier import BarrierProtocol
 from ocrplus_gateway.loop import tune_garbage_collection
 from ocrplus_gateway.memory import return_large_blocks
 from ocrplus_gateway.metrics import GatewayMetrics
-from ocrplus_gateway.v2 import PING_SECONDS
-
-_PONG_SECONDS = 120  # a pong queues behind the client's own upload
 
 
 class _AnnouncedServer(uvicorn.Server):
@@ -54,6 +53,11 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
+    try:
+        open_store(settings, connect(settings))
+    except ValueError as wrong:
+        print(f"gateway: {wrong}", file=sys.stderr)
+        return 2
     logs.configure("gateway", settings.log_level)
     return_large_blocks()
     return _serve(settings)
@@ -82,8 +86,8 @@ def _serve(settings: GatewaySettings) -> int:
         loop="uvloop",
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,
-        ws_ping_interval=PING_SECONDS,
-        ws_ping_timeout=_PONG_SECONDS,
+        ws_ping_interval=settings.ping_seconds,
+        ws_ping_timeout=settings.pong_seconds,
         backlog=4096,
         log_config=None,
         access_log=False,

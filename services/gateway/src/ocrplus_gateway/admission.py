@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +17,7 @@ from kombu.exceptions import OperationalError
 from ocrplus_contract import logs
 from ocrplus_contract.blobs import BlobStore, source_name
 from ocrplus_contract.broker import celery_options
-from ocrplus_contract.errors import Conflict, ErrorCode, JobRefused
+from ocrplus_contract.errors import BlobsUnavailable, Conflict, ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Full, Ledger, Limits, run_async
 from ocrplus_contract.names import RING_TASK, Pool, UserId
@@ -27,7 +29,7 @@ from ocrplus_gateway.chunking import Cutting, Work, selected_pages, work_of
 from ocrplus_gateway.forecast import Forecast
 from ocrplus_gateway.inspection import Inspection, Inspector
 from ocrplus_gateway.reuse import Reuse, submitted_body
-from ocrplus_gateway.submission import Admitted, Submission
+from ocrplus_gateway.submission import STORE_AWAY, Admitted, Submission
 
 log = logging.getLogger(__name__)
 
@@ -136,8 +138,9 @@ class Admission:
     async def _admit_new(
         self, submission: Submission, fingerprint: str, facts: dict[str, str]
     ) -> Admitted:
-        size = int(facts["size"])
-        if size > await asyncio.to_thread(self._blobs.room_bytes):
+        with _storing():
+            room = await asyncio.to_thread(self._blobs.room_bytes)
+        if int(facts["size"]) > room:
             raise JobRefused(ErrorCode.BUSY, "The document store is full. Try again later.")
         await self._refuse_if_full(submission.user)
         password = submission.options.password
@@ -146,7 +149,8 @@ class Admission:
         )
         work = self._work(inspection, submission.options, facts["options"])
         blob = source_name(submission.user, submission.task, fingerprint)
-        await asyncio.to_thread(self._blobs.put_file, blob, submission.file)
+        with _storing():
+            await asyncio.to_thread(self._blobs.put_file, blob, submission.file)
         ahead, seconds = await self._forecast.of(submission.user, work)
         call = self._ledger.admit(
             submission.user,
@@ -211,6 +215,16 @@ class Admission:
         seconds = await self._forecast.backlog_seconds() / 10
         wait = min(_MOST_RETRY_SECONDS, max(_LEAST_RETRY_SECONDS, seconds))
         return JobRefused(ErrorCode.BUSY, _FULL[limit], wait)
+
+
+@contextmanager
+def _storing() -> Iterator[None]:
+    """What the store cannot do now is to be tried again, by the client."""
+    try:
+        yield
+    except (BlobsUnavailable, OSError) as error:
+        log.error("documents cannot be stored", extra={"problem": str(error)})
+        raise JobRefused(ErrorCode.BUSY, STORE_AWAY) from error
 
 
 def _hash(path: Path) -> tuple[str, int]:

@@ -18,7 +18,7 @@ from redis.exceptions import BusyLoadingError, ConnectionError, RedisError, Time
 from starlette.exceptions import HTTPException
 
 from ocrplus_contract.blobs import open_store
-from ocrplus_contract.errors import ErrorCode, JobRefused
+from ocrplus_contract.errors import BlobsUnavailable, ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger
 from ocrplus_contract.sentinels import async_pool
@@ -42,6 +42,7 @@ from ocrplus_gateway.reconciler import Reconciler
 from ocrplus_gateway.retention import Sweeper, remove_stale_uploads
 from ocrplus_gateway.room import RoomWatch
 from ocrplus_gateway.session import SessionLimits, Sessions, Shared
+from ocrplus_gateway.submission import STORE_AWAY
 
 log = logging.getLogger(__name__)
 
@@ -105,14 +106,9 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
     )
     keys = Keys(settings.key_prefix)
     ledger = Ledger(settings.key_prefix, settings.result_ttl_seconds)
-    blobs = open_store(
-        settings.blob_url,
-        client=connect(settings),
-        keys=keys,
-        ttl_seconds=settings.blob_ttl_seconds,
-    )
+    blobs = open_store(settings, connect(settings))
     bell = Bell(settings)
-    hub = Hub(client, _event_client(url), keys, metrics.observe)
+    hub = Hub(client, _event_client(url), keys, metrics.observe, settings.gap_seconds)
     jobs = Jobs(client, keys, ledger, blobs)
     admission = Admission(settings, client, blobs, bell)
     limits = SessionLimits(
@@ -122,6 +118,7 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
         tasks=settings.max_user_tasks,
         messages_per_second=settings.messages_per_second,
         send_seconds=settings.send_seconds,
+        ping_seconds=settings.ping_seconds,
     )
     sessions = Sessions(limits, metrics, settings.max_connections, settings.max_user_connections)
     shared = Shared(hub, jobs, ledger, admission, metrics, limits)
@@ -246,6 +243,11 @@ def _add_errors(app: FastAPI) -> None:
             response.headers["Allow"] = ", ".join(map(str.upper, allowed))
         return response
 
+    async def store_away(request: Request, error: Any) -> Response:
+        log.error("documents cannot be read", extra={"problem": str(error)})
+        refusal = JobRefused(ErrorCode.BUSY, STORE_AWAY)
+        return error_response(refusal, request.path_params.get("task_id"))
+
     async def unexpected(request: Request, error: Any) -> Response:
         log.error(
             "a request failed",
@@ -256,6 +258,7 @@ def _add_errors(app: FastAPI) -> None:
 
     handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
         JobRefused: refused,
+        BlobsUnavailable: store_away,
         RequestValidationError: invalid,
         HTTPException: http_error,
         Exception: unexpected,

@@ -25,7 +25,7 @@ def zipped(blobs: BlobStore, user: UserId, job: JobRecord, pages: list[PageRecor
         for page in pages:
             for figure in page.figures:
                 try:
-                    png = blobs.get(figure_name(user, task, figure.id))
+                    png = blobs.get(figure_name(user, task, figure))
                 except BlobMissing:
                     continue  # expired a moment before its job
                 archive.writestr(f"figures/{figure.id}.png", png, zipfile.ZIP_STORED)

@@ -14,6 +14,7 @@ from websockets.streams import StreamReader
 
 from ocrplus_gateway.turns import LARGE_BYTES, Turns
 
+CLOSE_NO_PONG: Final = 4012
 EXTENSION: Final = "ocrplus.barrier"
 _MARK: Final = b"at:"
 
@@ -86,6 +87,16 @@ class BarrierProtocol(WebSocketsSansIOProtocol):
             self.transport.close()
         else:
             super().handle_parser_exception()
+
+    def keepalive_timeout(self) -> None:
+        self.pong_timer = None
+        self.pending_ping_payload = None
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.conn.fail(CLOSE_NO_PONG, "no pong")  # the server's own code, 1011, says "a fault here"
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.close()
 
     def handle_pong(self, event: Any) -> None:
         data = bytes(event.data)

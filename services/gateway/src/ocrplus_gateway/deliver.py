@@ -1,14 +1,17 @@
 """Durable events as v2 and SSE clients receive them: what the stream only refers to filled in."""
 
 import json
-from typing import Any  # JSON
+from typing import Any, Final  # JSON
 
 from ocrplus_contract import wire
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.messages import ErrorObject
 from ocrplus_contract.names import TaskId, UserId
-from ocrplus_gateway.hub import Event, Lost
-from ocrplus_gateway.jobs import Jobs, iso
+from ocrplus_contract.records import JobRecord
+from ocrplus_gateway.events import Event, Lost
+from ocrplus_gateway.jobs import Jobs, is_open, iso
+
+_MOST_ENDED: Final = 1000  # about 90 bytes each: many clients refuse frames above 1 MiB
 
 
 async def delivered(event: Event, user: UserId, jobs: Jobs) -> str:
@@ -25,20 +28,28 @@ async def delivered(event: Event, user: UserId, jobs: Jobs) -> str:
 async def history_lost(lost: Lost, user: UserId, jobs: Jobs) -> wire.HistoryLost:
     """What cannot be replayed, said with how things stand now."""
     location = await jobs.locate(user)
+    tasks: list[wire.TaskSnapshot] = []
+    ended = 0
+    async for job in jobs.every(user):
+        ended += not is_open(job)
+        if is_open(job) or ended <= _MOST_ENDED:
+            tasks.append(_snapshot(job))
     return wire.HistoryLost(
         reason=lost.reason,
         epoch=lost.epoch,
         oldest_seq=location.oldest_seq,
         seq=lost.seq,
-        tasks=tuple(
-            wire.TaskSnapshot(
-                task_id=job.task_id,
-                state=job.state,
-                pages_done=job.pages_done,
-                pages_total=job.pages_total,
-            )
-            for job in await jobs.all(user)
-        ),
+        tasks=tuple(tasks),
+        more=ended > _MOST_ENDED,
+    )
+
+
+def _snapshot(job: JobRecord) -> wire.TaskSnapshot:
+    return wire.TaskSnapshot(
+        task_id=job.task_id,
+        state=job.state,
+        pages_done=job.pages_done,
+        pages_total=job.pages_total,
     )
 
 

@@ -9,6 +9,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from ocrplus_contract.blobs import BlobStore
+from ocrplus_contract.errors import BlobsUnavailable
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import Pool
 from ocrplus_contract.records import WorkerRecord
@@ -42,7 +43,9 @@ class Health:
             if unfit:
                 found["redis"] = unfit
         try:
-            await asyncio.to_thread(self.blobs.room_bytes)
+            await asyncio.to_thread(self.blobs.check)
+        except BlobsUnavailable as error:
+            found["blobs"] = str(error)
         except (RedisError, OSError) as error:
             found["blobs"] = f"{type(error).__name__}: check OCRPLUS_BLOB_URL"
         return found

@@ -27,7 +27,8 @@ from ocrplus_gateway.admission import Admission
 from ocrplus_gateway.archive import blocks, zipped
 from ocrplus_gateway.auth import TICKET_SECONDS, Doorkeeper, Subject
 from ocrplus_gateway.captions import figures_of, with_captions
-from ocrplus_gateway.hub import Event, Hub
+from ocrplus_gateway.events import Event, Gap, SlowConsumer
+from ocrplus_gateway.hub import Hub
 from ocrplus_gateway.jobs import Jobs, is_open, merged_markdown, page_text, status
 from ocrplus_gateway.metrics import GatewayMetrics
 from ocrplus_gateway.openapi import (
@@ -260,9 +261,10 @@ class HttpInterface:
         if not dot or kind != "png" or not valid_id(figure_id):
             raise JobRefused(ErrorCode.NOT_FOUND)
         job = await self._find(user, task_id)
-        blob = figure_name(user, TaskId(job.task_id), figure_id)
+        task = TaskId(job.task_id)
+        figure = await self.jobs.figure(user, task, figure_id)
         try:
-            png = await asyncio.to_thread(self.jobs.blobs.get, blob)
+            png = await asyncio.to_thread(self.jobs.blobs.get, figure_name(user, task, figure))
         except BlobMissing as missing:
             raise JobRefused(ErrorCode.NOT_FOUND) from missing
         return Response(png, media_type="image/png", headers=_NOSNIFF)
@@ -290,8 +292,8 @@ class HttpInterface:
                     while isinstance(item, Event) and (item.type, item.task) != ("result", task):
                         item = await subscription.next()
                 return job
-        except TimeoutError:
-            return None
+        except (TimeoutError, Gap, SlowConsumer):
+            return None  # the client asks again, as after a wait that ran out
         finally:
             await self.hub.detach(subscription)
 

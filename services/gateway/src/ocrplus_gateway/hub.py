@@ -7,188 +7,27 @@ subscription was renewed, or when the sequence shows a gap. (One blocking read p
 """
 
 import asyncio
-import json
 import logging
 import math
-import re
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
 from ocrplus_contract.keys import Keys
-from ocrplus_contract.ledger import LostReason
 from ocrplus_contract.names import UserId
 from ocrplus_gateway.cancellation import ended
+from ocrplus_gateway.events import START, Event, Subscription, position
 
 log = logging.getLogger(__name__)
 
-MOST_QUEUED_EVENTS: Final = 256
-MOST_QUEUED_BYTES: Final = 1 << 20
 _READ_AT_ONCE: Final = 200
-_LARGEST: Final = 2**64 - 1
 _RECONNECT_SECONDS: Final = 0.5
 _SUBSCRIBE_SECONDS: Final = 20
 _PING_SECONDS: Final = 10.0
-
-_HEAD: Final = re.compile(
-    r'\{"epoch":"([0-9a-f]+)","seq":(\d+),\s*"type":\s*"(\w+)",\s*"task_id":\s*"([^"]+)"'
-)
-
-Position = tuple[int, int]
-"""A stream id as numbers, so that ids compare."""
-
-START: Final = "0-0"
-
-
-def position(stream_id: str) -> Position:
-    """Parse `ms-n`."""
-    ms, _, n = stream_id.partition("-")
-    return int(ms), int(n or 0)
-
-
-def just_before(stream_id: str) -> str:
-    """The position behind which this id is the next possible one."""
-    ms, n = position(stream_id)
-    return f"{ms}-{n - 1}" if n else f"{ms - 1}-{_LARGEST}"
-
-
-@dataclass(slots=True)  # frozen ones take three times as long to make, and each event makes one
-class Event:
-    """One durable event of a user; only what delivery decides by is read from its text."""
-
-    stream_id: str
-    at: Position
-    text: str
-    epoch: str
-    seq: int
-    type: str
-    task: str
-
-    @classmethod
-    def parse(cls, stream_id: str, text: bytes) -> "Event":
-        """Read the text that a script wrote: epoch, seq, type and task come first.
-
-        Raises:
-            ValueError: it is no event.
-        """
-        event = text.decode()
-        head = _HEAD.match(event)
-        if head is None:
-            raise ValueError("not an event")
-        epoch, seq, kind, task = head.groups()
-        return cls(stream_id, position(stream_id), event, epoch, int(seq), kind, task)
-
-    @property
-    def made(self) -> float:
-        """When it was written: unix seconds by the server's clock."""
-        return self.at[0] / 1000
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The whole event, read anew each time."""
-        data: dict[str, Any] = json.loads(self.text)
-        return data
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """Stands where events are missing from the stream; what follows begins behind `seq`."""
-
-    reason: LostReason
-    epoch: str
-    seq: int
-
-
-class SlowConsumer(Exception):
-    """A connection did not take its events in time; it has to come back and resume."""
-
-
-class Subscription:
-    """One connection's events, in order, without doubles, bounded while they wait.
-
-    `epoch` and `seq` are those of the event before the next one; epoch "" stands for any.
-    """
-
-    __slots__ = (
-        "_arrived",
-        "_bytes",
-        "_events",
-        "_overflown",
-        "after",
-        "doubted",
-        "epoch",
-        "read_again",
-        "replaying",
-        "seq",
-        "user",
-    )
-
-    def __init__(self, user: UserId, after: str, epoch: str, seq: int) -> None:
-        self.user = user
-        self.after = position(after)
-        self.epoch = epoch
-        self.seq = seq
-        self._events: deque[Event | Lost] = deque()
-        self._bytes = 0
-        self._arrived: asyncio.Future[None] | None = None
-        self._overflown = self.replaying = self.read_again = False
-        self.doubted = False  # whether the stream may be of another epoch by now
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing waits to be sent."""
-        return not self._events
-
-    @property
-    def full(self) -> bool:
-        """Whether a replay should wait for the connection."""
-        return len(self._events) >= MOST_QUEUED_EVENTS or self._bytes >= MOST_QUEUED_BYTES
-
-    def is_of(self, event: Event) -> bool:
-        """Whether the event is of this epoch; ids of two do not compare, for clocks go back."""
-        return self.epoch in ("", event.epoch)
-
-    def follows(self, event: Event) -> bool:
-        """Whether the event is the very next one."""
-        return event.seq == self.seq + 1 and self.is_of(event)
-
-    def offer(self, event: Event) -> None:
-        """Queue an event that is newer than the last one, or of another epoch."""
-        if event.at <= self.after and self.is_of(event):
-            return
-        if self.full and event.type != "result":
-            self._overflown = True
-        else:
-            if not self.follows(event):
-                reason: LostReason = "trimmed" if self.is_of(event) else "epoch"
-                self._events.append(Lost(reason, event.epoch, event.seq - 1))
-            self.after, self.epoch, self.seq = event.at, event.epoch, event.seq
-            self._events.append(event)
-            self._bytes += len(event.text)
-        if self._arrived is not None and not self._arrived.done():
-            self._arrived.set_result(None)
-
-    async def next(self) -> Event | Lost:
-        """The next event, or word that events before it are gone.
-
-        Raises:
-            SlowConsumer: too much was waiting.
-        """
-        while not self._events:
-            if self._overflown:
-                raise SlowConsumer
-            self._arrived = asyncio.get_running_loop().create_future()
-            await self._arrived
-        item = self._events.popleft()
-        if isinstance(item, Event):
-            self._bytes -= len(item.text)
-        return item
 
 
 class _Feed:
@@ -212,6 +51,7 @@ class Hub:
         listener: "redis.asyncio.Redis",
         keys: Keys,
         observe: Callable[[str, Event], None],
+        gap_seconds: float = 45,
     ) -> None:
         self._observe = observe
         self._client = client
@@ -220,6 +60,7 @@ class Hub:
         self._pubsub = listener.pubsub()
         self._subscribing = asyncio.Lock()  # redis-py would connect twice at once, and lose one
         self._tasks: set[asyncio.Task[None]] = set()
+        self._gap_seconds = gap_seconds
         self._heard = 0.0
 
     async def start(self) -> None:
@@ -318,14 +159,23 @@ class Hub:
                 log.exception("an event could not be read; it is left out")
 
     async def _watch(self) -> None:
-        """Have the server say something now and then; a connection that is silent is cut."""
+        """Have the server say something now and then; a connection that is silent is cut.
+
+        Where nothing was heard for long this gateway may be the only one: its clients go elsewhere.
+        """
+        pause = min(_PING_SECONDS, self._gap_seconds / 3)
         while True:
-            await asyncio.sleep(_PING_SECONDS)
+            await asyncio.sleep(pause)
+            silent = time.monotonic() - self._heard
+            if silent > self._gap_seconds:
+                for feed in self._feeds.values():
+                    for subscription in feed.subscriptions:
+                        subscription.end()
             connection = self._pubsub.connection
             if connection is None:
                 continue
             with suppress(RedisError, OSError):
-                if time.monotonic() - self._heard > 2.5 * _PING_SECONDS:
+                if silent > 2.5 * pause:
                     await connection.disconnect(nowait=True)
                 else:
                     await connection.send_command("PING", check_health=False)
@@ -382,8 +232,9 @@ class Hub:
             if subscription.doubted:
                 subscription.doubted = False  # what comes from here on may raise new doubts
                 oldest: Any = await self._client.xrange(channel, count=1)
-                for entry_id, fields in oldest:
-                    if not subscription.is_of(Event.parse(entry_id.decode(), fields[b"event"])):
+                for entry in oldest:
+                    event = _event_of(entry)
+                    if event is not None and not subscription.is_of(event):
                         subscription.after = position(START)  # begin anew
             after = f"({subscription.after[0]}-{subscription.after[1]}"
             entries: Any = await self._client.xrange(channel, min=after, count=_READ_AT_ONCE)
@@ -391,8 +242,22 @@ class Hub:
             subscription.doubted = True
             await asyncio.sleep(_RECONNECT_SECONDS)
             return True
-        for entry_id, fields in entries:
+        for entry in entries:
             if subscription.full:
                 return True  # what was not offered is read again from the position
-            subscription.offer(Event.parse(entry_id.decode(), fields[b"event"]))
+            event = _event_of(entry)
+            if event is None:
+                subscription.pass_over(entry[0].decode())
+            else:
+                subscription.offer(event)
         return len(entries) == _READ_AT_ONCE
+
+
+def _event_of(entry: Any) -> Event | None:
+    """An entry of a stream as redis-py has it; None where somebody else wrote it."""
+    stream_id, fields = entry
+    try:
+        return Event.parse(stream_id.decode(), fields[b"event"])
+    except (ValueError, KeyError):
+        log.error("an entry of a stream is no event; it is left out", extra={"id": stream_id})
+        return None

@@ -1,6 +1,9 @@
 """Reading jobs and results back, in the shapes of the wire."""
 
 import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final  # Any: JSON, and redis-py's replies
@@ -10,17 +13,20 @@ import redis.asyncio
 from ocrplus_contract.blobs import BlobStore, job_prefix
 from ocrplus_contract.captions import CaptionRecord, read_captions
 from ocrplus_contract.document import settled
-from ocrplus_contract.errors import ErrorCode, JobRefused
+from ocrplus_contract.errors import BlobsUnavailable, ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, Location, run_async
 from ocrplus_contract.merging import merged
 from ocrplus_contract.messages import ErrorObject, PageMarkdown, Result
 from ocrplus_contract.names import TaskId, UserId
-from ocrplus_contract.records import JobRecord, PageRecord
+from ocrplus_contract.records import FigureRecord, JobRecord, PageRecord
 from ocrplus_contract.states import OPEN_JOB_STATES, JobState, PageState
 from ocrplus_gateway.captions import with_captions
 
+log = logging.getLogger(__name__)
+
 _FIGURES: Final = "](figures/"
+_FIGURE: Final = re.compile(r"p(\d{1,9})-")
 _MOST_LISTED: Final = 1000
 
 
@@ -56,6 +62,20 @@ class Jobs:
         records = (JobRecord.from_hash(t, h) for t, h in zip(tasks, hashes, strict=True))
         return [record for record in records if record is not None]
 
+    async def every(self, user: UserId) -> AsyncIterator[JobRecord]:
+        """All jobs of a user, newest first, each once."""
+        seen: set[str] = set()
+        skip = 0
+        while True:
+            jobs = await self.all(user, _MOST_LISTED, skip)
+            for job in jobs:
+                if job.task_id not in seen:  # one that came meanwhile shifts the others
+                    seen.add(job.task_id)
+                    yield job
+            skip += _MOST_LISTED
+            if skip >= await self.client.zcard(self.keys.jobs(user)):
+                return
+
     async def locate(self, user: UserId, epoch: str = "", seq: int | None = None) -> Location:
         """Where a position lies in a user's events; without one, the top."""
         return await run_async(self.client, self.ledger.locate(user, epoch, seq))
@@ -85,6 +105,20 @@ class Jobs:
         if raw is None:
             raise JobRefused(ErrorCode.NOT_FOUND)
         return PageRecord.unpack(raw)
+
+    async def figure(self, user: UserId, task: TaskId, figure: str) -> FigureRecord:
+        """A figure of a committed page; its id begins with the page's number, as in p3-f1.
+
+        Raises:
+            JobRefused: not_found.
+        """
+        numbered = _FIGURE.match(figure)
+        if numbered is not None:
+            page = await self.page(user, task, int(numbered[1]))
+            for record in page.figures:
+                if record.id == figure:
+                    return record
+        raise JobRefused(ErrorCode.NOT_FOUND)
 
     async def captions(self, user: UserId, task: TaskId) -> list[CaptionRecord]:
         """What became of a job's figures so far, in their order."""
@@ -126,7 +160,13 @@ class Jobs:
         """
         if not await run_async(self.client, self.ledger.forget(user, task)):
             raise JobRefused(ErrorCode.NOT_FOUND)
-        await asyncio.to_thread(self.blobs.delete_all, job_prefix(user, task))
+        try:
+            await asyncio.to_thread(self.blobs.delete_all, job_prefix(user, task))
+        except BlobsUnavailable as away:
+            log.warning(
+                "files of a deleted task stay until the store is swept",
+                extra={"job_id": task, "problem": str(away)},
+            )
 
 
 def _unpacked(raw: dict[Any, Any]) -> list[PageRecord]:

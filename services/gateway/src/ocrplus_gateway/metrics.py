@@ -21,7 +21,7 @@ from ocrplus_contract.captions import CaptionReason
 from ocrplus_contract.errors import ErrorCode
 from ocrplus_contract.names import Pool
 from ocrplus_contract.states import OPEN_JOB_STATES, JobState
-from ocrplus_gateway.hub import Event
+from ocrplus_gateway.events import Event
 
 _MOST_JOURNEYS: Final = 10_000
 PROTOCOLS: Final = ("original", "ocrplus.v2", "sse")

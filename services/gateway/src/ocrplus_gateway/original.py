@@ -24,7 +24,7 @@ from ocrplus_contract.messages import ErrorObject, Failed, Finished, Submitted
 from ocrplus_contract.names import TaskId, UserId, valid_id
 from ocrplus_contract.options import JobOptions
 from ocrplus_contract.records import JobRecord
-from ocrplus_gateway.hub import START, Event, Lost, position
+from ocrplus_gateway.events import START, Event, Lost, position
 from ocrplus_gateway.jobs import is_open
 from ocrplus_gateway.session import Send, Session, Shared
 from ocrplus_gateway.submission import Submission
@@ -51,7 +51,7 @@ class Positions:
         self._name = name
         self._count = 0
         self._storing: dict[UserId, set[asyncio.Task[None]]] = {}
-        self._latest: dict[str, str] = {}  # by socket: confirmed, not yet being stored
+        self._latest: dict[str, tuple[str, str]] = {}  # by socket: confirmed, not yet being stored
 
     async def join(self, user: UserId) -> tuple[str, str]:
         """A new socket's name, and the position it begins behind."""
@@ -62,12 +62,12 @@ class Positions:
         socket = f"{self._name}.{self._count}"
         return socket, await run_async(self._client, self._ledger.join(user, socket))
 
-    def confirm(self, user: UserId, socket: str, at: str) -> None:
+    def confirm(self, user: UserId, socket: str, at: str, epoch: str) -> None:
         """A socket has taken everything up to `at`; stored in the background, the last one only."""
         waits = socket in self._latest
-        self._latest[socket] = at
+        self._latest[socket] = at, epoch
         if not waits:
-            self._store(user, lambda: self._ledger.confirm(user, socket, self._latest.pop(socket)))
+            self._store(user, lambda: self._ledger.confirm(user, socket, *self._latest.pop(socket)))
 
     def leave(self, user: UserId, socket: str) -> None:
         """A socket has closed."""
@@ -131,6 +131,7 @@ class OriginalSession(Session):
         super().__init__(shared, socket, user, send)
         self._positions = positions
         self._name = ""
+        self._epoch = ""  # of all that was asked and confirmed
         self._confirmed = (0, 0)
         self._asked: deque[str] = deque(maxlen=_MOST_ASKED)
         self._recovered: set[tuple[str, str]] = set()
@@ -143,7 +144,10 @@ class OriginalSession(Session):
         if self.barrier is not None:
             self.barrier.on_confirmed = self._on_confirmed
         epoch, seq = await self._positions.kept(self.user, at)
-        at = await self._without_events(at)
+        location = await self.shared.jobs.locate(self.user)
+        self._epoch = location.epoch
+        if not location.oldest_seq:  # there may be jobs without events
+            at = await self._recover(at)
         subscription = await self.shared.hub.attach(self.user, at, epoch, seq)
         since = time.time()
         unasked = 0  # a replay fills the queue as fast as it is sent: empty may never come
@@ -151,6 +155,8 @@ class OriginalSession(Session):
             while True:
                 item = await subscription.next()
                 if isinstance(item, Lost):
+                    if item.epoch != self._epoch:
+                        at = await self._begin_anew(item.epoch)
                     at = await self._recover(at)
                     continue
                 await self._send_event(item, at)
@@ -211,17 +217,21 @@ class OriginalSession(Session):
 
     # where events are gone
 
-    async def _without_events(self, at: str) -> str:
-        """Recover, if the user has jobs but no events; the position reached."""
-        location = await self.shared.jobs.locate(self.user)
-        if location.oldest_seq:
-            return at
-        return await self._recover(at)
+    async def _begin_anew(self, epoch: str) -> str:
+        """Stand where another server says: its ids and the old one's do not compare."""
+        self._positions.leave(self.user, self._name)
+        self._epoch, self._confirmed = epoch, (0, 0)
+        self._asked.clear()
+        self._large.clear()
+        self._recovered.clear()
+        self._name, at = await self._positions.join(self.user)
+        return at
 
     async def _recover(self, after: str) -> str:
         """Say what the job records know to have happened behind a position, in order."""
         happened = []
-        for job in reversed(await self.shared.jobs.all(self.user)):
+        newest_first = [job async for job in self.shared.jobs.every(self.user)]
+        for job in reversed(newest_first):
             times = {False: job.created_at, True: job.finished_at}
             for has_ended, seconds in times.items():
                 if seconds is not None and _position_of(seconds) > position(after):
@@ -251,7 +261,7 @@ class OriginalSession(Session):
         if position(at) > self._confirmed:
             self._confirmed = position(at)
             self._large = [one for one in self._large if position(one[0]) > self._confirmed]
-            self._positions.confirm(self.user, self._name, at)
+            self._positions.confirm(self.user, self._name, at, self._epoch)
 
     async def leaving(self) -> None:
         if self._large:

@@ -20,6 +20,7 @@ from ocrplus_contract.names import GROUP, Permit, Pool, TaskId, UserId
 from ocrplus_contract.settings import GatewaySettings
 from ocrplus_contract.states import JobState
 from ocrplus_gateway.admission import Bell
+from ocrplus_gateway.cancellation import ended
 from ocrplus_gateway.metrics import GatewayMetrics
 from ocrplus_gateway.retention import Sweeper
 
@@ -63,6 +64,7 @@ class Reconciler:
     ) -> None:
         self._sweeper = sweeper
         self._swept = time.monotonic()
+        self._sweeping: asyncio.Task[None] | None = None
         self._settings = settings
         self._client = client
         self._broker = broker  # where Celery's queues are: often, not always, the same server
@@ -76,13 +78,17 @@ class Reconciler:
 
     async def run(self) -> None:
         """Look after things until cancelled."""
-        while True:
-            try:
-                await self.once()
-            except Exception:  # the outermost loop: without it nobody would bring work back
-                log.warning("reconciliation failed; it is tried again", exc_info=True)
-                self._metrics.queue_unknown()
-            await asyncio.sleep(self._settings.reconcile_seconds)
+        try:
+            while True:
+                try:
+                    await self.once()
+                except Exception:  # the outermost loop: without it nobody would bring work back
+                    log.warning("reconciliation failed; it is tried again", exc_info=True)
+                    self._metrics.queue_unknown()
+                await asyncio.sleep(self._settings.reconcile_seconds)
+        finally:
+            if self._sweeping is not None:
+                await ended(self._sweeping)
 
     async def once(self) -> None:
         """One round."""
@@ -95,9 +101,8 @@ class Reconciler:
                 await self._resync()
         if time.monotonic() - self._swept > self._settings.sweep_seconds:
             self._swept = time.monotonic()
-            await self._sweeper.own()
-            if self.leading:
-                await self._sweeper.once()
+            if self._sweeping is None or self._sweeping.done():
+                self._sweeping = asyncio.create_task(self._sweep())
         await self._count_captions()
         for pool in Pool:
             reading = await self.read(pool)
@@ -107,6 +112,15 @@ class Reconciler:
                     "ringing doorbells that were missing", extra={"pool": pool, "count": count}
                 )
                 await self._bell.ring(pool, count)
+
+    async def _sweep(self) -> None:
+        """Beside all else: a large bucket's listing takes longer than work may wait."""
+        try:
+            await self._sweeper.own()
+            if self.leading:
+                await self._sweeper.once()
+        except Exception:  # outermost, too
+            log.warning("sweeping failed; it is tried again", exc_info=True)
 
     async def _leads(self) -> bool:
         key, milliseconds = self._keys.reconciler(), int(self._settings.reconcile_seconds * 3000)

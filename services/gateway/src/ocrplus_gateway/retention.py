@@ -11,6 +11,7 @@ from typing import Any, Final
 import redis.asyncio
 
 from ocrplus_contract.blobs import BlobStore, job_prefix
+from ocrplus_contract.errors import BlobsUnavailable
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import UserId
 from ocrplus_gateway.session import UPLOAD_PREFIX
@@ -43,6 +44,17 @@ class Sweeper:
 
     async def once(self) -> int:
         """Remove the files of jobs that are gone; how many jobs they were of."""
+        try:
+            removed = await self._sweep()
+        except BlobsUnavailable as away:
+            log.warning("files of expired tasks stay", extra={"problem": str(away)})
+            removed = 0
+        await self._forget_positions()
+        if removed:
+            log.info("files of expired tasks removed", extra={"count": removed})
+        return removed
+
+    async def _sweep(self) -> int:
         removed = 0
         stored = await asyncio.to_thread(lambda: list(self._blobs.jobs()))
         for start in range(0, len(stored), _AT_ONCE):
@@ -54,9 +66,6 @@ class Sweeper:
                 if not exists and job.age_seconds > self._grace:
                     await asyncio.to_thread(self._blobs.delete_all, job_prefix(job.user, job.task))
                     removed += 1
-        await self._forget_positions()
-        if removed:
-            log.info("files of expired tasks removed", extra={"count": removed})
         return removed
 
     async def _forget_positions(self) -> None:

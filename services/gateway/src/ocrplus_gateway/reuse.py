@@ -4,11 +4,12 @@ import asyncio
 import json
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import redis.asyncio
 
 from ocrplus_contract.blobs import BlobStore, figure_name
-from ocrplus_contract.errors import BlobMissing
+from ocrplus_contract.errors import BlobMissing, BlobsUnavailable
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, run_async
 from ocrplus_contract.names import TaskId, UserId
@@ -54,16 +55,17 @@ class Reuse:
         if source is None:
             return None
         jobs = Jobs(self.client, self.keys, self.ledger, self.blobs)
+        begins: Any = await self.client.hget(self.keys.job(user, source), "begins")  # bytes
         pages, captions = await jobs.pages(user, source), await jobs.captions(user, source)
         try:
             await asyncio.to_thread(self._copy_figures, user, source, task, pages)
-        except BlobMissing:
+        except (BlobMissing, BlobsUnavailable):
             return None
         call = self.ledger.reuse(
             user,
             task,
             fingerprint=fingerprint,
-            source=source,
+            source=(source, (begins or b"").decode()),
             facts=facts,
             submitted_body=submitted_body(task, len(pages), 0, 0.0),
             page_bodies=[page.event_body(task) for page in pages],
@@ -89,5 +91,5 @@ class Reuse:
     ) -> None:
         for page in pages:
             for figure in page.figures:
-                png = self.blobs.get(figure_name(user, source, figure.id))
-                self.blobs.put(figure_name(user, task, figure.id), png)
+                png = self.blobs.get(figure_name(user, source, figure))
+                self.blobs.put(figure_name(user, task, figure), png)

@@ -20,8 +20,9 @@ from ocrplus_contract.names import UserId
 from ocrplus_gateway.admission import Admission
 from ocrplus_gateway.barrier import EXTENSION
 from ocrplus_gateway.cancellation import ended
+from ocrplus_gateway.events import Gap, SlowConsumer
 from ocrplus_gateway.frames import split_frame, write_decoded
-from ocrplus_gateway.hub import Hub, SlowConsumer
+from ocrplus_gateway.hub import Hub
 from ocrplus_gateway.jobs import Jobs
 from ocrplus_gateway.metrics import GatewayMetrics
 from ocrplus_gateway.submission import Admitted, Submission
@@ -32,6 +33,7 @@ CLOSE_RESTART: Final = 1012
 CLOSE_OVERLOADED: Final = 1013
 CLOSE_PROTOCOL: Final = 4001
 CLOSE_SLOW: Final = 4008
+CLOSE_GAP: Final = 4010
 CLOSE_UNAUTHORIZED: Final = 4401
 CLOSE_FORBIDDEN: Final = 4403
 CLOSE_CONNECTIONS: Final = 4409
@@ -47,7 +49,8 @@ _LARGE_FRAME: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """What a client may do: bytes of a PDF and of a frame, pages, tasks, messages a second."""
+    """What a client may do: bytes of a PDF and of a frame, pages, tasks, messages a second;
+    and how often he is pinged."""
 
     pdf_bytes: int
     frame_bytes: int
@@ -55,6 +58,7 @@ class SessionLimits:
     tasks: int
     messages_per_second: float
     send_seconds: float
+    ping_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +176,9 @@ class Session:
             await self._close(error.code, error.reason)
         elif isinstance(error, RedisError | OSError | TimeoutError):
             log.warning("a session lost its events; its client comes back", exc_info=error)
-            await self._close(CLOSE_RESTART, "events cannot be read now")
+            await self._close(CLOSE_GAP, "events cannot be read now")
+        elif isinstance(error, Gap):
+            await self._close(CLOSE_GAP, "events cannot be heard now")
         elif not isinstance(error, WebSocketDisconnect | RuntimeError):
             log.error("a session failed", exc_info=error)
             await self._close(1011, "internal error")

@@ -11,7 +11,16 @@ from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.names import TaskId, UserId
 from ocrplus_contract.records import JobRecord
 from ocrplus_gateway.deliver import delivered, history_lost
-from ocrplus_gateway.hub import START, Event, Hub, Lost, SlowConsumer, Subscription, just_before
+from ocrplus_gateway.events import (
+    START,
+    Event,
+    Gap,
+    Lost,
+    SlowConsumer,
+    Subscription,
+    just_before,
+)
+from ocrplus_gateway.hub import Hub
 from ocrplus_gateway.jobs import Jobs, is_open, status
 
 _PING_SECONDS: Final = 15.0
@@ -27,6 +36,7 @@ class EventStream:
         self._jobs = jobs
         self._user = user
         self._task = TaskId(job.task_id)
+        self._begins = _position(job.begins) if job.begins else None
         self._ended = not is_open(job)
 
     async def is_complete(self, last: str) -> bool:
@@ -47,11 +57,19 @@ class EventStream:
         try:
             while subscription.seq < at.seq or not subscription.empty:
                 item = await subscription.next()
-                if isinstance(item, Event) and item.task == self._task:
+                if isinstance(item, Event) and self._is_own(item):
                     return False
             return True
         finally:
             await self._hub.detach(subscription)
+
+    def _is_own(self, event: Event) -> bool:
+        """Whether it is of this task, and not of one before it by the same name."""
+        if event.task != self._task:
+            return False
+        if self._begins is None or event.epoch != self._begins[0]:
+            return True
+        return event.seq >= self._begins[1]
 
     async def lines(self, last: str | None) -> AsyncGenerator[str, None]:
         """The stream's text: from the task's beginning, or behind the event `last`."""
@@ -79,7 +97,7 @@ class EventStream:
                         yield await self._lost(item)
                     else:
                         yield await self._event(item)
-        except SlowConsumer:
+        except (SlowConsumer, Gap):
             return  # it comes back with the id of what it took last
         finally:
             await self._hub.detach(subscription)
@@ -107,7 +125,7 @@ class EventStream:
                 if begun or item.reason == "epoch":
                     begun = True
                     yield item
-            elif item.task == self._task:
+            elif self._is_own(item):
                 if not begun and item.type != "submitted":
                     yield Lost("trimmed", item.epoch, item.seq - 1)
                 begun = True
@@ -124,9 +142,10 @@ class EventStream:
 
     async def _is_over(self, subscription: Subscription) -> bool:
         """Whether all was taken, and nothing of the ended task is to come."""
-        if not subscription.empty or await self._waits_for_captions():
+        if await self._waits_for_captions():
             return False
-        return subscription.seq >= (await self._jobs.locate(self._user)).seq
+        top = (await self._jobs.locate(self._user)).seq
+        return subscription.empty and subscription.seq >= top  # as it is now: events came meanwhile
 
     async def _waits_for_captions(self) -> bool:
         return await self._jobs.waits_for_captions(self._user, self._task)

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ocrplus_contract.names import TaskId, UserId
 from ocrplus_contract.options import JobOptions
 from ocrplus_contract.states import JobState
+
+STORE_AWAY: Final = "The document store does not answer. Try again later."
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,21 +44,11 @@ async def received(request: Request, most_bytes: int) -> AsyncIterator[Upload]:
     Raises:
         JobRefused: too_large as soon as the limit is passed, bad_message for a form without file.
     """
-    try:
-        async with _received(request, most_bytes) as upload:
-            yield upload
-    except JobRefused as refused:
-        if refused.code is ErrorCode.TOO_LARGE:
-            await _discard(request, most_bytes)
-        raise
-
-
-@asynccontextmanager
-async def _received(request: Request, most_bytes: int) -> AsyncIterator[Upload]:
     form = request.headers.get("content-type", "").lower().startswith("multipart/form-data")
     allowed = most_bytes + (_FORM_OVERHEAD_BYTES if form else 0)
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > allowed:
+        await _discard(request, request.stream(), most_bytes)
         raise JobRefused(ErrorCode.TOO_LARGE)
     with tempfile.TemporaryDirectory(prefix="ocrplus-upload-") as folder:
         file = Path(folder) / "upload.pdf"
@@ -72,7 +62,7 @@ async def _received(request: Request, most_bytes: int) -> AsyncIterator[Upload]:
             yield Upload(file, None, {})
 
 
-async def _discard(request: Request, most_bytes: int) -> None:
+async def _discard(request: Request, blocks: AsyncIterator[bytes], most_bytes: int) -> None:
     """Read on to the end, within reason: who still sends has his connection reset by a server or
     proxy that answers and closes, and never sees the answer."""
     if request.headers.get("expect", "").lower() == "100-continue":
@@ -81,19 +71,21 @@ async def _discard(request: Request, most_bytes: int) -> None:
     if declared.isdigit() and int(declared) > 2 * most_bytes:
         return
     seen = 0
-    with suppress(TimeoutError, ClientDisconnect):
+    # RuntimeError: a form was read to its end before its file turned out to be too large.
+    with suppress(TimeoutError, ClientDisconnect, RuntimeError):
         async with asyncio.timeout(_LINGER_SECONDS):
-            async for block in request.stream():
+            async for block in blocks:
                 seen += len(block)
                 if seen > 2 * most_bytes:
                     return
 
 
 async def _limited(request: Request, most_bytes: int) -> AsyncGenerator[bytes, None]:
-    seen = 0
-    async for block in request.stream():
+    seen, blocks = 0, request.stream()
+    async for block in blocks:
         seen += len(block)
         if seen > most_bytes:
+            await _discard(request, blocks, most_bytes)
             raise JobRefused(ErrorCode.TOO_LARGE)
         yield block
 

@@ -17,7 +17,7 @@ from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.names import TaskId, UserId, valid_id
 from ocrplus_gateway.auth import Doorkeeper
 from ocrplus_gateway.deliver import delivered, history_lost
-from ocrplus_gateway.hub import Event, Lost, Subscription, just_before
+from ocrplus_gateway.events import Event, Lost, Subscription, just_before
 from ocrplus_gateway.jobs import is_open, status
 from ocrplus_gateway.session import (
     CLOSE_FORBIDDEN,
@@ -32,7 +32,6 @@ from ocrplus_gateway.submission import Submission
 
 log = logging.getLogger(__name__)
 
-PING_SECONDS: Final = 20
 _FIRST_FRAME_SECONDS: Final = 5.0
 _UNKNOWN_CLIENT_FRAME_BYTES: Final = 64 * 1024
 _EARLIEST_RECONNECT_MS: Final = 500
@@ -104,7 +103,7 @@ class V2Session(Session):
             seq=at.seq,
             oldest_seq=at.oldest_seq,
             replay=at.seq - seq,
-            ping_s=PING_SECONDS,
+            ping_s=limits.ping_seconds,
             limits=wire.Limits(
                 max_pdf_bytes=limits.pdf_bytes,
                 max_frame_bytes=limits.frame_bytes,

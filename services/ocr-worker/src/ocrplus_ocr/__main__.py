@@ -16,6 +16,7 @@ from typing import Any  # celery is untyped
 import redis
 from pydantic import ValidationError
 
+from ocrplus_contract.blobs import store_problem
 from ocrplus_contract.draining import FOLLOW_SECONDS, Doorway, PodOrders
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import Pool
@@ -33,7 +34,12 @@ def main() -> int:
     except ValidationError as error:
         print(f"ocr-worker: {error}", file=sys.stderr)
         return 2
-    problem = _opencv_problem() or _missing_models(settings) or _server_problem(settings)
+    problem = (
+        _opencv_problem()
+        or _missing_models(settings)
+        or _server_problem(settings)
+        or store_problem(settings)
+    )
     if problem:
         print(f"ocr-worker: {problem}", file=sys.stderr)
         return 2

@@ -17,7 +17,6 @@ from billiard import current_process
 
 from ocrplus_contract.blobs import open_store
 from ocrplus_contract.draining import FOLLOW_SECONDS
-from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, run
 from ocrplus_contract.names import Pool
 from ocrplus_contract.recovery import pod_name, release_expired, release_predecessor
@@ -121,7 +120,6 @@ def _seconds_alive(pid: int) -> float:
 def _build(settings: OcrSettings, ring: Ring, ring_captions: Ring) -> Child:
     began = time.monotonic()
     client = connect(settings)
-    keys = Keys(settings.key_prefix)
     ledger = Ledger(settings.key_prefix, settings.result_ttl_seconds)
     worker_id = (
         f"{pod_name(settings.pod_name, os.getppid())}.{getattr(current_process(), 'index', 0)}"
@@ -136,9 +134,7 @@ def _build(settings: OcrSettings, ring: Ring, ring_captions: Ring) -> Child:
     metrics.warmed(warmup_seconds)
     pulse.warm(_seconds_since_start(), engine.version)
     log.info("engine warm", extra={"worker": worker_id, "seconds": round(warmup_seconds, 2)})
-    blobs = open_store(
-        settings.blob_url, client=client, keys=keys, ttl_seconds=settings.blob_ttl_seconds
-    )
+    blobs = open_store(settings, client)
     return Child(
         client=client,
         ledger=ledger,

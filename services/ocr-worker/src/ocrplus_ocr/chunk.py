@@ -5,13 +5,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import redis
 
-from ocrplus_contract.blobs import BlobStore, figure_name
-from ocrplus_contract.errors import BlobMissing, ErrorCode, JobRefused, LeaseLost
+from ocrplus_contract.blobs import BlobStore, figure_blob, figure_name
+from ocrplus_contract.errors import BlobMissing, BlobsUnavailable, ErrorCode, JobRefused, LeaseLost
+from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Lease, Ledger, run
-from ocrplus_contract.names import Pool
+from ocrplus_contract.names import Permit, Pool
 from ocrplus_contract.options import JobOptions
 from ocrplus_contract.records import FigureRecord, PageRecord, ReadingRecord
 from ocrplus_contract.states import JobState
@@ -20,6 +22,8 @@ from ocrplus_ocr.metrics import OcrMetrics
 from ocrplus_ocr.pulse import Pulse
 
 log = logging.getLogger(__name__)
+
+_AWAY_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,13 @@ class ChunkReader:
             return 0
         except (JobRefused, BlobMissing) as refusal:
             return self._give_up(lease, refusal)
+        except BlobsUnavailable as away:
+            log.error(
+                "documents cannot be read or stored; the chunk is given back",
+                extra={**fields, "problem": str(away)},
+            )
+            time.sleep(_AWAY_SECONDS)  # the next one would fare no better
+            return run(self.client, self.ledger.release(Pool.OCR, lease.permit, "returned")).permits
         finally:
             self.pulse.end_chunk()
 
@@ -66,9 +77,10 @@ class ChunkReader:
             results.close()
 
     def _commit(self, lease: Lease, result: PageResult) -> None:
-        for figure in result.figures:
-            self.blobs.put(figure_name(lease.user, lease.task, figure.id), figure.png)
-        record = _record(result)
+        record = _record(result, lease.permit)
+        names = [figure_name(lease.user, lease.task, figure) for figure in record.figures]
+        for name, figure in zip(names, result.figures, strict=True):
+            self.blobs.put(name, figure.png)
         if record.incomplete:
             log.warning(
                 "page lacks some of what was found on it; its result says so",
@@ -80,23 +92,34 @@ class ChunkReader:
                 extra={"job_id": lease.task, "page": result.page, "repeated": result.repeated},
             )
         next_page = result.page + 1 if result.page < lease.last else None
-        committed = run(
-            self.client,
-            self.ledger.commit_page(
-                Pool.OCR,
-                lease.permit,
-                page=result.page,
-                state=result.state,
-                record=record.pack(),
-                body=record.event_body(lease.task),
-                next_page=next_page,
-                figures=[figure.id for figure in result.figures],
-            ),
+        call = self.ledger.commit_page(
+            Pool.OCR,
+            lease.permit,
+            page=result.page,
+            state=result.state,
+            record=record.pack(),
+            body=record.event_body(lease.task),
+            next_page=next_page,
+            figures=[figure.id for figure in result.figures],
         )
+        try:
+            committed = run(self.client, call)
+        except LeaseLost:
+            self._discard(lease, record, names)
+            raise
+        if not committed.open:
+            self._discard(lease, record, names)
         if committed.figures:
             self.ring_captions(committed.figures)
         self.pulse.page_done(next_page)
         self.metrics.page_done(result)
+
+    def _discard(self, lease: Lease, record: PageRecord, names: list[str]) -> None:
+        """Remove figures that no page shows, unless the commit came through and its answer not."""
+        pages = Keys(self.ledger.prefix).pages(lease.user, lease.task)
+        if self.client.hget(pages, str(record.page)) != record.pack():
+            for name in names:
+                self.blobs.delete(name)
 
     def _finish(self, lease: Lease) -> int:
         if run(self.client, self.ledger.finish(Pool.OCR, lease.permit)):
@@ -127,14 +150,20 @@ def _read_options(lease: Lease) -> ReadOptions:
     )
 
 
-def _record(result: PageResult) -> PageRecord:
+def _record(result: PageResult, permit: Permit) -> PageRecord:
     return PageRecord(
         page=result.page,
         state=result.state,
         markdown=result.markdown,
         source=result.source,
         figures=tuple(
-            FigureRecord(id=figure.id, kind=figure.kind, box=figure.box, caption=figure.caption)
+            FigureRecord(
+                id=figure.id,
+                kind=figure.kind,
+                box=figure.box,
+                caption=figure.caption,
+                blob=figure_blob(figure.id, permit),
+            )
             for figure in result.figures
         ),
         starts_paragraph=result.starts_paragraph,

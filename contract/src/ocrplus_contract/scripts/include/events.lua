@@ -11,12 +11,17 @@ local function epoch_of(user)
         epoch = string.format('%x', math.floor(now() * 1e6))
         redis.call('DEL', key('stream:task', user))
         redis.call('HSET', meta, 'epoch', epoch, 'seq', 0)
+        -- The clock may have gone back: whoever stood ahead of it would miss what comes now.
+        local at, ms = redis.call('HGET', key('stream:last_id'), user), math.floor(now() * 1000)
+        if at and tonumber(string.match(at, '^%d+')) > ms then
+            redis.call('HSET', key('stream:last_id'), user, string.format('%.0f-0', ms - 1))
+        end
     end
     redis.call('EXPIRE', meta, TTL * 30) -- longer than any event, so that a lost stream shows as a gap
     return epoch
 end
 
--- body: a JSON object in text, without epoch and seq, which are spliced in front.
+-- body: a JSON object in text, without epoch and seq, which are spliced in front and returned.
 local function emit(user, body)
     local stream, epoch = key('stream:task', user), epoch_of(user)
     local seq = redis.call('HINCRBY', key('events', user), 'seq', 1)
@@ -28,4 +33,5 @@ local function emit(user, body)
     end
     redis.call('EXPIRE', stream, TTL)
     redis.call('PUBLISH', stream, id .. ' ' .. event)
+    return epoch, seq
 end

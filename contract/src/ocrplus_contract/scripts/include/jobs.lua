@@ -58,6 +58,12 @@ local function open_job(user, task, fingerprint, pages, fields, deadline_seconds
     redis.call('DEL', key('gone', user, task))
 end
 
+-- The job's first event. Its place tells this use of a task_id from those before, whose events stay.
+local function emit_first(user, task, body)
+    local epoch, seq = emit(user, body)
+    redis.call('HSET', key('job', user, task), 'begins', epoch .. '-' .. seq)
+end
+
 -- How far a job is; what remains is estimated from the pace since its first page was taken.
 local function emit_progress(user, task, stage)
     local fields = redis.call('HMGET', key('job', user, task), 'pages_done', 'pages_total', 'started_at')
