@@ -203,8 +203,9 @@ def test_an_order_that_is_forbidden_stands_in_the_conditions_and_in_an_event(
     cluster.pool()
     cluster.api.fail("PATCH", "/scale$", 403, 1000)
     work(store, "t", chunks=12)
-    with operator(cluster):
+    with operator(cluster) as running:
         until(lambda: cluster.condition("Ready").get("reason") == "Refused")
+        until(lambda: 'condition{pool="ocr",type="Ready"} 0.0' in running.metrics())
         events = until(lambda: [e for e in cluster.items("events") if e["reason"] == "Refused"])
 
     assert "replicas of worker not written: 403" in cluster.condition("Ready")["message"]

@@ -88,7 +88,8 @@ class VirtualPool:
             workers=workers,
             draining=frozenset(self.draining),
         )
-        rollout = self.now < self.rollout_until
+        # An order that its controller has not seen looks like a rollout, too.
+        rollout = self.now < max(self.rollout_until, self._acts_at)
         return Snapshot(self.now, Cluster(self.replicas, pods, rollout=rollout), reading)
 
     def _pod(self, pod: VirtualPod) -> Pod:

@@ -125,6 +125,8 @@ class Actor:
                 if not await self._only_drained_go(resource, target, replicas):
                     log.warning("another pod would go: not scaled", extra={"to": replicas})
                     return False
+                if not self._may_act():  # that look took its time
+                    return False
                 await self._order(resource, target.version, replicas)
                 return True
             return await self._raise(resource, target, replicas)
@@ -144,6 +146,8 @@ class Actor:
                 now = Target(await self._kube.get(_deployment(resource)))
                 if now.replicas != target.replicas:
                     raise
+                if not self._may_act():
+                    return False
                 target = now
         return False
 

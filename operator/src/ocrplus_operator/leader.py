@@ -56,7 +56,10 @@ class Leader:
         """Stand until cancelled; then hand the Lease over at once."""
         try:
             while True:
-                await self.once()
+                try:
+                    await self.once()
+                except Exception:  # the outermost loop: without it this process never leads again
+                    log.exception("lease could not be looked at; it is tried again")
                 await asyncio.sleep(self._stand.seconds / 6)
         finally:
             if self.leads:
@@ -113,7 +116,7 @@ class Leader:
             "spec": {
                 "holderIdentity": self._stand.identity,
                 "leaseDurationSeconds": self._stand.seconds,
-                "acquireTime": before["acquireTime"] if mine else now,
+                "acquireTime": before.get("acquireTime") or now if mine else now,
                 "renewTime": now,
                 "leaseTransitions": before.get("leaseTransitions", 0) + (0 if mine else 1),
             },

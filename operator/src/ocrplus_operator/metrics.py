@@ -7,7 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from ocrplus_operator.control.types import Decision, Reason, Unknown
+from ocrplus_operator.control.types import ConditionType, Decision, Reason, Unknown
 
 BUILD_INFO: Final = "ocrplus_build_info"
 REPLICAS: Final = "ocrplus_operator_replicas"
@@ -91,6 +91,10 @@ class OperatorMetrics:
         for condition in decision.conditions:
             truth = -1 if condition.status is None else int(condition.status)
             self._condition.labels(pool, str(condition.type)).set(truth)
+
+    def unready(self, pool: str) -> None:
+        """Its spec cannot be acted on, or what was decided was refused."""
+        self._condition.labels(pool, str(ConditionType.READY)).set(0)
 
     def failed(self, pool: str, unknown: Unknown) -> None:
         """Count a reading that was unknown."""

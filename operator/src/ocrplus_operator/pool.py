@@ -16,6 +16,7 @@ from ocrplus_operator.control.law import decide
 from ocrplus_operator.control.learning import PRIOR_SECONDS_PER_PAGE
 from ocrplus_operator.control.spec import PoolSpec
 from ocrplus_operator.control.types import (
+    OWN_KIND,
     Cluster,
     Decision,
     Memory,
@@ -155,6 +156,8 @@ class PoolLoop:
         acted = Acted()
         if target is not None:
             acted = await self._actor.carry_out(resource, decision, target, self._work)
+        if acted.refused:
+            self._metrics.unready(self._label)
         if not acted.done:  # nothing is to be told of an order, and nobody is expected to go
             decision = dataclasses.replace(decision, scale_to=None)
             assert self._memory is not None
@@ -238,6 +241,8 @@ class PoolLoop:
 
     async def _refuse(self, error: Unreadable) -> None:
         """The spec cannot be acted on; a person has to change it."""
+        self._metrics.forget(self._label)  # what the last look saw holds no longer
+        self._metrics.unready(self._label)
         meta = self._body["metadata"]
         before = self._body.get("status") or {}
         status = invalid(before, meta.get("generation", 0), error.message, time.time())
@@ -250,6 +255,8 @@ def _strays(cluster: Cluster | Unknown, reading: Reading | Unknown) -> tuple[str
     """Pods with a drain's deletion cost that nobody drains, as after Redis has lost its set: they
     would be removed first, with whatever they hold."""
     if isinstance(cluster, Unknown) or isinstance(reading, Unknown):
+        return ()
+    if cluster.conflict.startswith(OWN_KIND):  # an elder pool drains them, maybe by another set
         return ()
     return tuple(
         pod.name

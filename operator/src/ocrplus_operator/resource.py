@@ -24,14 +24,14 @@ from ocrplus_operator.control.spec import (
     Startup,
     TargetRef,
 )
-from ocrplus_operator.control.types import Pause
+from ocrplus_operator.control.types import OWN_KIND, Pause
 from ocrplus_operator.errors import Unreadable
 from ocrplus_operator.kube import Object
 
 GROUP: Final = "ocrplus.io"
 VERSION: Final = "v1alpha1"
 PLURAL: Final = "workerpools"
-KIND: Final = "WorkerPool"
+KIND: Final = OWN_KIND
 PAUSED: Final = "ocrplus.io/paused"
 PAUSED_SCALE_DOWN: Final = "ocrplus.io/paused-scale-down"
 

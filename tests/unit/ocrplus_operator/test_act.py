@@ -148,6 +148,33 @@ async def test_who_has_lost_the_lease_writes_nothing_more(
     assert (costs, acted.done, await replicas(kube)) == ({"a": "-1000", "b": "0"}, False, 3)
 
 
+async def test_who_loses_the_lease_in_the_last_look_orders_nothing(
+    api: kube_api.KubeApi, kube: Kube, resource: Resource
+) -> None:
+    pod(api, "drained", cost=-1000)
+    pod(api, "b")
+    pod(api, "c")
+    turns = iter([True, False])  # lost while the pods were listed
+    actor = Actor(kube, lambda: next(turns))
+
+    acted = await actor.carry_out(resource, order(2), Target(await kube.get(PATH)), None)
+
+    assert (acted.done, await replicas(kube)) == (False, 3)
+
+
+async def test_who_loses_the_lease_between_two_tries_orders_nothing(
+    api: kube_api.KubeApi, kube: Kube, resource: Resource
+) -> None:
+    target = Target(await kube.get(PATH))
+    await kube.patch(f"{PATH}/status", {"status": {"replicas": 3}})  # the first try is too late
+    turns = iter([True, False])
+    actor = Actor(kube, lambda: next(turns))
+
+    acted = await actor.carry_out(resource, order(5), target, None)
+
+    assert (acted.done, await replicas(kube)) == (False, 3)
+
+
 async def test_an_event_names_the_pool_and_is_cut_to_what_the_api_takes(
     api: kube_api.KubeApi, kube: Kube, resource: Resource
 ) -> None:

@@ -115,6 +115,17 @@ def test_a_pod_that_the_target_has_given_up_is_not_taken_back() -> None:
     assert (decision.unmark, decision.scale_to) == ((), 2)
 
 
+def test_nor_while_the_targets_controller_has_not_seen_the_order() -> None:
+    pods, workers = (cheap("a"), pod("b"), pod("c")), (drained("a"), busy("b"), busy("c"))
+    unseen = look(pods, workers, draining=("a",), replicas=2, pages=300, rollout=True)
+
+    decision, _ = decide(unseen, replace(WATCHED, leaving=frozenset({"a"})), spec())
+
+    assert decision.reason is Reason.BACKLOG
+    assert decision.unmark == ()  # else the ReplicaSet would take a pod that works
+    assert decision.notices == ()  # and "a" has not stayed: it has not gone yet
+
+
 def test_warming_pods_go_first_the_newest_before_the_others() -> None:
     pods = (pod("busy"), pod("idle"), starting("old", age=30), starting("new", age=5))
     workers = (busy("busy"), idle("idle"))

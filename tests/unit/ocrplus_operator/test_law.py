@@ -382,6 +382,17 @@ def test_another_scaler_of_the_target_is_refused() -> None:
     assert "HorizontalPodAutoscaler/ocr" in conflict.message
 
 
+def test_drains_are_taken_back_beside_another_scaler_but_not_from_an_elder_pool() -> None:
+    pods, workers = (cheap("a"), pod("b")), (drained("a"), idle("b"))
+
+    def beside(conflict: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        decision = answer(look(pods, workers, draining=("a", "elsewhere"), conflict=conflict))
+        return decision.unmark, decision.forget
+
+    assert beside("HorizontalPodAutoscaler/ocr") == (("a",), ("elsewhere",))
+    assert beside("WorkerPool/elder") == ((), ())
+
+
 # ------------------------------------------------------------------ conditions and words
 
 

@@ -1,5 +1,6 @@
 """Of two replicas one leads, by a Lease on an API server; each has a clock of its own."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from ocrplus_operator.errors import NotFound
 from ocrplus_operator.kube import Kube
 from ocrplus_operator.leader import Candidacy, Leader
+from ocrplus_operator.pool import ended
 
 
 class Clock:
@@ -112,3 +114,30 @@ async def test_a_lease_that_was_deleted_is_made_again_only_when_nobody_ends_this
     await stood.once()
 
     assert stood.leads
+
+
+async def test_a_lease_that_nobody_foresaw_does_not_end_the_standing_for_it(
+    kube: Kube, stand: Callable[[str, Clock], Leader]
+) -> None:
+    leader = stand("a", Clock())
+    lease = {
+        "metadata": {"name": "lease"},
+        "spec": {"holderIdentity": "b", "leaseDurationSeconds": "x"},
+    }
+    await kube.create("/apis/coordination.k8s.io/v1/namespaces/n/leases", lease)
+    standing = asyncio.create_task(leader.run())
+    await asyncio.sleep(0.3)
+
+    assert not standing.done()
+    await ended(standing)
+
+
+async def test_a_lease_without_a_time_is_renewed(
+    kube: Kube, stand: Callable[[str, Clock], Leader]
+) -> None:
+    leader = stand("a", Clock())
+    lease = {"metadata": {"name": "lease"}, "spec": {"holderIdentity": "a"}}
+    await kube.create("/apis/coordination.k8s.io/v1/namespaces/n/leases", lease)
+    await leader.once()
+
+    assert leader.leads

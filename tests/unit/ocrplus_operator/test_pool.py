@@ -2,7 +2,9 @@
 
 import kube_api
 import pytest
+from prometheus_client import generate_latest
 
+from ocrplus_operator.control.types import Condition, ConditionType, Decision, Reason
 from ocrplus_operator.errors import ApiError
 from ocrplus_operator.health import Health
 from ocrplus_operator.kube import Kube
@@ -26,6 +28,25 @@ async def test_a_look_that_failed_was_a_look(api: kube_api.KubeApi, kube: Kube) 
         await loop.tick()
 
     assert loop.ticked_at > before
+    await loop.close()
+
+
+async def test_a_spec_that_cannot_be_acted_on_is_not_ready_in_the_metrics_either(
+    api: kube_api.KubeApi, kube: Kube
+) -> None:
+    endless = {"cron": "0 7 * * *", "duration": "1h", "minReplicas": 1, "timeZone": "Mars/Olympus"}
+    body = {**BODY, "spec": {**BODY["spec"], "schedules": [endless]}}
+    api.call(api.store.create, "workerpools", "n", body)
+    metrics = OperatorMetrics()
+    ready = Condition(ConditionType.READY, True, "Deciding", "")
+    metrics.decided("ocr", Decision(3, Reason.HOLD, "", conditions=(ready,)), 3)
+    loop = PoolLoop(kube, OperatorSettings(), metrics, body, lambda: True)
+
+    await loop.tick()
+
+    text = generate_latest(metrics.registry).decode()
+    assert 'ocrplus_operator_condition{pool="ocr",type="Ready"} 0.0' in text
+    assert "ocrplus_operator_replicas{" not in text
     await loop.close()
 
 

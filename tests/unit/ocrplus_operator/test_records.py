@@ -153,6 +153,18 @@ async def test_a_load_without_end_is_unreadable(valkey: redis_server.Server, fie
     assert isinstance(found, Unknown) and found.reason == "RecordUnreadable"
 
 
+async def test_garbage_without_end_is_told_in_a_sentence_that_status_can_hold(
+    valkey: redis_server.Server,
+) -> None:
+    with valkey.client as client:
+        client.hset(KEYS.load(Pool.OCR), "waiting", "x" * 50_000)
+
+    found = await reading(valkey)
+
+    assert isinstance(found, Unknown) and found.reason == "RecordUnreadable"
+    assert len(found.message) <= 300
+
+
 async def test_a_thousand_workers_are_read_in_a_fraction_of_a_tick(
     valkey: redis_server.Server,
 ) -> None:

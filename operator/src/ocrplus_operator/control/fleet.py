@@ -96,7 +96,9 @@ def picture(cluster: Cluster, reading: Reading, timing: Timing, per_replica: int
     )
     count = len(views)
     draining = tuple(view for view in views if view.marked)
-    leaving = 0 if cluster.rollout else max(0, count - cluster.replicas)
+    leaving = max(0, count - cluster.replicas)
+    if cluster.rollout:  # new pods beside old ones, or an order that its controller has not seen
+        leaving = min(leaving, sum(view.cheap for view in draining))
     names = {pod.name for pod in cluster.pods}
     return Fleet(
         pods=views,

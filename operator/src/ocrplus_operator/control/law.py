@@ -33,6 +33,7 @@ from ocrplus_operator.control.target import (
     up,
 )
 from ocrplus_operator.control.types import (
+    OWN_KIND,
     Cluster,
     Decision,
     Memory,
@@ -284,6 +285,8 @@ def _steps(look: _Look, memory: Memory, target: Target, acts: bool) -> Steps:
             scale_to=target.desired if rises else None,
             blocked_by="work is unknown, so nobody can be seen to drain" if falls else "",
         )
+    if look.cluster.conflict.startswith(OWN_KIND):
+        return Steps()  # the drains of this target or work are the elder pool's
     if not acts:
         return undo(look.fleet)
     down = look.spec.scale_down

@@ -11,6 +11,7 @@ from typing import Final
 
 DRAINED_DELETION_COST: Final = -1000  # of the first pod that has drained, -999 of the next …
 LAST_DELETION_COST: Final = -500  # a cost above is somebody else's
+OWN_KIND: Final = "WorkerPool"  # as it stands in `Cluster.conflict`
 DELETION_COST_ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
 
 

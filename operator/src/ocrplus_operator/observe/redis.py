@@ -19,6 +19,7 @@ from ocrplus_operator.observe.records import reading_of
 
 _SCRIPT: Final = files("ocrplus_operator.observe").joinpath("read.lua").read_text()
 _SHA: Final = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_MOST_MESSAGE: Final = 300  # it may quote what it found; a status of 32 KiB a sentence is refused
 _SECONDS: Final = 2.0  # of a tick of three: an answer that comes later is about another time
 
 # The narrowest first; what a person has to look at differs.
@@ -67,11 +68,11 @@ class WorkSource:
                 reply = await self._evaluate()
             return reading_of(reply, self._clock())
         except Unreadable as error:
-            return Unknown(error.reason, error.message)
+            return Unknown(error.reason, error.message[:_MOST_MESSAGE])
         except (exceptions.RedisError, OSError, TimeoutError) as error:
-            return Unknown(_reason(error), f"{type(error).__name__}: {error}"[:300])
+            return Unknown(_reason(error), f"{type(error).__name__}: {error}"[:_MOST_MESSAGE])
         except (ValueError, TypeError, AttributeError) as error:  # a reply of another shape
-            return Unknown("ReplyUnreadable", f"{type(error).__name__}: {error}"[:300])
+            return Unknown("ReplyUnreadable", f"{type(error).__name__}: {error}"[:_MOST_MESSAGE])
 
     async def _evaluate(self) -> Any:
         source = self.source
