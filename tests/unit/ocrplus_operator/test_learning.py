@@ -32,6 +32,14 @@ def test_nothing_is_known_before_the_first_report() -> None:
     assert seconds_per_page(Memory(), (replace(busy("a"), seconds_per_page=0.7),)) == 0.7
 
 
+def test_workers_with_several_things_in_hand_are_believed() -> None:
+    first, second = worker_at(1, 0), replace(worker_at(1, 4), seconds_per_page=0.25)
+    memory = replace(WATCHED, progress=progress((first,)))
+
+    assert seconds_per_page(memory, (second,), by_report=True) == 0.25
+    assert seconds_per_page(memory, (idle("a"),), by_report=True) == memory.seconds_per_page
+
+
 def test_pages_between_two_looks_move_the_mean_by_their_number() -> None:
     found = after(worker_at(16, 0), worker_at(6, 30))  # ten pages of three seconds
 

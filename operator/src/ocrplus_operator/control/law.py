@@ -126,7 +126,9 @@ def _look(
 ) -> tuple[_Look, Memory]:
     known = isinstance(snapshot.redis, Reading)
     reading = snapshot.redis if isinstance(snapshot.redis, Reading) else _NOTHING_READ
-    learned = learning.seconds_per_page(memory, reading.workers)
+    learned = learning.seconds_per_page(
+        memory, reading.workers, by_report=spec.source.pool == "caption"
+    )
     cold = learning.cold_start_seconds(memory.cold_start_seconds, reading.workers, spec.startup)
     timing = Timing(
         now=snapshot.now,

@@ -30,12 +30,18 @@ def progress(workers: Iterable[Worker]) -> tuple[Progress, ...]:
     )
 
 
-def seconds_per_page(memory: Memory, workers: Sequence[Worker]) -> float | None:
-    """Fold in the pages done since the last look; None while nothing has ever been reported."""
+def seconds_per_page(
+    memory: Memory, workers: Sequence[Worker], *, by_report: bool = False
+) -> float | None:
+    """Fold in the pages done since the last look; None while nothing has ever been reported.
+
+    `by_report`: workers with several things in hand at once tell it themselves, as what overlaps
+    cannot be told apart from outside.
+    """
     known = memory.seconds_per_page
-    if known is None:
+    if known is None or by_report:
         reports = [w.seconds_per_page for w in workers if w.seconds_per_page > 0.0]
-        return _clamped(sum(reports) / len(reports)) if reports else None
+        return _clamped(sum(reports) / len(reports)) if reports else known
     before = {seen[0]: seen for seen in memory.progress}
     for worker in workers:
         seen = before.get(worker.id)
