@@ -269,6 +269,29 @@ def test_a_description_that_another_job_shows_stays_for_it(client: redis.Redis) 
     assert client.keys("descri*") + client.keys("*:described") == []
 
 
+def test_a_job_that_takes_over_pages_shows_their_pictures(client: redis.Redis) -> None:
+    (lease,) = held(client, 1)
+    turn(client, lease)
+    remember(client, lease, "said")
+    caption(client, lease)
+    call = LEDGER.reuse(
+        UserId("u"),
+        TaskId("t2"),
+        fingerprint="f",
+        source=(TaskId("t"), client.hget(KEYS.job(UserId("u"), TaskId("t")), "begins").decode()),
+        facts={"captions": "on"},
+        submitted_body='{"type":"submitted","task_id":"t2"}',
+        page_bodies=['{"type":"page","task_id":"t2"}'],
+        caption_bodies=['{"type":"caption","task_id":"t2"}'],
+    )
+    assert run(client, call) is not None
+
+    run(client, LEDGER.forget(UserId("u"), TaskId("t")))
+    assert client.get(KEYS.described(UserId("u"), "terms:p")) == b"said"
+    run(client, LEDGER.forget(UserId("u"), TaskId("t2")))
+    assert client.keys("descri*") + client.keys("*:described") == []
+
+
 def test_a_job_that_has_expired_keeps_no_description(client: redis.Redis) -> None:
     (lease,) = held(client, 1)
     turn(client, lease)
