@@ -123,6 +123,18 @@ def test_a_try_that_was_broken_off_leaves_it_to_the_next(client: redis.Redis) ->
     assert slot(client, "next")[0] == "go"
 
 
+@pytest.mark.parametrize("verdict", ["unknown", "failed"])
+def test_a_call_from_before_says_nothing_of_the_try(client: redis.Redis, verdict: str) -> None:
+    slot(client, "before")
+    answer(client, "c", "fatal")
+    wait(client, 60)
+    slot(client, "probe")
+
+    assert answer(client, "before", verdict) == "half_open"
+    assert slot(client, "next")[0] == "closed", "one at a time"
+    assert answer(client, "probe", "failed") == "open"
+
+
 def held(client: redis.Redis, figures: int, task: str = "t") -> list[Lease]:
     """A job whose only page has so many figures, all of them in hand."""
     admit(client, "u", task, [(1, 1)], facts=CAPTIONS_ON)
