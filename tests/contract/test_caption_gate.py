@@ -123,6 +123,18 @@ def test_a_try_that_was_broken_off_leaves_it_to_the_next(client: redis.Redis) ->
     assert slot(client, "next")[0] == "go"
 
 
+@pytest.mark.parametrize("verdict", ["unknown", "failed"])
+def test_a_call_from_before_says_nothing_of_the_try(client: redis.Redis, verdict: str) -> None:
+    slot(client, "before")
+    answer(client, "c", "fatal")
+    wait(client, 60)
+    slot(client, "probe")
+
+    assert answer(client, "before", verdict) == "half_open"
+    assert slot(client, "next")[0] == "closed", "one at a time"
+    assert answer(client, "probe", "failed") == "open"
+
+
 def held(client: redis.Redis, figures: int, task: str = "t") -> list[Lease]:
     """A job whose only page has so many figures, all of them in hand."""
     admit(client, "u", task, [(1, 1)], facts=CAPTIONS_ON)
@@ -266,6 +278,29 @@ def test_a_description_that_another_job_shows_stays_for_it(client: redis.Redis) 
     assert client.lrange(KEYS.alike(UserId("u"), "terms:1x1"), 0, -1) == [], "its figure is gone"
     run(client, LEDGER.forget(UserId("u"), TaskId("t2")))
 
+    assert client.keys("descri*") + client.keys("*:described") == []
+
+
+def test_a_job_that_takes_over_pages_shows_their_pictures(client: redis.Redis) -> None:
+    (lease,) = held(client, 1)
+    turn(client, lease)
+    remember(client, lease, "said")
+    caption(client, lease)
+    call = LEDGER.reuse(
+        UserId("u"),
+        TaskId("t2"),
+        fingerprint="f",
+        source=(TaskId("t"), client.hget(KEYS.job(UserId("u"), TaskId("t")), "begins").decode()),
+        facts={"captions": "on"},
+        submitted_body='{"type":"submitted","task_id":"t2"}',
+        page_bodies=['{"type":"page","task_id":"t2"}'],
+        caption_bodies=['{"type":"caption","task_id":"t2"}'],
+    )
+    assert run(client, call) is not None
+
+    run(client, LEDGER.forget(UserId("u"), TaskId("t")))
+    assert client.get(KEYS.described(UserId("u"), "terms:p")) == b"said"
+    run(client, LEDGER.forget(UserId("u"), TaskId("t2")))
     assert client.keys("descri*") + client.keys("*:described") == []
 
 

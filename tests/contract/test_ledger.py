@@ -360,7 +360,9 @@ def test_a_second_job_of_the_same_content_takes_the_first_ones_pages(client: red
     mine = [e["type"] for e in milestones(client, "u") if e["task_id"] == "t2"]
     assert mine == ["submitted", "page", "page", "result"]
     assert client.hgetall(KEYS.pages(USER, TaskId("t2"))) == client.hgetall(KEYS.pages(USER, TASK))
+    client.set(KEYS.content(USER, "c"), "e1 t2")
     run(client, LEDGER.forget(USER, TASK))
+    assert client.get(KEYS.content(USER, "c")) == b"e1 t2", "it is another's by now"
     assert run(client, replace(call, args=(*call.args[:3], "t3", *call.args[4:]))) is None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import vlm_server
 
-from ocrplus_caption.captioner import Answer, Captioner, Failed, Limited, Question
+from ocrplus_caption.captioner import Answer, Captioner, Failed, Fatal, Limited, Question, Refused
 from ocrplus_caption.metrics import CaptionMetrics
 from ocrplus_contract.caption_settings import CaptionSettings
 from ocrplus_contract.captions import CaptionReason
@@ -172,6 +172,22 @@ def test_patience_says_whether_the_endpoint_fails(monkeypatch, status, failing) 
         asked(monkeypatch, status, {"Retry-After": "30"}, b"{}")
 
     assert (limited.value.seconds, limited.value.failing) == (30, failing)
+
+
+def test_an_account_in_arrears_blames_no_picture(monkeypatch) -> None:
+    error = {"code": "Arrearage", "type": "Arrearage", "message": "not in good standing"}
+    with pytest.raises(Fatal) as fatal:  # as DashScope says it
+        asked(monkeypatch, 400, {}, json.dumps({"error": error}).encode())
+
+    assert fatal.value.status == 400
+
+
+@pytest.mark.parametrize("code", ["data_inspection_failed", "DataInspectionFailed"])
+def test_a_policy_s_refusal_is_told_from_a_rejected_request(monkeypatch, code) -> None:
+    with pytest.raises(Refused) as refused:
+        asked(monkeypatch, 400, {}, json.dumps({"error": {"code": code}}).encode())
+
+    assert refused.value.reason is CaptionReason.REFUSED
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -40,6 +40,23 @@ def test_a_turn_s_end_rings_once_for_each_who_gave_way_to_it() -> None:
     assert heard == [2, 1]
 
 
+def test_turns_that_end_elsewhere_fill_no_memory(monkeypatch) -> None:
+    monkeypatch.setattr("ocrplus_caption.crowd._MOST_OWED", 3)
+    heard: list[int] = []
+
+    async def walk() -> None:
+        crowd = Crowd(1, heard.append)
+        for number in range(7):
+            crowd.owe(f"picture {number}", f"t/{number}")
+        await asyncio.sleep(0.05)
+        assert sum(heard) == 6, "no more than three are kept"
+        crowd.scatter()
+        await asyncio.sleep(0.05)
+
+    asyncio.run(walk())
+    assert sum(heard) == 7, "nobody is forgotten"
+
+
 def test_who_gave_way_is_turned_away_while_it_is_crowded() -> None:
     async def walk() -> None:
         crowd = Crowd(1, lambda count: None)

@@ -11,8 +11,9 @@ local breaker, at = key('caption-breaker'), now()
 local MOST_DOUBLED = 20
 
 redis.call('ZADD', key('caption-slots', endpoint), 'XX', at + 60, call)
-local fields = redis.call('HMGET', breaker, 'state', 'failures', 'openings')
+local fields = redis.call('HMGET', breaker, 'state', 'failures', 'openings', 'call')
 local state, failures, openings = fields[1] or 'closed', tonumber(fields[2] or 0), tonumber(fields[3] or 0)
+local tries = state == 'half_open' and (not fields[4] or fields[4] == call)
 
 local pause, pause_ms = key('caption-pause', endpoint), tonumber(ARGV[6])
 if pause_ms > 0 and pause_ms > redis.call('PTTL', pause) then
@@ -25,12 +26,12 @@ if verdict == 'ok' or verdict == 'limited' then
     return 'closed'
 end
 if verdict == 'unknown' then
-    if state == 'half_open' then -- the next one tries
+    if tries then -- the next one tries
         redis.call('HSET', breaker, 'until', '0')
     end
     return state
 end
-if state == 'open' then -- one that began before it opened
+if state ~= 'closed' and not tries then -- one that began before it opened
     return state
 end
 failures = failures + 1

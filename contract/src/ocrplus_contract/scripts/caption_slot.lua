@@ -39,7 +39,7 @@ if limit > 0 then
     redis.call('PEXPIRE', slots, tonumber(ARGV[6]) + 60000)
 end
 if tripped then -- this one call tries
-    redis.call('HSET', key('caption-breaker'), 'state', 'half_open', 'probe', ARGV[8], 'until',
+    redis.call('HSET', key('caption-breaker'), 'state', 'half_open', 'probe', ARGV[8], 'call', call, 'until',
         string.format('%.3f', at + tonumber(ARGV[7]) / 1000))
 end
 return {'go', 0}

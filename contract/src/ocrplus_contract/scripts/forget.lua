@@ -18,7 +18,10 @@ end
 withdraw('caption', user, task)
 redis.call('ZREM', key('late-captions'), user .. ':' .. task)
 if content[2] and content[2] ~= '' then
-    redis.call('DEL', key('content', user, content[2]))
+    local cached = key('content', user, content[2])
+    if string.match(redis.call('GET', cached) or '', '%S+$') == task then -- not another's by now
+        redis.call('DEL', cached)
+    end
 end
 forget_descriptions(user, task)
 redis.call('DEL', job, job .. ':pages', job .. ':captions', key('gone', user, task))

@@ -1,5 +1,5 @@
 -- reuse: a new job whose pages another job of the same user and content has already.
--- include: keys events jobs
+-- include: keys events permits waiting jobs described
 -- ARGV   prefix ttl user task fingerprint source submitted_body fields page_bodies caption_bodies begins
 --        source: the other job's task; begins: what its record said when the bodies were made; page_bodies, caption_bodies: JSON arrays of the events, in order
 -- RESULT {'admitted', 0} | {'duplicate', state} | {'conflict'} | {'missing'} (the other job is gone, or its task_id stands for another)
@@ -26,6 +26,7 @@ if #captions > 0 then
     for _, body in ipairs(captions) do
         emit(user, body)
     end
+    share_descriptions(user, source, task)
     redis.call('HSET', job, 'captions_total', #captions, 'captioner', redis.call('HGET', other, 'captioner') or '')
 end
 redis.call('HSET', job, 'pages_done', #bodies)

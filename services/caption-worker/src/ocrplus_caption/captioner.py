@@ -33,8 +33,15 @@ _MOST_BODY_BYTES: Final = 1024 * 1024
 _DEFAULT_PATIENCE_SECONDS: Final = 5.0
 _MOST_PATIENCE_SECONDS: Final = 600.0
 _POLICY_CODES: Final = frozenset(
-    {"content_filter", "content_policy_violation", "data_inspection_failed", "invalid_prompt"}
+    {
+        "content_filter",
+        "content_policy_violation",
+        "data_inspection_failed",
+        "datainspectionfailed",
+        "invalid_prompt",
+    }
 )
+_FATAL_CODES: Final = frozenset({"arrearage"})  # DashScope's, with status 400
 _FATAL_STATUS: Final = frozenset({401, 402, 403, 404})
 _AGAIN_STATUS: Final = frozenset({408, 409, 425})
 _SHAPELESS: Final = (AttributeError, TypeError, IndexError, KeyError, ValueError)
@@ -239,7 +246,7 @@ def _tokens(given: object) -> int:
 
 
 def _by_status(error: openai.APIStatusError) -> Exception:
-    status, code = error.status_code, error.code
+    status, code = error.status_code, str(error.code).lower()
     after = _patience(error.response.headers)
     if status == 429 and code != "insufficient_quota":
         return Limited(_DEFAULT_PATIENCE_SECONDS if after is None else after)
@@ -251,7 +258,7 @@ def _by_status(error: openai.APIStatusError) -> Exception:
         return Failed(CaptionReason.TIMEOUT)
     if code in _POLICY_CODES:
         return Refused(CaptionReason.REFUSED)
-    if status in _FATAL_STATUS or status == 429:
+    if status in _FATAL_STATUS or status == 429 or code in _FATAL_CODES:
         return Fatal(status)
     return Refused(CaptionReason.REJECTED)
 

@@ -9,6 +9,13 @@ local function use_description(user, task, picture, alike)
     redis.call('PEXPIREAT', own, redis.call('PEXPIRETIME', key('job', user, task)))
 end
 
+-- A job that takes over what another one has shows its pictures, too.
+local function share_descriptions(user, source, task)
+    for _, member in ipairs(redis.call('SMEMBERS', key('job', user, source, 'described'))) do
+        use_description(user, task, string.match(member, '^(%S+) (%S+)$'))
+    end
+end
+
 -- Whether a job that is kept still uses it; those that have expired are struck off.
 local function is_used(user, picture)
     local uses = key('described-for', user, picture)
@@ -34,7 +41,8 @@ local function forget_descriptions(user, task)
     end
     for list in pairs(lists) do
         for _, entry in ipairs(redis.call('LRANGE', list, 0, -1)) do
-            if cjson.decode(entry).task == task then
+            -- Looked for as text first: looks are large, and nobody else is served meanwhile.
+            if string.find(entry, '"' .. task .. '"', 1, true) and cjson.decode(entry).task == task then
                 redis.call('LREM', list, 1, entry)
             end
         end
