@@ -38,7 +38,7 @@ _SUBJECTS = {
     "eta": "The estimate at submission against the time it took, in a mixed load",
     "original": "Every document of the development set by an original-protocol client, scored",
     "quality": "Every document of the development set by the engine alone, scored",
-    "quality_steps": "What each step of the Markdown gains: the score without it",
+    "quality_steps": "What each step of the Markdown gains: the scores with it less those without",
     "pages": "CPU and memory of a page: the service beside the bare engine, warm",
     "first_page": "When the first of 60 pages is there, as a share of the whole time",
     "two_workers": "A 64-page document with one worker and with two, one thread each",
