@@ -125,8 +125,8 @@ def _without(page: PageRecord, edges: Sequence[EdgeRecord]) -> PageRecord:
     parts = page.markdown.split("\n\n")
     starts, ends = page.starts_paragraph, page.ends_paragraph
     for edge in edges:
-        if edge.markdown not in parts:
-            continue
+        if edge.markdown not in parts or len(parts) == 1:
+            continue  # a page with no other words says its running line
         at = parts.index(edge.markdown)
         if not edge.top:
             at = len(parts) - 1 - parts[::-1].index(edge.markdown)

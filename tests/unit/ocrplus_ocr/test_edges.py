@@ -226,3 +226,18 @@ def test_the_edges_of_a_book_are_settled_in_no_time(text: str) -> None:
     settled(book)
 
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("texts", [("Step 1", "Step 2", "Step 3"), ("Thank you",) * 3])
+def test_a_page_that_says_nothing_else_keeps_its_running_line(texts: tuple[str, ...]) -> None:
+    pages = [
+        PageRecord(
+            page=number,
+            state="ok",
+            markdown=text,
+            edges=(EdgeRecord(text=text, top=True, at=0.1, markdown=text),),
+        )
+        for number, text in enumerate(texts, start=1)
+    ]
+
+    assert tuple(page.markdown for page in settled(pages)) == texts
