@@ -241,3 +241,10 @@ def test_a_page_that_says_nothing_else_keeps_its_running_line(texts: tuple[str, 
     ]
 
     assert tuple(page.markdown for page in settled(pages)) == texts
+
+
+def test_numbers_of_questions_in_the_margin_are_said() -> None:
+    numbers = block(BlockKind.TEXT, *(line(f"{n}.", 30, 100 + 14 * n) for n in range(1, 9)))
+    result = mark_furniture(page(numbers, body()))
+
+    assert [b.kind for b in result.blocks] == [BlockKind.TEXT, BlockKind.TEXT]
