@@ -148,6 +148,7 @@ def dropped(pages: list[PageRecord]) -> list[bool]:
         ("A History", "A History", "A History"),
         ("A History", "The Keeper", "A History", "The Keeper"),
         ("A History 12", "A History 13", "A History 14"),
+        ("The Shipping Company of Harbour Ltd.",) * 3,
     ],
 )
 def test_what_runs_over_the_pages_goes(texts: tuple[str, ...]) -> None:
@@ -164,6 +165,9 @@ def test_what_runs_over_the_pages_goes(texts: tuple[str, ...]) -> None:
         ("Carried forward 4,300", "Carried forward 5,120", "Carried forward 6,004"),
         ("A History", "another line", "a third", "a fourth", "A History"),
         ("* * *", "* * *", "* * *"),
+        ("Dear customer,", "Dear customer,", "Dear customer,"),
+        ("Name of the applicant:", "Name of the applicant:", "Name of the applicant:"),
+        tuple(f"Problem {n}. Prove the following claim." for n in (1, 2, 3)),
     ],
 )
 def test_what_is_a_page_s_own_stays(texts: tuple[str, ...]) -> None:
