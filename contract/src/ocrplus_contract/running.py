@@ -21,6 +21,8 @@ _LEAST_NUMBERS: Final = 2
 _LEAST_LETTERS: Final = 2
 _MOST_NUMBERS: Final = 4
 _DIGITS: Final = re.compile(r"\d{1,4}")
+_SENTENCE: Final = re.compile(r"[,:;?!，：；？！。]$|^\S+(?:\s+\S+){4,}(?<=[^\W\d_])\.$")
+_ABBREVIATED: Final = re.compile(r"(?:^|\s)[A-Z]\w*\.$")
 _ROMAN: Final = re.compile(r"[ivxlc]{1,7}")
 _VALUES: Final = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 
@@ -49,7 +51,7 @@ def drop_running(pages: Sequence[PageRecord]) -> list[PageRecord]:
     running: dict[int, list[EdgeRecord]] = {}
     for group in groups.values():
         for item in _running(group, len(pages)):
-            if item.edge.markdown:
+            if item.edge.markdown and not _is_sentence(item.edge.text):
                 running.setdefault(item.index, []).append(item.edge)
     return [
         _without(page, running[index]) if index in running else page
@@ -64,6 +66,13 @@ def _parsed(index: int, page: int, edge: EdgeRecord) -> _Found:
     if not numbers and _ROMAN.fullmatch(words):
         return _Found(index, page, edge, "", (_roman(words),))
     return _Found(index, page, edge, words, tuple(numbers))
+
+
+def _is_sentence(text: str) -> bool:
+    """Whether a line is a salutation, a question or a sentence: forms and series of letters say
+    it on each page, and a header lost is less than a sentence lost. "Harbour Ltd." is none."""
+    shown = text.strip()
+    return _SENTENCE.search(shown) is not None and _ABBREVIATED.search(shown) is None
 
 
 def _roman(text: str) -> int:
@@ -125,8 +134,8 @@ def _without(page: PageRecord, edges: Sequence[EdgeRecord]) -> PageRecord:
     parts = page.markdown.split("\n\n")
     starts, ends = page.starts_paragraph, page.ends_paragraph
     for edge in edges:
-        if edge.markdown not in parts:
-            continue
+        if edge.markdown not in parts or len(parts) == 1:
+            continue  # a page with no other words says its running line
         at = parts.index(edge.markdown)
         if not edge.top:
             at = len(parts) - 1 - parts[::-1].index(edge.markdown)

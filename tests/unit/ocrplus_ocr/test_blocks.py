@@ -1,10 +1,13 @@
 """From what was found on a page to Markdown, without a model."""
 
+from dataclasses import replace
+
 import pytest
 
 from ocrplus_ocr.engine import Block, BlockKind, Figure, ReadOptions, TextLine
 from ocrplus_ocr.engine.found import FoundBlock, FoundPage, page_of
 from ocrplus_ocr.engine.labels import block_kind, known_labels
+from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.render import caption_of, page_markdown
 from ocrplus_ocr.markdown.steps import finished
 from ocrplus_ocr.markdown.tables import table_markdown
@@ -268,3 +271,15 @@ def test_a_formula_without_its_picture_says_its_characters() -> None:
     blocks = [Block(BlockKind.FORMULA_PICTURE, "x = y", (0, 0, 1, 1))]
 
     assert page_markdown(blocks, [], ReadOptions(figures="none")) == "x = y"
+
+
+def test_words_beside_a_figures_image_stay_in_its_picture() -> None:
+    axis = TextLine("Time in hours", (240, 372, 360, 384), 8)
+    figure = Block(BlockKind.FIGURE, "", (100, 200, 500, 390))
+    image = (102, 202, 498, 362)
+    page = Page(1, (600, 800), (figure,), (axis,), pictures=(image,))
+
+    (kept,) = finished(page).blocks
+    (tight,) = finished(replace(page, lines=())).blocks
+
+    assert (kept.box, tight.box) == (figure.box, image)

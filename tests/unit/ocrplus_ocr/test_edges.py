@@ -148,6 +148,7 @@ def dropped(pages: list[PageRecord]) -> list[bool]:
         ("A History", "A History", "A History"),
         ("A History", "The Keeper", "A History", "The Keeper"),
         ("A History 12", "A History 13", "A History 14"),
+        ("The Shipping Company of Harbour Ltd.",) * 3,
     ],
 )
 def test_what_runs_over_the_pages_goes(texts: tuple[str, ...]) -> None:
@@ -164,6 +165,9 @@ def test_what_runs_over_the_pages_goes(texts: tuple[str, ...]) -> None:
         ("Carried forward 4,300", "Carried forward 5,120", "Carried forward 6,004"),
         ("A History", "another line", "a third", "a fourth", "A History"),
         ("* * *", "* * *", "* * *"),
+        ("Dear customer,", "Dear customer,", "Dear customer,"),
+        ("Name of the applicant:", "Name of the applicant:", "Name of the applicant:"),
+        tuple(f"Problem {n}. Prove the following claim." for n in (1, 2, 3)),
     ],
 )
 def test_what_is_a_page_s_own_stays(texts: tuple[str, ...]) -> None:
@@ -226,3 +230,25 @@ def test_the_edges_of_a_book_are_settled_in_no_time(text: str) -> None:
     settled(book)
 
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("texts", [("Step 1", "Step 2", "Step 3"), ("Thank you",) * 3])
+def test_a_page_that_says_nothing_else_keeps_its_running_line(texts: tuple[str, ...]) -> None:
+    pages = [
+        PageRecord(
+            page=number,
+            state="ok",
+            markdown=text,
+            edges=(EdgeRecord(text=text, top=True, at=0.1, markdown=text),),
+        )
+        for number, text in enumerate(texts, start=1)
+    ]
+
+    assert tuple(page.markdown for page in settled(pages)) == texts
+
+
+def test_numbers_of_questions_in_the_margin_are_said() -> None:
+    numbers = block(BlockKind.TEXT, *(line(f"{n}.", 30, 100 + 14 * n) for n in range(1, 9)))
+    result = mark_furniture(page(numbers, body()))
+
+    assert [b.kind for b in result.blocks] == [BlockKind.TEXT, BlockKind.TEXT]

@@ -1,5 +1,7 @@
 """LaTeX from where characters stand, and formulas parted from text."""
 
+import pytest
+
 from ocrplus_contract.states import TextSource
 from ocrplus_ocr.engine import Block, BlockKind, Box, TextLine
 from ocrplus_ocr.engine.mathglyphs import MathGlyph
@@ -8,6 +10,7 @@ from ocrplus_ocr.markdown.geometry import around
 from ocrplus_ocr.markdown.latex import formula_latex
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.render import caption_of
+from ocrplus_ocr.markdown.steps import finished
 
 SIZE = 10.0
 BASELINE = 100.0
@@ -208,3 +211,16 @@ def test_formulas_with_a_sentence_between_them_are_two() -> None:
         BlockKind.TEXT,
         BlockKind.FORMULA,
     ]
+
+
+@pytest.mark.parametrize("source", [TextSource.TEXT_LAYER, TextSource.OCR])
+@pytest.mark.parametrize("top", [90, 78])
+def test_the_latex_of_a_model_outlives_lines_in_and_beside_it(
+    source: TextSource, top: float
+) -> None:
+    read = Block(BlockKind.FORMULA, r"$$\frac{a}{b}$$", (0, 76, 200, 100))
+    near = line("a b", 0, top)  # within it, or a line of text that touches it
+
+    result = finished(Page(1, (600, 800), (read,), (near,), source=source))
+
+    assert [b.text for b in result.blocks if b.kind is BlockKind.FORMULA] == [read.text]

@@ -14,6 +14,7 @@ from ocrplus_ocr.markdown.one_place import give_lines_one_place
 from ocrplus_ocr.markdown.page import LayoutBox, Page
 from ocrplus_ocr.markdown.paragraphs import flowing_text
 from ocrplus_ocr.markdown.rows import rows
+from ocrplus_ocr.markdown.table_grids import rebuild_tables
 
 SIZE = (3000.0, 4000.0)
 MANY = 20_000
@@ -90,3 +91,22 @@ def test_many_regions_take_their_lines_in_no_time() -> None:
 
     assert cost(lambda: found.append(give_lines_one_place(page))) < 10
     assert sum(len(block.lines) for block in found[0].blocks) == 4000
+
+
+def test_a_large_ruled_table_is_made_in_no_time() -> None:
+    rows_, columns = 100, 50
+    width, height = SIZE[0] / columns, SIZE[1] / rows_
+    lines = tuple(
+        TextLine(
+            f"w{r}x{c}", (c * width + 2, r * height + 1, (c + 0.8) * width, (r + 0.8) * height)
+        )
+        for r in range(rows_)
+        for c in range(columns)
+    )
+    rules = [(0.0, r * height, SIZE[0], r * height + 0.5) for r in range(rows_ + 1)]
+    rules += [(c * width, 0.0, c * width + 0.5, SIZE[1]) for c in range(columns + 1)]
+    page = Page(1, SIZE, (), lines, rules=tuple(rules))
+    found: list[Page] = []
+
+    assert cost(lambda: found.append(rebuild_tables(page))) < 3
+    assert [len(block.lines) for block in found[0].blocks] == [rows_ * columns]

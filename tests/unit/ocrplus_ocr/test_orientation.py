@@ -131,3 +131,25 @@ def test_a_leaning_page_is_laid_straight_and_keeps_its_size() -> None:
     assert straight.shape == leaning.shape
     rows = (straight[:, 100:450] < 100).all(axis=(1, 2))
     assert rows.sum() > 60, "the lines are level again"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(("guess", "turn"), [(0, 0), (2, 2)])
+def test_a_page_of_a_line_or_two_is_turned_where_model_and_reading_agree(
+    count: int, guess: int, turn: int
+) -> None:
+    scores = iter((0.3, 0.9))  # as it is, upside down
+    reader = Reader(
+        lambda image: level_lines()[:count],
+        lambda crops: [next(scores)] * len(crops),
+        lambda image: guess,
+    )
+
+    assert lie_of(page(), reader) == Lie(turn)
+
+
+def test_the_label_of_an_axis_turns_no_page() -> None:
+    standing = turned_quads(level_lines()[:1], 1, (HEIGHT, WIDTH))
+    reader = Reader(lambda i: standing, lambda crops: [0.9] * len(crops), lambda i: 0)
+
+    assert lie_of(page(), reader) == Lie()

@@ -5,6 +5,7 @@ import pytest
 from ocrplus_ocr.engine import Block, BlockKind, TextLine
 from ocrplus_ocr.markdown.geometry import around
 from ocrplus_ocr.markdown.hyphens import Hyphens, hyphens_of, joined_lines
+from ocrplus_ocr.markdown.leftovers import bring_back_leftovers
 from ocrplus_ocr.markdown.listings import listing_text, set_listings
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.paragraphs import flowing_text, typeset
@@ -165,3 +166,18 @@ def test_items_after_dashes_stand_apart() -> None:
     second = "———增加了钛合金牌号命名规则以及附录内容并做了相应的文字修改;"
 
     assert text(row(first, 0), row(second, 12)) == f"{first}\n\n{second}"
+
+
+def test_numbered_code_keeps_its_indentation_and_says_no_number() -> None:
+    code = ["def f():", "    if x:", "        return 1", "    return 2"]
+    numbers = [row(str(n), 12 * n, 20, mono=True) for n in range(1, 5)]
+    parts = [
+        row(text.strip(), 12 * n, 50 + 5 * (len(text) - len(text.lstrip())), mono=True)
+        for n, text in enumerate(code, start=1)
+    ]
+    lines = (*numbers, *parts)
+    block = Block(BlockKind.CODE, "", around(item.box for item in lines), lines)
+
+    result = bring_back_leftovers(set_listings(Page(1, (600, 800), (block,), lines)))
+
+    assert [b.text for b in result.blocks] == ["\n".join(code)]

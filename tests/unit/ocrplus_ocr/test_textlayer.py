@@ -257,3 +257,11 @@ def test_a_tall_sign_does_not_glue_the_line_below() -> None:
     letters = [dataclasses.replace(g, font=font) for g in [*sentence, stop, number]]
 
     assert [run.text for run in runs_of(letters, 0, (600, 800))] == ["第一句。", "1"]
+
+
+def test_a_line_of_code_after_its_number_is_code() -> None:
+    runs = [Line(0, 0, 5, 10, "1", 10), Line(11, 0, 60, 10, "./start", 10, mono=True)]
+
+    (whole,) = join_prose(runs, [])
+
+    assert (whole.text, whole.mono) == ("1 ./start", True)

@@ -48,9 +48,11 @@ class Reader:
 def lie_of(image: Pixels, reader: Reader) -> Lie:
     """How a page lies."""
     quads = reader.lines(image)
-    if len(quads) < _LEAST_LINES:
-        return Lie(reader.turn(image) if len(quads) == 0 else 0)
+    if len(quads) == 0:
+        return Lie(reader.turn(image))
     turn = _turn(image, quads, reader)
+    if len(quads) < _LEAST_LINES:  # perhaps the label of an axis: both have to say so
+        return Lie(turn if turn == reader.turn(image) else 0)
     return Lie(turn, round(skew_of(turned_quads(quads, turn, image.shape[:2])), 2))
 
 

@@ -32,22 +32,24 @@ def fit_figures(page: Page) -> Page:
     blocks = []
     for block in page.blocks:
         if block.kind in PICTURES:
-            block = replace(block, box=_drawn_box(block.box, page))
+            block = replace(block, box=_drawn_box(block, page))
             if _is_decoration(block.box, page):
                 continue
         blocks.append(block)
     return replace(page, blocks=tuple(blocks))
 
 
-def _drawn_box(box: Box, page: Page) -> Box:
-    """The box of the images that fill a region; the region where they do not."""
+def _drawn_box(block: Block, page: Page) -> Box:
+    """The box of the images that fill a region; the region where they do not, or where words of
+    the picture stand beside them: cut away, these would be nowhere."""
+    box = block.box
     images = [p for p in page.pictures if common(p, box) > _WITHIN * max(area(p), 1e-6)]
     if not images or any(area(p) > _BACKGROUND * _area(page) for p in images):
         return box
     drawn = around(images)
     loose = [d for d in page.drawings if common(d, box) > _WITHIN * area(d) > 0]
-    loose = [d for d in loose if not holds(drawn, d)]
-    return drawn if area(drawn) > _FILLS * area(box) and not loose else box
+    cut = any(not holds(drawn, item) for item in (*loose, *(line.box for line in block.lines)))
+    return drawn if area(drawn) > _FILLS * area(box) and not cut else box
 
 
 def _is_decoration(box: Box, page: Page) -> bool:

@@ -243,7 +243,10 @@ def _is_stamp(block: Block, page: Page) -> bool:
     if all(line.turn for line in block.lines):
         return True
     narrow = x1 - x0 < _NARROW * page.size[0] and y1 - y0 > 4 * (x1 - x0)
-    return narrow and not any(is_cjk(line.text[:1]) for line in block.lines)
+    # Numbers of questions stand upright beside them, one under the other.
+    lying = any(x1 - x0 > y1 - y0 for x0, y0, x1, y1 in (line.box for line in block.lines))
+    lying = lying or len(block.lines) > _MOST_ROWS
+    return narrow and not lying and not any(is_cjk(line.text[:1]) for line in block.lines)
 
 
 def _outermost(block: Block, blocks: Sequence[Block]) -> bool:

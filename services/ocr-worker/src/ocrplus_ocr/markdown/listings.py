@@ -92,15 +92,32 @@ def listing_text(found: Sequence[Row]) -> str:
     counted = [int(n.group(1)) for n in numbers if n is not None]
     numbered = bool(counted) and numbers[0] is not None
     numbered = numbered and counted == list(range(counted[0], counted[0] + len(counted)))
-    out: list[str] = []
-    left = min(row.box[0] for row in found)
-    width = median((r.box[2] - r.box[0]) / max(1, len(r.text)) for r in found)
+    width = median(map(_pitch, found))
+    if not numbered:
+        left = min(row.box[0] for row in found)
+        return "\n".join(_set_in(row.text, row.box[0] - left, width) for row in found)
+    out: list[tuple[str, float]] = []
     for row, number in zip(found, numbers, strict=True):
-        if not numbered:
-            indent = round((row.box[0] - left) / width) if width else 0
-            out.append(" " * indent + row.text)
-        elif number is not None:
-            out.append(row.text[number.end() :])
+        if number is not None:
+            out.append((row.text[number.end() :], _start(row, row.text[number.end() :], width)))
         else:  # a line too long for the page goes on without a number
-            out[-1] = f"{out[-1]} {row.text}"
-    return "\n".join(out)
+            out[-1] = f"{out[-1][0]} {row.text}", out[-1][1]
+    left = min(start for _, start in out)
+    return "\n".join(_set_in(code, start - left, width) for code, start in out)
+
+
+def _set_in(code: str, by: float, width: float) -> str:
+    return " " * (round(by / width) if width and code else 0) + code
+
+
+def _pitch(row: Row) -> float:
+    """How wide a character is, by the longest line: a number before it stands apart."""
+    longest = max(row.lines, key=lambda line: len(line.text))
+    return (longest.box[2] - longest.box[0]) / max(1, len(longest.text))
+
+
+def _start(row: Row, code: str, width: float) -> float:
+    """Where a numbered row's code begins. Of a number in the same line only the end is sure."""
+    if len(row.lines) > 1 and row.lines[0].text.strip().isdecimal():
+        return row.lines[1].box[0]
+    return row.box[2] - width * len(code)

@@ -27,6 +27,7 @@ _BANDS: Final = 200
 _SEVERAL: Final = 2
 _NOT_FROM_LINES: Final = PICTURES | {BlockKind.TABLE}
 _DISTINCT: Final = FURNITURE | {BlockKind.TITLE, BlockKind.HEADING, BlockKind.CAPTION}
+_LATEX: Final = re.compile(r"\$.+\$", re.S)
 _ROW: Final = re.compile(r"<tr\b[^<>]*>.*?</tr>", re.I | re.S)
 
 
@@ -47,7 +48,7 @@ def give_lines_one_place(page: Page) -> Page:
         own = taken.get(index, [])
         if _is_table(block) and not own and _is_said(block, page):
             continue
-        if block.kind in _NOT_FROM_LINES:
+        if block.kind in _NOT_FROM_LINES or is_latex(block):
             filled.append(replace(block, text=_without_rows(block, named), lines=tuple(own)))
         elif own:
             ordered = in_reading_order(own)
@@ -164,6 +165,11 @@ def _home(
     text = squeezed(line.text)
     tables = (i for i in meeting if i in said and holds(blocks[i].box, line.box))
     return next((i for i in tables if text and text in said[i]), home)
+
+
+def is_latex(block: Block) -> bool:
+    """Whether a formula model has read the block: its lines would say less."""
+    return block.kind is BlockKind.FORMULA and _LATEX.fullmatch(block.text.strip()) is not None
 
 
 def _is_table(block: Block) -> bool:

@@ -5,6 +5,7 @@ missed are found by their lines. Pure.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -146,7 +147,15 @@ def _is_photo(box: Box, page: Page) -> bool:
 
 def _cuts_words(grid: Grid, lines: Sequence[TextLine]) -> bool:
     """Whether the borders go through the words: those are strokes of a picture or of writing."""
-    cut = sum(not any(_fits(line, grid, cell) for cell in grid.cells) for line in lines)
+    row_of = [
+        [c for c in grid.cells if c.row <= row < c.row + c.rows] for row in range(grid.size[0])
+    ]
+
+    def cells(line: TextLine) -> list[Cell]:
+        row = bisect_right(grid.ys, (line.box[1] + line.box[3]) / 2) - 1
+        return row_of[min(max(row, 0), len(row_of) - 1)]
+
+    cut = sum(not any(_fits(line, grid, cell) for cell in cells(line)) for line in lines)
     return cut > _MOST_CUT * len(lines)
 
 
