@@ -389,6 +389,15 @@ def test_priority_classes_are_used_where_none_is_named() -> None:
     assert len(all_of(objects, "PriorityClass")) == 2
 
 
+def test_the_hook_before_an_upgrade_needs_no_priority_class_that_comes_with_it() -> None:
+    objects = chart_render.render(values={"priorityClasses": {"create": True}})
+    own = {"operator": {"priorityClassName": "mine"}}
+    named = chart_render.render(values=own)
+
+    assert "priorityClassName" not in of(objects, "Job")["spec"]["template"]["spec"]
+    assert of(named, "Job")["spec"]["template"]["spec"]["priorityClassName"] == "mine"
+
+
 # Network
 
 
@@ -403,9 +412,11 @@ def test_every_pod_is_shut_off_and_has_a_policy_of_its_own(file: str) -> None:
     assert set(_selected(objects, deny["podSelector"]["matchLabels"])) == owners
     for policy in policies:
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    # The hook's stands in every release: an upgrade that switches the operator on runs it at once.
+    hook = _full(file) + "-crd-upgrade"
     assert {policy["metadata"]["name"] for policy in policies} - {
         _full(file) + "-default-deny"
-    } == owners
+    } == owners | {hook}
 
 
 def _full(file: str) -> str:
@@ -461,6 +472,26 @@ def test_a_url_without_a_port_lets_its_schemes_own_through() -> None:
     assert ports(captions, "ocrplus-caption-worker") == {443}
     assert ports(plain, "ocrplus-caption-worker") == {80}
     assert ports(bucket, "ocrplus-ocr-worker") == {443}
+
+
+@pytest.mark.parametrize(
+    ("url", "more"),
+    [
+        ("redis://h:7000/0", {7000}),
+        ("redis://h", set()),
+        ("rediss://[fd00::1]:7001/0?a=b:9", {7001}),
+        ("redis+sentinel://a:26380,b:26381/main/0", {26380, 26381}),
+    ],
+)
+def test_the_ports_of_an_external_servers_url_are_let_through(url: str, more: set[int]) -> None:
+    values = {"redis": {"enabled": False}, "externalRedis": {"url": url}}
+    objects = chart_render.render(values=values)
+
+    for name in ("gateway", "ocr-worker", "operator"):
+        rules = of(objects, "NetworkPolicy", f"ocrplus-{name}")["spec"]["egress"]
+        ports = [port["port"] for rule in rules for port in rule["ports"]]
+        assert {6379, 6380, 26379} | more <= set(ports)
+        assert set(ports) <= {53, 443, 6443, 6379, 6380, 26379} | more
 
 
 def test_policies_may_be_left_out() -> None:

@@ -132,6 +132,11 @@ def test_the_defaults_satisfy_the_schema() -> None:
         ({"auth": {"mode": "basic"}}, "mode"),
         ({"externalRedis": {"url": "redis://:secret@host:6379"}}, "url"),
         ({"settings": {"keyPrefix": "a b"}}, "keyPrefix"),
+        ({"captions": {"baseUrl": "https://user:secret@host/v1"}}, "baseUrl"),
+        ({"blobs": {"s3": {"endpoint": "https://user:secret@host"}}}, "endpoint"),
+        ({"gateway": {"podDisruptionBudget": {"maxUnavailable": 0}}}, "maxUnavailable"),
+        ({"fullnameOverride": "Foo_Bar"}, "fullnameOverride"),
+        ({"nameOverride": "foo bar"}, "nameOverride"),
     ],
 )
 def test_a_value_that_is_not_known_is_refused_by_its_name(
@@ -149,6 +154,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"redis": {"enabled": False}, "externalRedis": {"url": "redis://h", "existingSecret": "x"}},
         "keep one",
     ),
+    (
+        {
+            "redis": {"enabled": False},
+            "externalRedis": {"url": "redis://h", "brokerSecretKey": "broker"},
+        },
+        "externalRedis.existingSecret",
+    ),
+    ({"commonLabels": {"app.kubernetes.io/name": "x"}}, "commonLabels may not set"),
+    ({"ocrWorker": {"podLabels": {"app.kubernetes.io/component": "x"}}}, "ocrWorker.podLabels"),
     ({"redis": {"maxmemoryMegabytes": 1100}}, "one and a half times"),
     ({"blobs": {"type": "s3"}}, "blobs.s3.bucket"),
     (

@@ -15,7 +15,7 @@ imagePullSecrets:
   {{- end }}
 {{- end }}
 {{- $class := .values.priorityClassName }}
-{{- if and .root.Values.priorityClasses.create (not $class) }}
+{{- if and .root.Values.priorityClasses.create .priority (not $class) }}
 {{- $class = printf "%s-%s" (include "ocrplus.fullname" .root) .priority }}
 {{- end }}
 {{- with $class }}

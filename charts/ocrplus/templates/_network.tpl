@@ -36,7 +36,12 @@ spec:
     - {port: 6379, protocol: TCP}
 {{- else -}}
 - ports:
-    {{- range .Values.networkPolicy.redisPorts }}
+    {{- $hosts := regexReplaceAll "^[^:]*://([^/?]*).*$" .Values.externalRedis.url "${1}" }}
+    {{- $ports := .Values.networkPolicy.redisPorts }}
+    {{- range regexFindAll ":[0-9]+(,|$)" $hosts -1 }}
+    {{- $ports = append $ports (trimPrefix ":" . | trimSuffix "," | int) }}
+    {{- end }}
+    {{- range $ports | toJson | fromJsonArray | uniq }}
     - {port: {{ . }}, protocol: TCP}
     {{- end }}
 {{- end -}}
