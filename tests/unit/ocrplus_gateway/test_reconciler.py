@@ -11,6 +11,10 @@ def test_each_waiting_chunk_without_a_doorbell_is_rung_for() -> None:
     assert missing_doorbells(reading(waiting=5, doorbells=2)) == 3
 
 
+def test_a_round_rings_a_bounded_number_of_times() -> None:
+    assert missing_doorbells(reading(waiting=5000, doorbells=0)) == 100
+
+
 def test_more_doorbells_than_work_are_left_alone() -> None:
     assert missing_doorbells(reading(waiting=1, doorbells=4)) == 0
 

@@ -90,7 +90,6 @@ class Process:
             lease = await run_async(self.client, self.ledger.take(Pool.CAPTION, self.worker_id))
             if lease is None:
                 return 0
-            self.describer.metrics.taken(lease)
             hold = self.pulse.hold(lease)
         finally:
             self.pulse.let_go()
@@ -106,6 +105,7 @@ class Process:
         chunk = f"{lease.user}:{lease.task}/{lease.first}"
         try:
             self.describer.crowd.turn_away(chunk)
+            self.describer.metrics.taken(lease)  # one that gives way goes on waiting
             record = await self.describer.describe(lease)
             if await run_async(
                 self.client, commit_caption(self.ledger, lease.permit, lease.task, record)

@@ -44,10 +44,14 @@ class QueueReading:
 
 
 def missing_doorbells(reading: QueueReading) -> int:
-    """How often to ring: once for each waiting chunk that has no doorbell."""
+    """How often to ring: once for each waiting chunk that has no doorbell.
+
+    A bounded number a round: copies of a picture that gave way are turned away again until its
+    description is there.
+    """
     if reading.waiting_chunks is None:
         return 0
-    return max(0, reading.waiting_chunks - reading.doorbells)
+    return min(_MOST_AT_ONCE, max(0, reading.waiting_chunks - reading.doorbells))
 
 
 class Reconciler:
