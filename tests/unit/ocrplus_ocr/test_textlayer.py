@@ -260,8 +260,9 @@ def test_a_tall_sign_does_not_glue_the_line_below() -> None:
 
 
 def test_a_line_of_code_after_its_number_is_code() -> None:
-    runs = [Line(0, 0, 5, 10, "1", 10), Line(11, 0, 60, 10, "./start", 10, mono=True)]
+    runs = [Line(0, 0, 5, 10, "1", 10), Line(11, 0, 16, 10, "$", 10, mono=True)]
+    runs.append(Line(22, 0, 60, 10, "./start", 10, mono=True))
 
     (whole,) = join_prose(runs, [])
 
-    assert (whole.text, whole.mono) == ("1 ./start", True)
+    assert (whole.text, whole.mono) == ("1 $ ./start", True)

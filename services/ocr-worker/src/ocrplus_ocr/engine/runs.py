@@ -306,7 +306,7 @@ def join_prose(runs: Sequence[Line], tables: Sequence[Box]) -> list[Line]:
             first, second = (run, last) if _right_to_left(last, run) else (last, run)
             text = f"{first.text} {second.text}" if first is last else f"{last.text} {run.text}"
             # a line number before code is in the text's font
-            mono = (last if len(last.text) >= len(run.text) else run).mono
+            mono = (run if last.text.isdecimal() else last).mono
             joined[-1] = replace(last, x0=x0, y0=y0, x1=x1, y1=y1, text=text, mono=mono)
         else:
             joined.append(run)
