@@ -12,7 +12,7 @@ from ocrplus_contract.doctor.findings import Finding, fail, ok, warn
 
 SHARED_MEMORY: Final = Path("/dev/shm")
 _LEAST_SHARED_BYTES: Final = 16 << 20  # semaphores of the worker pool, and the engine's threads
-_OWN_FILES: Final = 200
+_OWN_FILES: Final = 200  # besides those of clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,9 @@ class Machine:
 
     def look(self) -> Iterator[Finding]:
         """Everything about it."""
-        yield self._files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        yield self._files(
+            resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        )  # the hard one: a gateway raises its own
         yield self._scratch(Path(tempfile.gettempdir()))
         yield self._shared()
 

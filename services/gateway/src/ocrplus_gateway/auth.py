@@ -225,7 +225,9 @@ def fetch_keys(url: str, seconds: float) -> list[jwt.PyJWK]:
         OSError, ValueError, TypeError, PyJWTError: see KEYS_UNUSABLE.
     """
     with urllib.request.urlopen(url, timeout=seconds) as answer:
-        document: dict[str, Any] = json.loads(answer.read(_JWKS_MOST_BYTES))
+        document = json.loads(answer.read(_JWKS_MOST_BYTES))
+    if not isinstance(document, dict):
+        raise ValueError("a set of keys is a JSON object")
     keys = jwt.PyJWKSet.from_dict(document).keys
     return [key for key in keys if key.algorithm_name in _PUBLIC_KEY_ALGORITHMS]
 

@@ -58,7 +58,10 @@ class Health:
         hub: Hub,
         sessions: Sessions,
         trial: InspectionTrial,
+        *,
+        store_seconds: float = _STORE_SECONDS,
     ) -> None:
+        self._store_seconds = store_seconds
         self._client = client
         self._keys = keys
         self._blobs = blobs
@@ -140,7 +143,7 @@ class Health:
         if self._checking is None:
             self._checking = asyncio.ensure_future(asyncio.to_thread(self._blobs.check))
         checking = self._checking
-        done, _ = await asyncio.wait({checking}, timeout=_STORE_SECONDS)
+        done, _ = await asyncio.wait({checking}, timeout=self._store_seconds)
         if not done:
             reason = "the store of documents does not answer: check OCRPLUS_BLOB_URL"
             return Part(False, PartCode.NO_ANSWER, reason)
