@@ -375,7 +375,7 @@ def test_chunks_of_silent_workers_are_told(
     )
 
 
-# Documents, and this machine.
+# Documents, this machine, and the page that lists all findings.
 
 
 def storage(server: redis_server.Server, url: str, **options: object) -> dict[str, Finding]:
@@ -414,3 +414,16 @@ def test_the_machine_has_what_is_needed_or_says_what_not(tmp_path: Path) -> None
 
     assert bad(enough) == {}
     assert set(bad(little)) == {"machine.files", "machine.scratch", "machine.shared-memory"}
+
+
+def test_every_finding_is_on_its_page(valkey: redis_server.Server, tmp_path: Path) -> None:
+    valkey.client.flushall()
+    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
+    found = {
+        **about(valkey.url),
+        **work(valkey),
+        **storage(valkey, tmp_path.as_uri()),
+        **named(Machine().look()),
+    }
+
+    assert {name for name in found if f"`{name}`" not in page} == set()
