@@ -21,7 +21,7 @@ from ocrplus_contract.states import WorkerState
 _LATE_SECONDS: Final = 300.0  # what docs/slo.md promises
 _GRACE_SECONDS: Final = 30.0  # for the reconciler, after a lease has run out
 _IN_HAND_SECONDS: Final = 300.0
-_MOST_WORKERS: Final = 1000
+_MOST_NAMES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,25 +120,40 @@ def _oldest(client: "redis.Redis", work: str, group: Any, now: float) -> float:
 
 
 def read_fleet(client: "redis.Redis", keys: Keys) -> FleetReading:
-    """Who said within the last seconds that it lives."""
-    names: Any = client.zrange(keys.gateways(), 0, _MOST_WORKERS)
-    gateways = {}
-    for name in (raw.decode() for raw in names):
-        version: Any = client.get(keys.gateway(name))
-        if version is not None:
-            gateways[name] = version.decode()
-    fleet = FleetReading(gateways, {pool: {} for pool in Pool}, {}, time.time())
+    """Who said within the last seconds that it lives; a few round trips, however many they are."""
+    pipe = client.pipeline(transaction=False)
+    pipe.zrevrange(keys.gateways(), 0, _MOST_NAMES)
     for pool in Pool:
-        ids: Any = client.zrange(keys.workers(pool), 0, _MOST_WORKERS)
-        for worker_id in (raw.decode() for raw in ids):
-            with suppress(ValueError, KeyError):  # another version's record: it says no less
-                record = WorkerRecord.from_hash(client.hgetall(keys.worker(pool, worker_id)))
-                if record is not None:
-                    fleet.workers[pool][worker_id] = record
-                    version = client.get(keys.worker_version(pool, worker_id))
-                    if version is not None:
-                        fleet.versions[worker_id] = version.decode()
+        pipe.zrevrange(keys.workers(pool), 0, _MOST_NAMES)
+    names, *ids = ([raw.decode() for raw in members] for members in pipe.execute())
+    for name in names:
+        pipe.get(keys.gateway(name))
+    gateways = {
+        name: version.decode()
+        for name, version in zip(names, pipe.execute(), strict=True)
+        if version is not None
+    }
+    fleet = FleetReading(gateways, {}, {}, time.time())
+    for pool, workers in zip(Pool, ids, strict=True):
+        fleet.workers[pool] = _records(pipe, keys, pool, workers, fleet.versions)
     return fleet
+
+
+def _records(
+    pipe: Any, keys: Keys, pool: Pool, workers: Sequence[str], versions: dict[str, str]
+) -> dict[str, WorkerRecord]:
+    for worker_id in workers:
+        pipe.hgetall(keys.worker(pool, worker_id))
+        pipe.get(keys.worker_version(pool, worker_id))
+    found, replies = {}, iter(pipe.execute())
+    for worker_id, fields, version in zip(workers, replies, replies, strict=True):
+        with suppress(ValueError, KeyError):  # another version's record: it says no less
+            record = WorkerRecord.from_hash(fields)
+            if record is not None:
+                found[worker_id] = record
+                if version is not None:
+                    versions[worker_id] = version.decode()
+    return found
 
 
 def _states(fleet: FleetReading, pool: Pool) -> Counter[WorkerState]:

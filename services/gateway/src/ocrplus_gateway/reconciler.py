@@ -97,7 +97,13 @@ class Reconciler:
 
     async def once(self) -> None:
         """One round."""
-        self.leading = await self._leads()
+        try:
+            self.leading = await self._leads()
+        except (
+            ResponseError
+        ) as refused:  # full, or a replica: what it holds can be read all the same
+            self.leading = False
+            log.warning("nobody reconciles: a write is refused", extra={"error": str(refused)[:80]})
         if self.leading:
             for pool in Pool:
                 await self._bring_back(pool)
@@ -112,7 +118,7 @@ class Reconciler:
         for pool in Pool:
             reading = await self.read(pool)
             self._export(pool, reading)
-            if await self._leads() and (count := missing_doorbells(reading)):
+            if self.leading and (count := missing_doorbells(reading)) and await self._leads():
                 log.info(
                     "ringing doorbells that were missing", extra={"pool": pool, "count": count}
                 )
