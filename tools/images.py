@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,6 +99,13 @@ class Builder:
         finally:
             self._said("rm", container)
 
+    def revision(self, name: str) -> str:
+        """The commit that an image was built from."""
+        where = ".Config" if self.engine != "buildah" else ".OCIv1.Config"
+        look = ["image", "inspect"] if self.engine != "buildah" else ["inspect", "--type", "image"]
+        label = "org.opencontainers.image.revision"
+        return self._said(*look, "-f", f'{{{{index {where}.Labels "{label}"}}}}', name).strip()
+
     def _said(self, *arguments: str) -> str:
         command = [self.engine, *arguments]
         return subprocess.run(
@@ -134,8 +142,12 @@ def measured(builder: Builder, image: Image, name: str) -> dict[str, Any]:
     folder = ROOT / "dist" / "sbom"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{image.name}.cdx.json").write_text(text)
-    components = len(json.loads(text)["components"])
-    return {"megabytes": builder.megabytes(name), "python_packages": components}
+    kinds = Counter(part["purl"].partition("/")[0] for part in json.loads(text)["components"])
+    return {
+        "megabytes": builder.megabytes(name),
+        "python_packages": kinds["pkg:pypi"],
+        "debian_packages": kinds["pkg:deb"],
+    }
 
 
 def main() -> int:
