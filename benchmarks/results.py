@@ -28,6 +28,13 @@ def write(name: str, metrics: dict[str, Any]) -> Path:
     return path
 
 
+def read(name: str) -> dict[str, Any]:
+    """The metrics of `results/{name}.json`; none where it was never written."""
+    path = _FOLDER / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text())["metrics"] if path.exists() else {}
+    return found
+
+
 def command() -> str:
     """The command that runs, without this machine's folders."""
     arguments = [Path(a).name if a.startswith("/") else a for a in sys.argv[1:]]

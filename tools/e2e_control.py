@@ -30,8 +30,8 @@ def why_not(tools: Path, root: Path) -> str:
     return f"another cluster listens on port {PORT}" if taken else ""
 
 
-def tested(env: dict[str, str], more: list[str]) -> int:
-    """Run the tests, and keep what they noted if all of them ran well."""
+def tested(env: dict[str, str], more: list[str], *, record: bool) -> int:
+    """Run the tests; with `record` keep what they noted if all ran well. Their exit code."""
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder) / "figures"
         figures.touch()
@@ -40,7 +40,7 @@ def tested(env: dict[str, str], more: list[str]) -> int:
         outcome = subprocess.run(
             command, env=env, cwd=ROOT, check=False, timeout=TEST_SECONDS
         ).returncode
-        if outcome == 0:
+        if outcome == 0 and record:
             look = ["git", "describe", "--always", "--dirty"]
             tree = subprocess.run(look, cwd=ROOT, capture_output=True, text=True, check=True)
             keep(figures, f"no images, chart of {tree.stdout.strip()}")
@@ -52,16 +52,17 @@ def main() -> int:
     parser.add_argument("--context", help="use the cluster of KUBECONFIG with this context")
     parser.add_argument("--tools", type=Path, default=TOOLS)
     parser.add_argument("--root", type=Path, default=KUBE)
+    parser.add_argument("--record", action="store_true", help="write the figures to the results")
     asked, more = parser.parse_known_args()
     if asked.context:
         with somebody_elses(asked.context) as env:
-            return tested(env, more)
+            return tested(env, more, record=asked.record)
     if why := why_not(asked.tools, asked.root):
         print(f"skipped: no real control plane: {why}")
         return 0
     with control_plane(asked.tools, asked.root) as env:
         env["PATH"] = f"{asked.root / 'bin'}:{env['PATH']}"
-        return tested(env, more)
+        return tested(env, more, record=asked.record)
 
 
 if __name__ == "__main__":

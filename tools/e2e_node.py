@@ -70,10 +70,11 @@ class Cluster:
         command = ["kubectl", *arguments]
         subprocess.run(command, env=self.env, input=stdin, text=True, check=True, timeout=60)
 
-    def build(self, tag: str) -> None:
+    def build(self, tag: str, *, record: bool) -> None:
         """Build the images that the tests install, and Valkey's stand-in."""
         self.script("base-image.sh")
-        command = [sys.executable, str(ROOT / "tools" / "images.py"), "--tag", tag, "--record"]
+        command = [sys.executable, str(ROOT / "tools" / "images.py"), "--tag", tag]
+        command += ["--record"] if record else []
         command += ["--builder", str(self.tools / "image.sh"), "--only", *IMAGES]
         subprocess.run(command, env=self.env, check=True, timeout=3600)
         folder = ROOT / "tests" / "e2e" / "stand-ins"
@@ -146,7 +147,7 @@ def why_not(tools: Path, root: Path) -> str:
 def tested(
     inside: list[str], env: dict[str, str], asked: argparse.Namespace, more: list[str]
 ) -> int:
-    """Run the tests, and keep what they noted if all of them ran well; their exit code."""
+    """Run the tests; with --record keep what they noted if all ran well. Their exit code."""
     built = built_from(asked.tag)
     chosen = asked.pytest or [f"tests/e2e/test_{part}.py" for part in PARTS]
     longer = ("-o", f"faulthandler_timeout={ONE_TEST_SECONDS}")
@@ -158,7 +159,7 @@ def tested(
         outcome = subprocess.run(
             command, env=env, cwd=ROOT, check=False, timeout=TEST_SECONDS
         ).returncode
-        if outcome == 0:
+        if outcome == 0 and asked.record:
             keep(figures, f"images {asked.tag} of {built}")
     return outcome
 
@@ -178,14 +179,13 @@ def keep(figures: Path, what: str) -> None:
     sys.path.insert(0, str(ROOT / "benchmarks"))
     import results
 
-    path = ROOT / "benchmarks" / "results" / "cluster.json"
     groups: dict[str, dict[str, object]] = {}
     for line in figures.read_text().splitlines():
         for group, noted in json.loads(line).items():
             groups.setdefault(group, {}).update(noted)
     origin = {"measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, `{results.command()}`, {what}"}
-    kept = json.loads(path.read_text())["metrics"] if path.exists() else {}
-    results.write("cluster", kept | {name: origin | noted for name, noted in groups.items()})
+    measured = {name: origin | noted for name, noted in groups.items()}
+    results.write("cluster", results.read("cluster") | measured)
 
 
 def main() -> int:
@@ -196,6 +196,7 @@ def main() -> int:
     parser.add_argument("--netns", default="k8s", help="network namespace of the cluster")
     parser.add_argument("--tag", default="dev", help="tag of the images")
     parser.add_argument("--built", action="store_true", help="the images are there already")
+    parser.add_argument("--record", action="store_true", help="write the figures to the results")
     parser.add_argument("pytest", nargs="*", help="what to run instead of all of tests/e2e")
     asked, more = parser.parse_known_args()
     if asked.context:
@@ -205,7 +206,7 @@ def main() -> int:
         return 0
     cluster = Cluster(asked.tools, asked.root, asked.netns)
     if not asked.built:
-        cluster.build(asked.tag)
+        cluster.build(asked.tag, record=asked.record)
     with cluster.running():
         return cluster.tested(asked, more)
 

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -142,11 +141,12 @@ def measured(builder: Builder, image: Image, name: str) -> dict[str, Any]:
     folder = ROOT / "dist" / "sbom"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{image.name}.cdx.json").write_text(text)
-    kinds = Counter(part["purl"].partition("/")[0] for part in json.loads(text)["components"])
+    parts: list[dict[str, str]] = json.loads(text)["components"]
+    system = sum(part.get("purl", "").startswith("pkg:deb/") for part in parts)
     return {
         "megabytes": builder.megabytes(name),
-        "python_packages": kinds["pkg:pypi"],
-        "debian_packages": kinds["pkg:deb"],
+        "python_packages": len(parts) - system,
+        "debian_packages": system,
     }
 
 
@@ -175,9 +175,9 @@ def main() -> int:
         sys.path.insert(0, str(ROOT / "benchmarks"))
         import results
 
-        path = ROOT / "benchmarks" / "results" / "images.json"
-        before = json.loads(path.read_text())["metrics"] if path.exists() else {}
-        results.write("images", before | figures)  # those that were not built keep theirs
+        results.write(
+            "images", results.read("images") | figures
+        )  # what was not built keeps its own
     return 0
 
 
