@@ -7,6 +7,7 @@ Where they are missing, or another cluster has their port, this says so and succ
 
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -60,6 +61,7 @@ def main() -> int:
     if why := why_not(asked.tools, asked.root):
         print(f"skipped: no real control plane: {why}")
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # it is taken down all the same
     with control_plane(asked.tools, asked.root) as env:
         env["PATH"] = f"{asked.root / 'bin'}:{env['PATH']}"
         return tested(env, more, record=asked.record)

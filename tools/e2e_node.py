@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -205,6 +206,9 @@ def main() -> int:
         print(f"skipped: no real node: {why} (build.sh of the shared tools and apt-get make it)")
         return 0
     cluster = Cluster(asked.tools, asked.root, asked.netns)
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # the cluster is taken down all the same
     if not asked.built:
         cluster.build(asked.tag, record=asked.record)
     with cluster.running():
