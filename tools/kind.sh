@@ -39,8 +39,13 @@ services() {
 }
 
 contour() {
-  kubectl apply --server-side -f "$(module "github.com/projectcontour/contour@$CONTOUR")/examples/render/contour-gateway.yaml"
-  kubectl -n projectcontour rollout status deployment/contour daemonset/envoy --timeout=300s
+  local examples
+  examples=$(module "github.com/projectcontour/contour@$CONTOUR")/examples
+  kubectl apply --server-side -f "$examples/gateway/00-crds.yaml" # before the Gateway that is one
+  kubectl wait --for=condition=Established --timeout=60s crd --all
+  kubectl apply --server-side -f "$examples/render/contour-gateway.yaml"
+  kubectl -n projectcontour rollout status deployment/contour --timeout=300s
+  kubectl -n projectcontour rollout status daemonset/envoy --timeout=300s
 }
 
 gateway() {
