@@ -149,7 +149,8 @@ def tested(
     inside: list[str], env: dict[str, str], asked: argparse.Namespace, more: list[str]
 ) -> int:
     """Run the tests; with --record keep what they noted if all ran well. Their exit code."""
-    built = built_from(asked.tag)
+    builder = (images.found_builder() or "docker") if asked.context else "buildah"
+    built = built_from(images.Builder(builder), asked.tag)
     chosen = asked.pytest or [f"tests/e2e/test_{part}.py" for part in PARTS]
     longer = ("-o", f"faulthandler_timeout={ONE_TEST_SECONDS}")
     with tempfile.TemporaryDirectory() as folder:
@@ -165,9 +166,8 @@ def tested(
     return outcome
 
 
-def built_from(tag: str) -> str:
+def built_from(builder: images.Builder, tag: str) -> str:
     """The commits that the images were built from: one, if they were built together."""
-    builder = images.Builder(images.found_builder() or "")
     names = [image.tag(tag) for image in images.IMAGES if image.name in IMAGES]
     return " and ".join(sorted({builder.revision(name)[:10] for name in names}))
 
