@@ -103,11 +103,11 @@ e2e: e2e-control e2e-node ## the chart on a cluster that is thrown away: played 
 
 .PHONY: e2e-control
 e2e-control: $(VENV)/.dev ## every values file installed on a real control plane with played nodes
-	$(BIN)/python tools/e2e_control.py $(E2E)
+	PYTHONPATH=tools $(BIN)/python tools/e2e_control.py $(E2E)
 
 .PHONY: e2e-node
 e2e-node: $(VENV)/.dev ## images built, installed on a real node, and used: an hour
-	$(BIN)/python tools/e2e_node.py --tag $(TAG) $(E2E)
+	PYTHONPATH=tools $(BIN)/python tools/e2e_node.py --tag $(TAG) $(E2E)
 
 .PHONY: test-hostile
 test-hostile: $(VENV)/.dev ## broken, huge and malicious PDFs through the real services

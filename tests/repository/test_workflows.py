@@ -102,3 +102,19 @@ def test_a_skip_on_a_cluster_is_a_failure() -> None:
 
     assert done.returncode == 1, done.stdout
     assert "skipped on a cluster" in done.stdout and "passed" not in done.stdout
+
+
+@pytest.mark.parametrize("target", ["e2e-control", "e2e-node"])
+def test_the_tests_on_clusters_say_what_they_lack(target: str, tmp_path: Path) -> None:
+    command = ["make", target, f"KUBE_ROOT={tmp_path}", f"BIN={Path(sys.executable).parent}"]
+    done = subprocess.run(
+        [*command, "-o", ".venv/.dev"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "skipped: no real " in done.stdout and " is missing" in done.stdout
