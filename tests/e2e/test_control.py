@@ -50,8 +50,9 @@ def ready(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> None:
             "value": 1,
         },
     )
-    kubectl("label", "nodes", "--all", "nvidia.com/gpu.present=true")
-    kubectl("taint", "nodes", "--all", "ocrplus.io/fake-")  # nothing else is on this cluster
+    played = ("-l", "ocrplus.io/fake=true")
+    kubectl("label", "nodes", *played, "nvidia.com/gpu.present=true")
+    kubectl("taint", "nodes", *played, "ocrplus.io/fake-")  # nothing else is on this cluster
     definitions = [f"crd/{name.partition('/')[0]}" for name in FOREIGN]
     kubectl("wait", "--for=condition=Established", "--timeout=30s", *definitions)
 
@@ -74,7 +75,7 @@ def installed(ready: None, request: pytest.FixtureRequest) -> Iterator[tuple[str
     # `everything` asks for zones and classes that no cluster has all at once: it is only admitted.
     flags = "--no-hooks" if name == "everything" else "--wait"
     seconds = release.install(name, seconds=120, flags=flags)
-    note(**{f"control_install_{name}_seconds": round(seconds, 1)})
+    note("control", **{f"install_{name}_seconds": round(seconds, 1)})
     yield name, release
     release.uninstall()
     kubectl("delete", "namespace", release.namespace, "--wait=false")
