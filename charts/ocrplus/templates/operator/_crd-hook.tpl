@@ -1,6 +1,5 @@
-{{/* Metadata of the hook that upgrades the CRD: (list root weight). */}}
+{{/* Metadata of the hook that upgrades the CRD, but for its name: (list root weight). */}}
 {{- define "ocrplus.crdHook" -}}
-name: {{ include "ocrplus.fullname" (index . 0) }}-crd-upgrade
 labels:
   {{- include "ocrplus.labels" (list (index . 0) "crd-upgrade") | nindent 2 }}
 annotations:
