@@ -1,6 +1,7 @@
 """The schemas that `make chart-conform` makes of OpenAPI refuse what a server does not know."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,43 @@ def test_a_field_that_it_does_not_know_or_of_another_type_is_refused(
     schema: dict[str, Any], thing: dict[str, Any]
 ) -> None:
     assert not jsonschema_rs.validator_for(schema).is_valid(thing)
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", 1), ("", 0)])
+def test_without_its_programs_it_passes_on_a_laptop_only(
+    ci: str, outcome: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["chart_conform"])
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CI", ci)
+
+    assert chart_conform.main() == outcome
+    assert "helm is not on PATH" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", 1), ("", 0)])
+def test_without_a_cluster_it_passes_on_a_laptop_only(
+    ci: str, outcome: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for program in ("helm", "kubectl", "kubeconform"):
+        (tmp_path / program).touch(0o755)
+    monkeypatch.setattr("sys.argv", ["chart_conform", f"--tools={tmp_path}"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("CI", ci)
+
+    assert chart_conform.main() == outcome
+
+
+WORKFLOW = (Path(__file__).parents[2] / ".github/workflows/chart.yaml").read_text("utf-8")
+
+
+def test_the_workflow_pins_what_it_downloads() -> None:
+    fetched = re.findall(r"go (?:install|mod download -json) (\S+)|curl .* (https\S+)", WORKFLOW)
+
+    assert len(fetched) >= 6
+    for module, url in fetched:
+        assert re.search(r"@v\d+\.\d+\.\d+|/v\d+\.\d+\.\d+/", module or url), module or url
 
 
 def test_a_schema_carries_what_it_refers_to_and_no_more(schema: dict[str, Any]) -> None:
