@@ -49,6 +49,7 @@ def test_every_object_is_in_the_releases_namespace_with_the_recommended_labels(f
         assert labels["app.kubernetes.io/managed-by"] == "Helm"
         if file == ALL:
             assert labels["team"] == "documents"
+            assert metadata["annotations"]["example.org/owner"] == "platform"
 
 
 def test_components_have_the_agreed_names() -> None:

@@ -187,6 +187,12 @@ def test_an_ocr_worker_asks_for_one_gpu_by_default_and_tolerates_its_taint() -> 
     ]
 
 
+def test_an_upgrade_needs_no_gpu_to_spare() -> None:
+    strategy = of(chart_render.render(), "Deployment", "ocrplus-ocr-worker")["spec"]["strategy"]
+
+    assert strategy == {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+
+
 def test_the_cpu_values_name_no_gpu_anywhere() -> None:
     text = str(chart_render.render("cpu-values.yaml")).lower()
 

@@ -175,6 +175,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"ocrWorker": {"profile": "cpu"}}, "ocrWorker.gpu.enabled=false"),
     ({"ocrWorker": {"profile": "gpu-onnx", "gpu": {"enabled": False}}}, "needs a GPU"),
     ({"ocrWorker": {"profile": "gpu"}}, "ocrWorker.models.volume"),
+    ({"ocrWorker": {"rollingUpdate": {"maxUnavailable": 0}}}, "no upgrade could begin"),
     (
         {"ocrWorker": {"models": {"path": "/tmp", "volume": {"emptyDir": {}}}}},
         "where another volume is mounted",

@@ -4,7 +4,7 @@
 {{- define "ocrplus.pod" -}}
 serviceAccountName: {{ include "ocrplus.fullname" .root }}-{{ .component }}
 automountServiceAccountToken: {{ has .component (list "operator" "crd-upgrade") }}
-enableServiceLinks: false {{/* a Service of a release named ocrplus would inject OCRPLUS_… variables */}}
+enableServiceLinks: false {{- /* a Service of a release named ocrplus would inject OCRPLUS_… variables */}}
 terminationGracePeriodSeconds: {{ .values.terminationGracePeriodSeconds }}
 securityContext:
   {{- include "ocrplus.podSecurity" (list .root (default 10001 .values.runAsUser)) | nindent 2 }}

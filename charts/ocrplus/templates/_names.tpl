@@ -32,7 +32,8 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- $chart := printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" -}}
 {{- $told := dict "app.kubernetes.io/version" $root.Chart.AppVersion "app.kubernetes.io/part-of" "ocrplus" -}}
 {{- $told = merge $told (dict "app.kubernetes.io/managed-by" $root.Release.Service "helm.sh/chart" $chart) -}}
-{{- $more := ternary (last .) (dict) (gt (len .) 2) -}}
+{{- $more := dict -}}
+{{- if gt (len .) 2 -}}{{- $more = index . 2 -}}{{- end -}}
 {{- toYaml (merge (include "ocrplus.selector" . | fromYaml) $told $more $root.Values.commonLabels) -}}
 {{- end -}}
 
@@ -50,12 +51,21 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- printf "%s.%s-%s" $root.Release.Namespace (include "ocrplus.fullname" $root) (index . 1) -}}
 {{- end -}}
 
-{{/* Metadata of an object: (list root component [more labels]). */}}
+{{/* Annotations of an object, none where there are none: (list root own). */}}
+{{- define "ocrplus.annotations" -}}
+{{- with merge (dict) (index . 1) (index . 0).Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Metadata of an object: (list root component [more labels [annotations]]). */}}
 {{- define "ocrplus.metadata" -}}
 name: {{ include "ocrplus.fullname" (index . 0) }}-{{ index . 1 }}
 namespace: {{ quote (index . 0).Release.Namespace }}
 labels:
   {{- include "ocrplus.labels" . | nindent 2 }}
+{{- include "ocrplus.annotations" (list (index . 0) (ternary (last .) (dict) (gt (len .) 3))) }}
 {{- end -}}
 
 {{- define "ocrplus.redis.secret" -}}

@@ -2,9 +2,8 @@
 {{- define "ocrplus.crdHook" -}}
 labels:
   {{- include "ocrplus.labels" (list (index . 0) "crd-upgrade") | nindent 2 }}
-annotations:
-  helm.sh/hook: pre-upgrade
-  helm.sh/hook-weight: {{ quote (index . 1) }}
-  helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
-  helm.sh/hook-output-log-policy: hook-failed
+{{- $hook := dict "helm.sh/hook" "pre-upgrade" "helm.sh/hook-weight" (toString (index . 1)) }}
+{{- $_ := set $hook "helm.sh/hook-delete-policy" "before-hook-creation,hook-succeeded" }}
+{{- $_ := set $hook "helm.sh/hook-output-log-policy" "hook-failed" }}
+{{- include "ocrplus.annotations" (list (index . 0) $hook) }}
 {{- end -}}
