@@ -651,12 +651,13 @@ def test_keda_trusts_the_authority_of_an_external_server() -> None:
             "caSecret": "own-ca",
             "caSecretKey": "ca.pem",
         },
-        "keda": {"redisAddress": "redis.test:6380", "redisTls": True},
+        "keda": {"redisAddress": "a.test:6380", "redisTls": True, "redisUsernameKey": "user"},
     }
     objects = chart_render.render("keda-values.yaml", values)
     secrets = of(objects, "TriggerAuthentication")["spec"]["secretTargetRef"]
 
     assert secrets == [
+        {"parameter": "username", "name": "server", "key": "user"},
         {"parameter": "password", "name": "server", "key": "password"},
         {"parameter": "ca", "name": "own-ca", "key": "ca.pem"},
     ]

@@ -182,7 +182,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"operator": {"enabled": False}, "keda": {"enabled": True, "redisTls": True}},
-        "keda.redisAddress and keda.redisTls are for an external Redis",
+        "keda.redisUsernameKey are for an external Redis",
     ),
     ({"ocrWorker": {"autoscaling": {"minReplicas": 20}}}, "minReplicas is above maxReplicas"),
     ({"captionWorker": {"autoscaling": {"mode": "Manual"}}}, "needs captionWorker.autoscaling"),

@@ -1,5 +1,8 @@
 {{/* What KEDA needs of Secrets to reach Redis; empty: nothing. */}}
 {{- define "ocrplus.keda.secrets" -}}
+{{- if and .Values.keda.enabled .Values.keda.redisUsernameKey }}
+- {parameter: username, name: {{ include "ocrplus.redis.secret" . }}, key: {{ .Values.keda.redisUsernameKey }}}
+{{- end }}
 {{- if and .Values.keda.enabled .Values.keda.redisPasswordKey }}
 - {parameter: password, name: {{ include "ocrplus.redis.secret" . }}, key: {{ .Values.keda.redisPasswordKey }}}
 {{- end }}

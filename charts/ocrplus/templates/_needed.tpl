@@ -17,7 +17,7 @@
 {{- $needed = append $needed (list $v.externalRedis.existingSecret $v.externalRedis.existingSecretKey $v.externalRedis.brokerSecretKey) -}}
 {{- $needed = append $needed (list $v.externalRedis.caSecret $v.externalRedis.caSecretKey) -}}
 {{- if $v.keda.enabled -}}
-{{- $needed = append $needed (list $v.externalRedis.existingSecret $v.keda.redisPasswordKey) -}}
+{{- $needed = append $needed (list $v.externalRedis.existingSecret $v.keda.redisPasswordKey $v.keda.redisUsernameKey) -}}
 {{- end -}}
 {{- end -}}
 {{- if eq $v.blobs.type "s3" -}}
