@@ -49,9 +49,11 @@ topologySpreadConstraints:
 {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" -}}
 {{- $even = append $even (dict "maxSkew" 1 "topologyKey" . "whenUnsatisfiable" "ScheduleAnyway") -}}
 {{- end -}}
-{{- range default $even .values.topologySpreadConstraints }}
-- {{ toYaml (merge (dict) . (dict "labelSelector" $selector)) | nindent 2 | trim }}
-{{- end }}
+{{- $all := list -}}
+{{- range default $even .values.topologySpreadConstraints -}}
+{{- $all = append $all (merge (dict) . (dict "labelSelector" $selector)) -}}
+{{- end -}}
+{{- toYaml $all -}}
 {{- end -}}
 
 {{/* The rules that were given, and one more where pods share a volume that one node mounts. */}}

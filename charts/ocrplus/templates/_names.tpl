@@ -53,10 +53,10 @@ app.kubernetes.io/component: {{ index . 1 }}
 
 {{/* Annotations of an object, none where there are none: (list root own). */}}
 {{- define "ocrplus.annotations" -}}
-{{- with merge (dict) (index . 1) (index . 0).Values.commonAnnotations }}
+{{- with merge (dict) (index . 1) (index . 0).Values.commonAnnotations -}}
 annotations:
   {{- toYaml . | nindent 2 }}
-{{- end }}
+{{- end -}}
 {{- end -}}
 
 {{/* Metadata of an object: (list root component [more labels [annotations]]). */}}
@@ -65,7 +65,9 @@ name: {{ include "ocrplus.fullname" (index . 0) }}-{{ index . 1 }}
 namespace: {{ quote (index . 0).Release.Namespace }}
 labels:
   {{- include "ocrplus.labels" . | nindent 2 }}
-{{- include "ocrplus.annotations" (list (index . 0) (ternary (last .) (dict) (gt (len .) 3))) }}
+{{- with include "ocrplus.annotations" (list (index . 0) (ternary (last .) (dict) (gt (len .) 3))) }}
+{{ . }}
+{{- end -}}
 {{- end -}}
 
 {{- define "ocrplus.redis.secret" -}}

@@ -5,5 +5,5 @@ labels:
 {{- $hook := dict "helm.sh/hook" "pre-upgrade" "helm.sh/hook-weight" (toString (index . 1)) }}
 {{- $_ := set $hook "helm.sh/hook-delete-policy" "before-hook-creation,hook-succeeded" }}
 {{- $_ := set $hook "helm.sh/hook-output-log-policy" "hook-failed" }}
-{{- include "ocrplus.annotations" (list (index . 0) $hook) }}
+{{ include "ocrplus.annotations" (list (index . 0) $hook) }}
 {{- end -}}
