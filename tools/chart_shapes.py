@@ -101,6 +101,7 @@ KUBERNETES: Final[dict[str, Schema]] = {
         matchLabelKeys="array",
     ),
     "env": _object(["name"], name="string", value="string", valueFrom="object"),
+    "containers": {"type": "object", "required": ["name", "image"]},
     "volumes": {
         "type": "object",
         "required": ["name"],

@@ -33,6 +33,7 @@ KUBERNETES: Final[Mapping[str, Any]] = {
     "affinity": {"nodeAffinity": {"%s": "1"}},
     "spread": [{"maxSkew": 1, "topologyKey": "%s", "whenUnsatisfiable": "DoNotSchedule"}],
     "env": [{"name": "%s"}],
+    "containers": [{"name": "%s", "image": "a"}],
     "volumes": [{"name": "%s", "emptyDir": {}}],
     "mounts": [{"name": "%s", "mountPath": "/%s"}],
     "volume source": {"hostPath": {"path": "/%s"}},
