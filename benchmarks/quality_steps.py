@@ -30,7 +30,7 @@ from ocrplus_contract.states import PageState
 from ocrplus_ocr.engine import Box, Figure
 from ocrplus_ocr.engine.found import FoundPage, page_of
 from ocrplus_ocr.engine.labels import PICTURES
-from ocrplus_ocr.markdown.continued import page_edges
+from ocrplus_ocr.markdown.continued import joints
 from ocrplus_ocr.markdown.coverage import coverage, repeated
 from ocrplus_ocr.markdown.edges import edges
 from ocrplus_ocr.markdown.geometry import area, common
@@ -69,7 +69,7 @@ def written(pages: list[FoundPage], off: frozenset[str]) -> Written:
             if block.kind in PICTURES
         ]
         markdown = page_markdown(blocks, figures)
-        starts, ends = page_edges(page)
+        start, end = joints(page)
         crops += [(found.number, figure.box) for figure in figures]
         whole.append(coverage(page, markdown) - repeated(page, markdown))
         records.append(
@@ -80,8 +80,10 @@ def written(pages: list[FoundPage], off: frozenset[str]) -> Written:
                 markdown=markdown,
                 headings=headings(page),
                 edges=edges(page),
-                starts_paragraph=starts,
-                ends_paragraph=ends,
+                starts_paragraph=start is None,
+                ends_paragraph=end is None,
+                open_start=start,
+                open_end=end,
             )
         )
     text = "\n\n".join(record.markdown for record in settled(records, off))

@@ -16,6 +16,7 @@ from ocrplus_contract.running import drop_running
 from ocrplus_contract.states import TextSource
 
 _HEADING: Final = re.compile(r"#{1,6}(?= )")
+_SAME_SIZE: Final = 0.08  # of the font's
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
 
@@ -70,6 +71,17 @@ def _heading_lines(lines: Sequence[str]) -> Iterator[int]:
             fence = found.group(1)
         elif _HEADING.match(line):
             yield index
+
+
+def goes_on(before: PageRecord | None, page: PageRecord) -> bool:
+    """Whether a page begins with the rest of the paragraph that the one before it leaves open:
+    both say so, and both are set alike."""
+    if before is None or before.ends_paragraph or page.starts_paragraph:
+        return False
+    if before.open_end is None or page.open_start is None:
+        return True
+    above, below = before.open_end.size, page.open_start.size
+    return not (above and below) or abs(above - below) <= _SAME_SIZE * above
 
 
 DOCUMENT_STEPS: Final[tuple[DocumentStep, ...]] = (
