@@ -62,9 +62,9 @@ LITEPARSE = {  # LiteParse 2.18 on the text-layer documents of the development s
 class Reader:
     """The engine, with what it found and the CPU seconds that it took.
 
-    They are those of a first reading: of this process and the one that renders, less what the
-    pictures for looking cost; models that meet a page's shape for the first time included, which
-    pages.py leaves out by reading each document before.
+    They are those of this process and the one that renders, less what the pictures for looking cost
+    (0.05 a page), as pages.py counts its bare engine. That reads each document before it counts;
+    here the first reading counts, which costs the same: 0.540 a born-digital page, the third 0.537.
     """
 
     def __init__(self, out: Path) -> None:

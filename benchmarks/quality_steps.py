@@ -38,7 +38,7 @@ from ocrplus_ocr.markdown.render import caption_of, headings, page_markdown
 from ocrplus_ocr.markdown.steps import ALL, STEPS, finished
 
 SHOWN = ("overall", "text", "order", "table", "heading", "heading_level", "figure", "tests")
-_CODE = re.compile(r"^(`{3,})\n(.*?)\n\1$", re.M | re.S)
+_CODE = re.compile(r"^(`{3,})[\w+-]*\n(.*?)\n\1$", re.M | re.S)
 _PICTURE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
 _LEAST_GAIN = 0.0005
 RANDOM_PAGES = 400
