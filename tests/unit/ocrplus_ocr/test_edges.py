@@ -86,6 +86,39 @@ def test_a_publisher_s_stamp_in_the_margin_is_furniture() -> None:
     assert [b.kind for b in found] == [BlockKind.HEADER, BlockKind.TEXT, BlockKind.TEXT]
 
 
+@pytest.mark.parametrize(
+    ("text", "x", "left_out"),
+    [
+        ("arXiv:0709.4466v1 [cs.IT] 27 Sep 2007", 20, True),
+        ("NIH-PA Author Manuscript", 45, True),
+        ("Harbour", 15, True),
+        ("Measured at noon, from left to right", 45, False),
+    ],
+)
+def test_what_is_turned_at_the_page_s_side_is_a_stamp_far_out_or_by_its_words(
+    text: str, x: float, left_out: bool
+) -> None:
+    turned = line(text, 0, 0, box=(x, 200.0, x + 10, 420.0), turn=3)
+
+    found = mark_furniture(page(block(BlockKind.TEXT, turned), body())).blocks
+
+    assert (found[0].kind is BlockKind.HEADER) is left_out
+
+
+def test_a_turned_page_s_first_line_is_no_stamp() -> None:
+    lines = [
+        line(BODY, 0, 0, box=(20.0 + 14 * n, 200.0, 30.0 + 14 * n, 420.0), turn=3) for n in range(9)
+    ]
+    first, rest = block(BlockKind.TEXT, lines[0]), block(BlockKind.TEXT, *lines[1:])
+
+    found = mark_furniture(
+        page(first, rest, body(size=10.0)),
+    ).blocks
+
+    assert found[0].kind is BlockKind.HEADER
+    assert mark_furniture(page(first, rest)).blocks[0].kind is BlockKind.TEXT
+
+
 def test_a_header_beside_its_number_or_over_a_rule_stays_one() -> None:
     header = block(BlockKind.HEADER, line("A history of the harbour", 50, 40))
     number = block(BlockKind.PAGE_NUMBER, line("12", 540, 40))

@@ -228,3 +228,16 @@ def test_a_page_of_nothing_but_code_is_code() -> None:
     result = set_listings(Page(1, (600, 800), (block,), lines))
 
     assert [b.kind for b in result.blocks] == [BlockKind.CODE]
+
+
+def test_numbered_code_is_set_in_alike_though_its_numbers_stand_apart() -> None:
+    code = ["$ ./mongod", "$", "$ # a line that is much longer than all others", "> help"]
+    lines = tuple(
+        TextLine(f"{n} {text}", (20, 12 * n, 35 + 6 * len(text), 12 * n + 10), 10, 400, mono=True)
+        for n, text in enumerate(code, start=1)
+    )
+    block = Block(BlockKind.REFERENCE, "", around(item.box for item in lines), lines)
+
+    result = bring_back_leftovers(set_listings(Page(1, (600, 800), (block,), lines)))
+
+    assert [b.text for b in result.blocks] == ["\n".join(code)]

@@ -12,11 +12,11 @@ import redis.asyncio
 
 from ocrplus_contract.blobs import BlobStore, job_prefix
 from ocrplus_contract.captions import CaptionRecord, read_captions
-from ocrplus_contract.document import goes_on, settled
+from ocrplus_contract.document import page_texts, settled
 from ocrplus_contract.errors import BlobsUnavailable, ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, Location, run_async
-from ocrplus_contract.merging import PageText, merged
+from ocrplus_contract.merging import merged
 from ocrplus_contract.messages import ErrorObject, PageMarkdown, Result
 from ocrplus_contract.names import TaskId, UserId
 from ocrplus_contract.records import FigureRecord, JobRecord, PageRecord
@@ -184,25 +184,9 @@ def merged_markdown(pages: list[PageRecord]) -> str:
     """The whole document: each page has its anchor, headings have the document's levels, what
     runs over a page's end is whole."""
     whole = settled(pages)
-    parts = [
-        _text_of(page, with_rest=goes_on(before, page))
-        for before, page in zip([None, *whole[:-1]], whole, strict=True)
-    ]
     settled_levels = any(page.levels == "document" and page.headings for page in whole)
     mark = "<!-- heading levels: document -->\n\n" if settled_levels else ""
-    return f"{mark}{merged(parts)}\n"
-
-
-def _text_of(page: PageRecord, *, with_rest: bool) -> PageText:
-    start, end = page.open_start, page.open_end
-    return PageText(
-        f"<!-- page {page.page} -->",
-        page_text(page),
-        with_rest,
-        open_start=start.text if start else "",
-        open_end=end.text if end else "",
-        keeps_hyphen=end is not None and end.keeps_hyphen,
-    )
+    return f"{mark}{merged(page_texts(whole, page_text))}\n"
 
 
 def is_open(job: JobRecord) -> bool:

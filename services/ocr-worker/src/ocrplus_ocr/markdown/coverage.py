@@ -149,7 +149,7 @@ def expected(page: Page) -> list[TextLine]:
     left_out = [b for b in page.blocks if b.kind in EXCUSED]
     no_words = {id(line) for block in left_out for line in block.lines}
     code = (line for b in page.blocks if b.kind is BlockKind.CODE for line in b.lines)
-    no_words |= {id(line) for line in code if line.text.strip().isdecimal()}  # its lines' numbers
+    no_words |= {id(line) for line in code if squeezed(line.text).isdecimal()}  # its lines' numbers
     pictures = [block.box for block in left_out if block.kind in PICTURES]
     return [
         line

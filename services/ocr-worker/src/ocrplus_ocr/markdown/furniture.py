@@ -24,6 +24,7 @@ _MARGIN: Final = 0.08  # of the page's height
 _DEEP: Final = 0.15  # no header begins that far from the page's edge
 _EDGES: Final = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 _SIDE: Final = 0.1  # of its width
+_OUTSIDE: Final = 0.06
 _NARROW: Final = 0.05
 _LONGEST_TITLE: Final = 40
 _LONGEST_NUMBER: Final = 40
@@ -57,6 +58,9 @@ _OF_PRINTERS: Final = re.compile(
 )
 _STAMP: Final = re.compile(
     r"\bdownload(?:ed)?\s+(?:from|date|by|on)\b|\ball rights reserved\b", re.I
+)
+_OF_PUBLISHERS: Final = re.compile(
+    rf"{_OF_PRINTERS.pattern}|\barxiv:|manuscript|permission|licen[cs]", re.I
 )
 _SENTENCE_END: Final = re.compile(r"[.,;:!?。，；：！？、][\"'”’)）]*$")
 
@@ -238,12 +242,16 @@ def _is_beside(block: Block, other: Block) -> bool:
 
 
 def _is_stamp(block: Block, page: Page) -> bool:
-    """Whether a block stands along the side of the page, turned."""
+    """Whether a block stands along the side of the page, turned away from its text: further out
+    than text is printed, or with a publisher's words."""
     x0, y0, x1, y1 = block.box
     if x1 > _SIDE * page.size[0] and x0 < (1 - _SIDE) * page.size[0]:
         return False
     if all(line.turn for line in block.lines):
-        return True
+        if 2 * sum(line.turn > 0 for line in page.lines) > len(page.lines):
+            return False
+        outside = x1 <= _OUTSIDE * page.size[0] or x0 >= (1 - _OUTSIDE) * page.size[0]
+        return outside or _OF_PUBLISHERS.search(block.text[:_LONGEST_MIXED]) is not None
     narrow = x1 - x0 < _NARROW * page.size[0] and y1 - y0 > 4 * (x1 - x0)
     # Numbers of questions stand upright beside them, one under the other.
     lying = any(x1 - x0 > y1 - y0 for x0, y0, x1, y1 in (line.box for line in block.lines))

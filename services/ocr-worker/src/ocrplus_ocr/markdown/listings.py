@@ -8,7 +8,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
-from statistics import median
 from typing import Final
 
 from ocrplus_ocr.engine import Block, BlockKind, TextLine
@@ -16,7 +15,9 @@ from ocrplus_ocr.markdown.geometry import around
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.rows import Row, rows
 
-_MAY_HOLD: Final = frozenset({BlockKind.TEXT, BlockKind.LIST, BlockKind.HEADING, BlockKind.CODE})
+_MAY_HOLD: Final = frozenset(
+    {BlockKind.TEXT, BlockKind.LIST, BlockKind.HEADING, BlockKind.CODE, BlockKind.REFERENCE}
+)
 _NUMBER: Final = re.compile(r"^(\d{1,4})(?:\s+|$)")
 _LEAST_CHARACTERS: Final = 3
 _CODE: Final = re.compile(
@@ -24,6 +25,8 @@ _CODE: Final = re.compile(
 )
 _CODE_SHARE: Final = 0.2  # of the rows
 _TYPED: Final = 0.8  # of a page's characters
+_USUAL_PITCH: Final = 0.6  # of the font size
+_ALIKE: Final = 0.05
 _SET_IN: Final = 1.6  # characters: "10" is one wider than "9"
 _LEAST_STEPS: Final = 3  # that tell how far apart lines are
 _LINE: Final = 1.4  # line heights, where they are too few
@@ -124,7 +127,7 @@ def listing_text(found: Sequence[Row]) -> str:
     counted = [int(n.group(1)) for n in numbers if n is not None]
     numbered = bool(counted) and numbers[0] is not None
     numbered = numbered and counted == list(range(counted[0], counted[0] + len(counted)))
-    width = median(map(_pitch, found))
+    width = _pitch(found)
     if not numbered or not _counts_code(found, width):
         left = min(row.box[0] for row in found)
         shown = [_set_in(row.text, row.box[0] - left, width) for row in found]
@@ -169,10 +172,13 @@ def _set_in(code: str, by: float, width: float) -> str:
     return " " * (round(by / width) if width and code else 0) + code
 
 
-def _pitch(row: Row) -> float:
-    """How wide a character is, by the longest line: a number before it stands apart."""
-    longest = max(row.lines, key=lambda line: len(line.text))
-    return (longest.box[2] - longest.box[0]) / max(1, len(longest.text))
+def _pitch(found: Sequence[Row]) -> float:
+    """How wide a character is, by the longest line; a number before it may stand apart, but nearly
+    all fonts of fixed pitch have one width."""
+    longest = max((line for row in found for line in row.lines), key=lambda line: len(line.text))
+    width = (longest.box[2] - longest.box[0]) / max(1, len(longest.text))
+    usual = _USUAL_PITCH * longest.size
+    return usual if abs(usual - width) <= _ALIKE * width else width
 
 
 def _start(row: Row, code: str, width: float) -> float:
