@@ -90,6 +90,11 @@ class Jobs:
         if await run_async(self.client, call) is None:
             raise JobRefused(ErrorCode.NOT_FOUND)
 
+    async def begins(self, user: UserId, task: TaskId) -> str:
+        """`epoch-seq` of the first event of a job; "" where there is none."""
+        raw: Any = await self.client.hget(self.keys.job(user, task), "begins")  # bytes
+        return raw.decode() if raw else ""
+
     async def pages(self, user: UserId, task: TaskId) -> list[PageRecord]:
         """A job's committed pages in order."""
         raw = await self.client.hgetall(self.keys.pages(user, task))

@@ -71,6 +71,14 @@ class EventStream:
             return True
         return event.seq >= self._begins[1]
 
+    def _is_of_the_next(self, event: Event) -> bool:
+        """Whether the task's name stands for another one from this event on."""
+        return (
+            event.type == "submitted"
+            and self._begins is not None
+            and (event.epoch, event.seq) != self._begins
+        )
+
     async def lines(self, last: str | None) -> AsyncGenerator[str, None]:
         """The stream's text: from the task's beginning, or behind the event `last`."""
         if last is None:  # wherever the task began, it is behind the oldest event there is
@@ -126,6 +134,8 @@ class EventStream:
                     begun = True
                     yield item
             elif self._is_own(item):
+                if self._is_of_the_next(item):
+                    return
                 if not begun and item.type != "submitted":
                     yield Lost("trimmed", item.epoch, item.seq - 1)
                 begun = True
