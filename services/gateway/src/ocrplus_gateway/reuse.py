@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 import redis.asyncio
 

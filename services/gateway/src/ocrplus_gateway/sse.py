@@ -38,6 +38,7 @@ class EventStream:
         self._task = TaskId(job.task_id)
         self._begins = _position(job.begins) if job.begins else None
         self._ended = not is_open(job)
+        self._is_used_again = False  # the task's name, by now for another
 
     async def is_complete(self, last: str) -> bool:
         """Whether a client that has taken `last` has all there will be.
@@ -64,20 +65,16 @@ class EventStream:
             await self._hub.detach(subscription)
 
     def _is_own(self, event: Event) -> bool:
-        """Whether it is of this task, and not of one before it by the same name."""
-        if event.task != self._task:
+        """Whether it is of this task, and not of one before or after it by the same name."""
+        if event.task != self._task or self._is_used_again:
             return False
-        if self._begins is None or event.epoch != self._begins[0]:
+        if self._begins is None:
             return True
-        return event.seq >= self._begins[1]
-
-    def _is_of_the_next(self, event: Event) -> bool:
-        """Whether the task's name stands for another one from this event on."""
-        return (
-            event.type == "submitted"
-            and self._begins is not None
-            and (event.epoch, event.seq) != self._begins
-        )
+        epoch, first = self._begins
+        if event.epoch == epoch and event.seq < first:
+            return False
+        self._is_used_again = event.type == "submitted" and (event.epoch, event.seq) != self._begins
+        return not self._is_used_again
 
     async def lines(self, last: str | None) -> AsyncGenerator[str, None]:
         """The stream's text: from the task's beginning, or behind the event `last`."""
@@ -134,8 +131,6 @@ class EventStream:
                     begun = True
                     yield item
             elif self._is_own(item):
-                if self._is_of_the_next(item):
-                    return
                 if not begun and item.type != "submitted":
                     yield Lost("trimmed", item.epoch, item.seq - 1)
                 begun = True
