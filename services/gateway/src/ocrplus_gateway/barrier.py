@@ -113,10 +113,11 @@ class BarrierProtocol(WebSocketsSansIOProtocol):
     def handle_cont(self, event: Any) -> None:
         if event.data or event.fin:
             # As one piece: a list of the smallest would take 40 times their size.
-            whole = self.frames[0] if self.frames else b""
-            whole = whole if isinstance(whole, bytearray) else bytearray(whole)
+            first: Any = self.frames[0] if self.frames else b""  # bytes or bytearray: used alike
+            whole = first if isinstance(first, bytearray) else bytearray(first)
             whole += event.data
-            self.frames = [whole]  # type: ignore[list-item]  # joined and decoded alike
+            frames: list[Any] = self.frames
+            frames[:] = [whole]
         if event.fin:
             self.send_receive_event_to_app()
 

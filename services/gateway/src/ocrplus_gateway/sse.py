@@ -102,8 +102,8 @@ class EventStream:
                         yield await self._lost(item)
                     else:
                         yield await self._event(item)
-        except (SlowConsumer, Gap):
-            return  # it comes back with the id of what it took last
+        except (SlowConsumer, Gap, JobRefused):
+            return  # it comes back with the id of what it took last, or the task was deleted
         finally:
             await self._hub.detach(subscription)
 
