@@ -17,7 +17,7 @@ from ocrplus_contract.settings import GatewaySettings
 from ocrplus_gateway.app import Parts, build_parts, create_app
 from ocrplus_gateway.barrier import BarrierProtocol
 from ocrplus_gateway.loop import tune_garbage_collection
-from ocrplus_gateway.memory import return_large_blocks
+from ocrplus_gateway.memory import allow_files, return_large_blocks
 from ocrplus_gateway.metrics import GatewayMetrics
 
 
@@ -60,6 +60,7 @@ def main() -> int:
         return 2
     logs.configure("gateway", settings.log_level)
     return_large_blocks()
+    allow_files(settings.max_connections)
     return _serve(settings)
 
 
