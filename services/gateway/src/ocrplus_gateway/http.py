@@ -48,6 +48,7 @@ from ocrplus_gateway.openapi import (
 from ocrplus_gateway.session import Sessions
 from ocrplus_gateway.sse import EventStream
 from ocrplus_gateway.submission import Submission
+from ocrplus_gateway.traces import JobTraces
 from ocrplus_gateway.uploads import received
 
 DEFAULT_USER: Final = "local"
@@ -96,6 +97,7 @@ class HttpInterface:
     doorkeeper: Doorkeeper
     sessions: Sessions
     metrics: GatewayMetrics
+    traces: JobTraces
     most_pdf_bytes: int
 
     def router(self) -> APIRouter:
@@ -179,7 +181,7 @@ class HttpInterface:
         204 when all are taken.
         """
         job = await self._find(user, task_id)
-        stream = EventStream(self.hub, self.jobs, user, job)
+        stream = EventStream(self.hub, self.jobs, self.traces, user, job)
         refused = self.sessions.refusal(user, known=True)
         if refused is not None:
             raise JobRefused(ErrorCode.RATE_LIMITED, f"{refused.reason}; try again later.")

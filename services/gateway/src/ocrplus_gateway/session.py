@@ -20,12 +20,13 @@ from ocrplus_contract.names import UserId
 from ocrplus_gateway.admission import Admission
 from ocrplus_gateway.barrier import EXTENSION
 from ocrplus_gateway.cancellation import ended
-from ocrplus_gateway.events import Gap, SlowConsumer
+from ocrplus_gateway.events import Event, Gap, SlowConsumer
 from ocrplus_gateway.frames import split_frame, write_decoded
 from ocrplus_gateway.hub import Hub
 from ocrplus_gateway.jobs import Jobs
 from ocrplus_gateway.metrics import GatewayMetrics
 from ocrplus_gateway.submission import Admitted, Submission
+from ocrplus_gateway.traces import JobTraces
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Shared:
     ledger: Ledger
     admission: Admission
     metrics: GatewayMetrics
+    traces: JobTraces
     limits: SessionLimits
     large_frames: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """One large frame is decoded at a time: each stalls the loop a little."""
@@ -144,6 +146,11 @@ class Session:
     def at_once(self, frame: dict[str, Any]) -> Awaitable[None] | None:
         """Answer what need not wait for earlier commands; None for all else."""
         return None
+
+    def delivered(self, event: Event, since: float) -> None:
+        """Note an event that was sent on this socket, which opened at `since`."""
+        trace = self.shared.traces.delivered(event, self.user, self.protocol_name, since)
+        self.shared.metrics.delivered(event, since, trace)
 
     def goodbye(self, seconds: float) -> None:
         """The process ends within `seconds`; the client may be told."""
