@@ -1,8 +1,8 @@
 -- take: bind one permit to the next chunk: of the least served user who waits, his first in order.
 -- include: keys events permits waiting jobs captions leases
 -- ARGV   prefix ttl pool owner
--- RESULT nil | {permit, user, task, first, last, blob, options, deaths of the first page, figure}
---        figure: of pool caption its record in JSON, else ''
+-- RESULT nil | {permit, user, task, first, last, blob, options, deaths of the first page, figure, traceparent}
+--        figure: of pool caption its record in JSON, else ''; traceparent: the job's trace, '' for a job without
 -- INVARIANT a chunk is held under one permit at a time; the lease names its owner and page in hand.
 local pool, owner = ARGV[3], ARGV[4]
 
@@ -24,7 +24,7 @@ while true do
         count_waiting(pool, user, task, -pages)
         if is_wanted(pool, user, task) then
             local job, at = key('job', user, task), now()
-            local facts = redis.call('HMGET', job, 'blob', 'options', deaths_field(pool, first), 'turn')
+            local facts = redis.call('HMGET', job, 'blob', 'options', deaths_field(pool, first), 'turn', 'traceparent')
             redis.call('HINCRBY', key('load', pool), 'inflight', pages)
             redis.call('HSET', key('lease', pool), permit, cjson.encode({
                 user = user, task = task, first = first, last = last, owner = owner,
@@ -38,7 +38,8 @@ while true do
                     emit_progress(user, task, 'ocr')
                 end
             end
-            return {permit, user, task, first, last, facts[1] or '', facts[2] or '{}', facts[3] or '0', figure}
+            return {permit, user, task, first, last, facts[1] or '', facts[2] or '{}', facts[3] or '0', figure,
+                facts[5] or ''}
         end
         drop_permits(pool, {permit}) -- its job has ended meanwhile
     end

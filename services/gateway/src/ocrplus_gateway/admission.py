@@ -24,6 +24,7 @@ from ocrplus_contract.names import RING_TASK, Pool, UserId
 from ocrplus_contract.options import JobOptions, parse_page_ranges
 from ocrplus_contract.settings import GatewaySettings
 from ocrplus_contract.states import JobState
+from ocrplus_contract.trace import current_or_new
 from ocrplus_gateway.captions import CaptionTerms, content_of
 from ocrplus_gateway.chunking import Cutting, Work, selected_pages, work_of
 from ocrplus_gateway.forecast import Forecast
@@ -112,6 +113,7 @@ class Admission:
             "sha256": sha256,
             "size": str(size),
             "options": options,
+            "traceparent": current_or_new().traceparent,
             # Whoever has no password may not have what one opened.
             "content": "" if submission.options.password else content_of(fingerprint, captions),
             **captions,

@@ -206,8 +206,8 @@ def _guard_origins(app: FastAPI, doorkeeper: Doorkeeper) -> None:
             CORSMiddleware,
             allow_origins=sorted(doorkeeper.origins),
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
-            expose_headers=["Retry-After"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "traceparent"],
+            expose_headers=["Retry-After", "traceresponse"],
         )
 
     @app.middleware("http")

@@ -23,6 +23,7 @@ from ocrplus_contract.messages import ErrorObject
 from ocrplus_contract.names import ID_PATTERN, TaskId, UserId, valid_id
 from ocrplus_contract.options import JobOptions
 from ocrplus_contract.records import JobRecord
+from ocrplus_contract.trace import TraceContext, current_or_new
 from ocrplus_gateway.admission import Admission
 from ocrplus_gateway.archive import blocks, zipped
 from ocrplus_gateway.auth import TICKET_SECONDS, Doorkeeper, Subject
@@ -211,7 +212,7 @@ class HttpInterface:
         if is_open(job):
             return JSONResponse(status(job), 202)
         if job.error:
-            return error_response(JobRefused(ErrorCode(job.error)), job.task_id)
+            return _end_of(job)
         pages = await self.jobs.described(user, TaskId(task_id))
         text = (await asyncio.to_thread(merged_markdown, pages)).encode()
         return Response(text, media_type="text/markdown; charset=utf-8", headers=_NOSNIFF)
@@ -222,7 +223,7 @@ class HttpInterface:
         if is_open(job):
             return JSONResponse(status(job), 202)
         if job.error:
-            return error_response(JobRefused(ErrorCode(job.error)), job.task_id)
+            return _end_of(job)
         pages = await self.jobs.described(user, TaskId(task_id))
         file = await asyncio.to_thread(zipped, self.jobs.blobs, user, job, pages)
         return StreamingResponse(
@@ -276,7 +277,7 @@ class HttpInterface:
 
     async def _ended(self, user: UserId, job: JobRecord, *, with_status: bool = True) -> Response:
         if job.error:
-            return error_response(JobRefused(ErrorCode(job.error)), job.task_id)
+            return _end_of(job)
         result = await self.jobs.result(user, job)
         body: dict[str, Any] = {"task_id": job.task_id, "result": result.model_dump()}
         if with_status:
@@ -300,16 +301,24 @@ class HttpInterface:
             await self.hub.detach(subscription)
 
 
-def error_response(refusal: JobRefused, task: str | None) -> JSONResponse:
-    """An error as every route answers it."""
+def error_response(
+    refusal: JobRefused, task: str | None, trace: TraceContext | None = None
+) -> JSONResponse:
+    """An error as every route answers it; `trace`: of the task whose end is told."""
     error = ErrorObject.of(refusal.code, refusal.message)
-    body = {"error": error.model_dump(), "task_id": task}
+    trace_id = (trace or current_or_new()).trace_id
+    body = {"error": error.model_dump(), "task_id": task, "trace": trace_id}
     headers = {}
     if refusal.retry_after_seconds is not None:
         headers["Retry-After"] = str(math.ceil(refusal.retry_after_seconds))
     if refusal.code is ErrorCode.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(body, HTTP_STATUS[refusal.code], headers)
+
+
+def _end_of(job: JobRecord) -> JSONResponse:
+    """How a task that failed is told of, with the trace that it was read in."""
+    return error_response(JobRefused(ErrorCode(job.error)), job.task_id, job.trace)
 
 
 def _task(text: str) -> TaskId:

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.ledger import Ledger
 from ocrplus_contract.names import UserId
+from ocrplus_contract.trace import TraceContext, within
 from ocrplus_gateway.admission import Admission
 from ocrplus_gateway.barrier import EXTENSION
 from ocrplus_gateway.cancellation import ended
@@ -237,7 +238,12 @@ class Session:
         # One command at a time, in order; while it runs pongs and acks are still read.
         if self._command is not None:
             await self._command
-        self._command = asyncio.create_task(self._follow(frame, text, span))
+        self._command = asyncio.create_task(self._traced(frame, text, span))
+
+    async def _traced(self, frame: dict[str, Any], text: str, span: tuple[int, int] | None) -> None:
+        """Each command begins a trace, or goes on with the client's."""
+        with within(TraceContext.parse(frame.get("traceparent")) or TraceContext.new()):
+            await self._follow(frame, text, span)
 
     async def _follow(self, frame: dict[str, Any], text: str, span: tuple[int, int] | None) -> None:
         try:
