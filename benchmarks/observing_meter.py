@@ -2,8 +2,8 @@
 
 `folder_with(out)` makes a folder whose `sitecustomize` installs the meter in every Python process
 that has it on its PYTHONPATH, engine processes included; each keeps its sums in a file of `out`, so
-that one that ends abruptly has told all the same. What is called is wrapped at its seam and timed by
-the thread's own CPU clock; the clock's own price is in the sums, against us.
+that one that ends abruptly has told all the same. What is called is wrapped at its seam and timed
+by the thread's own CPU clock; the clock's own price is in the sums, against us.
 """
 
 import functools

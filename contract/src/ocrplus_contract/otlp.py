@@ -1,9 +1,9 @@
 """The recorder of spans: OpenTelemetry's SDK and its OTLP exporter, used nowhere else.
 
-The provider is our own and never the process's global one: frameworks that find a global one tell of
-every request by path and query, where users and documents have their names. The environment's
-standard variables (OTEL_EXPORTER_OTLP_…, OTEL_TRACES_SAMPLER, OTEL_RESOURCE_ATTRIBUTES, OTEL_BSP_…)
-are the SDK's own to read.
+The provider is our own and never the process's global one: frameworks that find a global one tell
+of every request by path and query, where users and documents have their names. The standard
+variables (OTEL_EXPORTER_OTLP_…, OTEL_TRACES_SAMPLER, OTEL_RESOURCE_ATTRIBUTES, OTEL_BSP_…) are the
+SDK's own to read.
 """
 
 import importlib.metadata
@@ -11,8 +11,8 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 
 from ocrplus_contract.trace import TraceContext
-from ocrplus_contract.tracing import Attribute, Span
+from ocrplus_contract.tracing import Attribute, Attributes, Span
 
 log = logging.getLogger(__name__)
 
@@ -32,22 +32,25 @@ _CHATTY: Final = ("opentelemetry.exporter", "opentelemetry.sdk._shared_internal"
 
 
 class _Ids(IdGenerator):
-    """Random ids, save where a span's id is given: two processes may have to agree on one."""
+    """Random ids, save where they are given: a trace that was told of before its first span began,
+    a span that another process may have to tell of.
+    """
 
     def __init__(self) -> None:
         self._random = RandomIdGenerator()
         self._next = threading.local()
 
-    def give(self, span_id: str | None) -> None:
-        """The id of the next span of this thread."""
-        self._next.span_id = span_id
+    def give(self, trace_id: str, span_id: str) -> None:
+        """The ids of the next span of this thread; "" for any."""
+        self._next.ids = trace_id, span_id
 
     def generate_span_id(self) -> int:
-        given: str | None = getattr(self._next, "span_id", None)
+        _, given = getattr(self._next, "ids", ("", ""))
         return int(given, 16) if given else self._random.generate_span_id()
 
     def generate_trace_id(self) -> int:
-        return self._random.generate_trace_id()
+        given, _ = getattr(self._next, "ids", ("", ""))
+        return int(given, 16) if given else self._random.generate_trace_id()
 
 
 class _Said(SpanExporter):
@@ -81,10 +84,11 @@ class _Said(SpanExporter):
 class _OtlpSpan(Span):
     """A span of the SDK."""
 
-    __slots__ = ("_context", "_span")
+    __slots__ = ("_context", "_dropped", "_span")
 
     def __init__(self, span: trace.Span) -> None:
         self._span = span
+        self._dropped = False
         made = span.get_span_context()
         self._context = TraceContext(
             f"{made.trace_id:032x}", f"{made.span_id:016x}", made.trace_flags.sampled
@@ -101,8 +105,12 @@ class _OtlpSpan(Span):
         self._span.set_status(trace.StatusCode.ERROR, why)
         self._span.set_attribute("error.type", why)
 
+    def drop(self) -> None:
+        self._dropped = True
+
     def end(self, at: float | None = None) -> None:
-        self._span.end(None if at is None else _nanoseconds(at))
+        if not self._dropped:  # one that never ends is never sent
+            self._span.end(None if at is None else _nanoseconds(at))
 
 
 class OtlpRecorder:
@@ -127,10 +135,14 @@ class OtlpRecorder:
         *,
         began: float | None,
         span_id: str | None,
-        attributes: Mapping[str, Attribute],
+        attributes: Attributes,
     ) -> Span:
-        """A span that has begun; without a parent it begins a trace, if the sampler likes."""
-        self._ids.give(span_id)
+        """A span that has begun; one without a parent begins a trace, if the sampler likes."""
+        if parent is not None and not parent.begun:
+            self._ids.give(parent.trace_id, span_id or parent.span_id)
+            parent = None
+        else:
+            self._ids.give("", span_id or "")
         return _OtlpSpan(
             self._tracer.start_span(
                 name,
@@ -162,7 +174,7 @@ def _under(parent: TraceContext | None) -> Context:
     return trace.set_span_in_context(trace.NonRecordingSpan(context), Context())
 
 
-def _named(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+def _named(attributes: Attributes) -> dict[str, Attribute]:
     return {_PREFIX + name: value for name, value in attributes.items()}
 
 
@@ -172,7 +184,7 @@ def _nanoseconds(unix_seconds: float) -> int:
 
 def _resource(component: str) -> Resource:
     """Who tells; what the environment says of it comes first."""
-    ours = {
+    ours: dict[str, Any] = {  # as the SDK types them
         "service.namespace": "ocrplus",
         "service.name": f"ocrplus-{component}",
         "service.version": _version(),

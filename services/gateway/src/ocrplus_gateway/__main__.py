@@ -10,7 +10,7 @@ import uvicorn
 from prometheus_client import start_http_server
 from pydantic import ValidationError
 
-from ocrplus_contract import logs
+from ocrplus_contract import logs, tracing
 from ocrplus_contract.blobs import open_store
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import GatewaySettings
@@ -59,6 +59,7 @@ def main() -> int:
         print(f"gateway: {wrong}", file=sys.stderr)
         return 2
     logs.configure("gateway", settings.log_level)
+    tracing.configure("gateway")
     return_large_blocks()
     return _serve(settings)
 
@@ -105,6 +106,7 @@ def _serve(settings: GatewaySettings) -> int:
     )
     tune_garbage_collection(metrics)
     server.run([listener])
+    tracing.stop()
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -122,6 +123,7 @@ class HttpInterface:
         self, request: Request, subject: Annotated[Subject, Depends(_subject)]
     ) -> Response:
         """Submit a PDF: a raw body, or a form with the field `file`; `?wait=` for the result."""
+        began = time.time()
         async with received(request, self.most_pdf_bytes) as upload:
             given = {**dict(request.query_params), **upload.fields}
             user = subject.acting_as(given.get("user"), DEFAULT_USER)
@@ -129,7 +131,7 @@ class HttpInterface:
             wait = _wait_seconds(given)
             name = given.get("name") or upload.name or f"{task}.pdf"
             try:
-                submission = Submission(user, task, upload.file, name[:255], _options(given))
+                submission = Submission(user, task, upload.file, name[:255], _options(given), began)
                 admitted = await self.admission.admit(submission)
             except JobRefused as refusal:
                 self.metrics.refused(refusal.code)

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import aclosing, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final  # Any: ASGI messages, JSON
@@ -279,12 +279,12 @@ class Session:
             JobRefused: with the code the client is told.
         """
         text, span = encoded
-        large = span[1] - span[0] > _LARGE_FRAME
+        began, large = time.time(), span[1] - span[0] > _LARGE_FRAME
         with tempfile.TemporaryDirectory(prefix=UPLOAD_PREFIX) as folder:
             file = Path(folder) / "upload.pdf"
             async with self.shared.large_frames if large else nullcontext():
                 await write_decoded(text, span, file, self.shared.limits.pdf_bytes)
-            admitted = await self.shared.admission.admit(submission(file))
+            admitted = await self.shared.admission.admit(replace(submission(file), began=began))
         self.shared.metrics.submitted(duplicate=admitted.duplicate_of is not None)
         return admitted
 

@@ -34,7 +34,7 @@ class JobTraces:
         self._client = client
         self._keys = keys
         self._known: OrderedDict[_Job, TraceContext | None] = OrderedDict()
-        self._asking: dict[_Job, asyncio.Task[TraceContext | None]] = {}
+        self._asking: dict[_Job, asyncio.Task[None]] = {}
 
     def heard(self, user: UserId, event: Event) -> TraceContext | None:
         """The trace of a live event's job, if it is known by now."""
@@ -59,35 +59,35 @@ class JobTraces:
             return self._known[job]
         asking = self._ask(job)
         if asking is not None:
-            asking.add_done_callback(
-                lambda done: done.cancelled() or _tell(done.result(), event, user, protocol, times)
-            )
+            asking.add_done_callback(lambda _: self._tell_later(job, event, protocol, times))
         return None
+
+    def _tell_later(
+        self, job: _Job, event: Event, protocol: str, times: tuple[float, float]
+    ) -> None:
+        _tell(self._known.get(job), event, job[0], protocol, times)
 
     async def stop(self) -> None:
         """Ask no more."""
         await ended(*self._asking.values())
 
-    def _ask(self, job: _Job) -> "asyncio.Task[TraceContext | None] | None":
+    def _ask(self, job: _Job) -> "asyncio.Task[None] | None":
         if job not in self._asking:
             if len(self._asking) >= _MOST_ASKED:
                 return None
             self._asking[job] = asyncio.create_task(self._read(job))
         return self._asking[job]
 
-    async def _read(self, job: _Job) -> TraceContext | None:
-        found = None
+    async def _read(self, job: _Job) -> None:
         try:
             raw: Any = await self._client.hget(self._keys.job(*job), "traceparent")  # bytes
-            found = TraceContext.parse(raw.decode()) if raw is not None else None
-            self._known[job] = found
+            self._known[job] = TraceContext.parse(raw.decode()) if raw is not None else None
             if len(self._known) > _MOST_KNOWN:
                 self._known.popitem(last=False)
         except (RedisError, OSError):
             pass  # the next event asks again
         finally:
             del self._asking[job]
-        return found
 
 
 def _tell(
@@ -100,14 +100,11 @@ def _tell(
     """From the event, or from the connection where that is younger, to its sending."""
     since, sent = times
     page = {"page": event.data["page"]} if event.type in ("page", "caption") else {}
-    tracing.tell(
-        "deliver",
-        trace,
-        began=max(event.made, since),
-        ended=sent,
-        event=event.type,
-        protocol=protocol,
-        replayed=event.made < since,
-        **page,
+    attributes: tracing.Attributes = {
         **tracing.of_job(user, event.task),
-    )
+        **page,
+        "event": event.type,
+        "protocol": protocol,
+        "replayed": event.made < since,
+    }
+    tracing.tell("deliver", trace, attributes, began=max(event.made, since), ended=sent)
