@@ -41,6 +41,7 @@ _CALLS: Final[dict[str, tuple[str, tuple[tuple[str, str], ...]]]] = {
     "prometheus_client.exposition": ("metrics", (("MetricsHandler", "do_GET"),)),
     "ocrplus_gateway.metrics": ("metrics", (("GatewayMetrics", "observe"),)),
     "logging": ("logs", (("Logger", "_log"),)),
+    "ocrplus_contract.logs": ("logs", (("", "note"),)),
     "ocrplus_contract.otlp": ("spans", (("_OtlpSpan", "note"), ("_Said", "export"))),
     "ocrplus_contract.tracing": ("spans", (("", "tell"), ("", "of_job"), ("", "exemplar"))),
     "ocrplus_gateway.traces": (
@@ -51,6 +52,7 @@ _CALLS: Final[dict[str, tuple[str, tuple[tuple[str, str], ...]]]] = {
 _BLOCKS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "ocrplus_contract.tracing": ("spans", ("span",)),
     "ocrplus_contract.logs": ("logs", ("bind",)),
+    "ocrplus_contract.trace": ("logs", ("within",)),
 }
 _WATCHED: Final = frozenset({*_CALLS, *_BLOCKS})
 
@@ -103,7 +105,8 @@ class Meter:
         kind, calls = _CALLS.get(module.__name__, ("", ()))
         for owner, name in calls:
             holder = getattr(module, owner) if owner else module
-            setattr(holder, name, self.timed(kind, getattr(holder, name)))
+            if hasattr(holder, name):
+                setattr(holder, name, self.timed(kind, getattr(holder, name)))
         kind, blocks = _BLOCKS.get(module.__name__, ("", ()))
         for name in blocks:
             if hasattr(module, name):

@@ -75,7 +75,8 @@ def two_figures() -> bytes:
 
 def submit(running: Service, user: str, task: str, pdf: bytes, traceparent: str = "") -> str:
     """Send a document and follow it to its end; the trace that the answer names."""
-    headers = {"traceparent": traceparent} if traceparent else {}
+    headers = {"authorization": f"Bearer {CANARY}"}
+    headers |= {"traceparent": traceparent} if traceparent else {}
     query = {"user": user, "task_id": task, "name": f"{CANARY}.pdf"}
     with httpx.Client(base_url=running.http, timeout=60) as http:
         answer = http.post("/v1/tasks", params=query, content=pdf, headers=headers)
@@ -150,6 +151,19 @@ def test_a_clients_trace_goes_on_and_its_wish_not_to_be_recorded_holds(
     (root,) = [s for s in spans if s.name == "submit" and s.attributes["ocrplus.job"] == "joined"]
     assert (root.trace, root.parent) == (trace, parent)
     assert not collector.of_job("silent")
+
+
+def test_a_name_that_stands_for_another_document_by_now_has_that_ones_trace(
+    running: Service, collector: Collector
+) -> None:
+    first = submit(running, "again", "again", text_document(1, 75))
+    httpx.delete(f"{running.http}/v1/tasks/again", params={"user": "again"}).raise_for_status()
+    second = submit(running, "again", "again", text_document(1, 76))
+
+    collector.wait_for(lambda _: counted(of_trace(collector, second))["gateway", "deliver"] == 3)
+    assert first != second
+    assert counted(of_trace(collector, first))["gateway", "deliver"] == 3
+    assert len({span.trace for span in collector.of_job("again")}) == 2
 
 
 def test_the_histograms_of_a_recorded_job_name_its_trace(
