@@ -243,5 +243,5 @@ def _id_under(permit: Permit) -> str:
 
 def waited(lease: Lease) -> None:
     """Tell how long what was just taken had waited."""
-    times = {"began": lease.waiting_since, "ended": time.time()}
-    tell("queue", lease.trace, of_lease(lease), **times)
+    began, ended = lease.waiting_since, time.time()
+    tell("queue", lease.trace, of_lease(lease), began=began, ended=ended)
