@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import caption_running
 import gateway_process
 import httpx
 import otlp_receiver
@@ -207,6 +208,22 @@ def test_a_worker_that_is_killed_leaves_its_chunks_second_attempt_in_the_same_tr
     assert [span.error for span in chunks if span.error] == ["died"]
     assert [span.attributes["ocrplus.deaths"] for span in chunks if not span.error] == [1]
     assert {span.parent for span in spans} <= {"", *(span.span for span in spans)}
+
+
+def test_what_waits_to_be_sent_is_sent_when_a_process_ends(
+    valkey: redis_server.Server, tmp_path: Path
+) -> None:
+    with otlp_receiver.collecting() as collector:
+        rarely = {**collector.env, "OTEL_BSP_SCHEDULE_DELAY": "600000"}
+        with caption_running.deployed(valkey, tmp_path, **rarely) as deployed:
+            with deployed.worker(**rarely):
+                deployed.submit("last", 1)
+                deployed.ocr().read_all()
+                deployed.captioned("last", 1)
+            assert collector.of_job("last") and deployed.ended("last")
+            assert {span.service for span in collector.spans} == {"ocrplus-caption-worker"}
+
+    assert {"submit", "figure"} <= {span.name for span in collector.of_job("last")}
 
 
 @pytest.mark.parametrize("mode", ["hang", "refuse"])

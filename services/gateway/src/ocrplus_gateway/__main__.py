@@ -1,5 +1,6 @@
 """`python -m ocrplus_gateway`: one gateway process, configured by the environment alone."""
 
+import asyncio
 import ipaddress
 import json
 import os
@@ -37,6 +38,7 @@ class _AnnouncedServer(uvicorn.Server):
         # While it drains the listener stays: readiness is off, who comes all the same is sent away.
         await self.parts.sessions.drain(self.drain_seconds)
         await super().shutdown(sockets)
+        await asyncio.to_thread(tracing.stop)  # here: the signal that ended us is raised anew
 
 
 def main() -> int:
@@ -106,7 +108,6 @@ def _serve(settings: GatewaySettings) -> int:
     )
     tune_garbage_collection(metrics)
     server.run([listener])
-    tracing.stop()
     return 0
 
 
