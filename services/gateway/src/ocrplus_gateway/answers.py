@@ -50,6 +50,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "source": "text_layer",
         "coverage": 1.0,
         "incomplete": False,
+        "excused": 0.03,
         "repeated": 0.0,
         "doubled": False,
         "reading": ReadingRecord(reason="sound", characters=1840).model_dump(),
@@ -111,7 +112,15 @@ SCHEMAS: Final = {
     **definitions([(model, "serialization") for model in _MODELS], _REFS),
     "Problem": _object(
         "How every request that is not fulfilled is answered.",
-        {"error": _ref(ErrorObject.__name__), "task_id": {"type": ["string", "null"]}},
+        {
+            "error": _ref(ErrorObject.__name__),
+            "task_id": {"type": ["string", "null"]},
+            "trace": {
+                "type": "string",
+                "description": "Trace id, of the task whose end is told, else of the request: "
+                "finds the lines that the service logged.",
+            },
+        },
     ),
     "Accepted": _object(
         "A submitted document. `duplicate`: the same bytes and options were there already.",
@@ -161,6 +170,11 @@ SCHEMAS: Final = {
             "incomplete": {
                 "type": "boolean",
                 "description": f"Whether `coverage` is below {LEAST_COVERAGE}.",
+            },
+            "excused": {
+                "type": ["number", "null"],
+                "description": "Share of all characters found that `coverage` leaves out: headers, "
+                "footers, page numbers, formulas, what stands in a picture.",
             },
             "repeated": {
                 "type": ["number", "null"],
@@ -276,5 +290,9 @@ def problem(description: str, code: ErrorCode) -> dict[str, Any]:
     """An answer that is an error."""
     error = {"code": str(code), "message": MESSAGES[code], "retryable": code in RETRYABLE}
     answer = in_json(description, "Problem")
-    answer["content"]["application/json"]["example"] = {"error": error, "task_id": "report"}
+    answer["content"]["application/json"]["example"] = {
+        "error": error,
+        "task_id": "report",
+        "trace": "4bf92f3577b34da6a3ce929d0e0e4736",
+    }
     return {**answer, "headers": _HEADERS[code]} if code in _HEADERS else answer
