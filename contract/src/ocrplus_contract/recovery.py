@@ -10,9 +10,11 @@ from typing import Any  # redis-py's replies
 
 import redis
 
+from ocrplus_contract import logs
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, run
-from ocrplus_contract.names import GROUP, Permit, Pool
+from ocrplus_contract.names import GROUP, Permit, Pool, TaskId, UserId
+from ocrplus_contract.trace import TraceContext, within
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +35,22 @@ def release_predecessor(client: "redis.Redis", ledger: Ledger, pool: Pool, worke
         if lease["owner"] == worker_id:
             released = run(client, ledger.release(pool, Permit(permit.decode()), "died"))
             doorbells += released.permits
-            log.warning(
-                "brought back the chunk of a process that died",
-                extra={"job_id": lease["task"], "page": released.blamed},
-            )
+            _tell(client, ledger, lease, released.blamed)
     return doorbells
+
+
+def _tell(client: "redis.Redis", ledger: Ledger, lease: dict[str, Any], blamed: int) -> None:
+    job = Keys(ledger.prefix).job(UserId(lease["user"]), TaskId(lease["task"]))
+    raw: Any = client.hget(job, "traceparent")  # bytes
+    with within(
+        TraceContext.parse((raw or b"").decode()),
+        job_id=lease["task"],
+        user=logs.hashed(lease["user"]),
+    ):
+        log.warning(
+            "brought back the chunk of a process that died",
+            extra={"chunk": f"{lease['first']}-{lease['last']}", "page": blamed},
+        )
 
 
 def release_expired(client: "redis.Redis", ledger: Ledger, pool: Pool, lease_ms: int) -> int:
