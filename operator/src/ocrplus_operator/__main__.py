@@ -43,8 +43,8 @@ def main() -> int:
     except ValidationError as error:
         log.error("settings are not usable", extra={"problem": problems_of(error)})
         return 2
-    except ApiError as error:
-        log.error("the pool cannot be explained", extra={"error": error})
+    except ApiError as error:  # said to a person
+        print(f"operator: {error}", file=sys.stderr)
         return 1
     logs.configure("operator", settings.log_level)
     asyncio.run(_run(settings, namespace))

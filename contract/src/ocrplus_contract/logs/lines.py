@@ -7,6 +7,7 @@ lines the template is told, numbers, and types; of its errors the type and where
 import ast
 import linecache
 import logging
+import math
 import os
 import sys
 import traceback
@@ -54,8 +55,9 @@ _SAFE_ERRORS: Final = frozenset(
 )
 """Errors of others whose text says host, port and signal at most."""
 _MOST_TEXT: Final = 300
-_MOST_FRAMES: Final = 20
-_MOST_ERRORS: Final = 5  # of a chain
+_MOST_FRAMES: Final = 12
+_MOST_ERRORS: Final = 4  # of a chain
+_MOST_TRACE: Final = 3000  # with the rest of its line it is written in one piece
 
 
 def fields_of(record: logging.LogRecord, bound: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,14 +78,16 @@ def fields_of(record: logging.LogRecord, bound: Mapping[str, Any]) -> dict[str, 
     line = {name: plain(value) for name, value in line.items()}
     if record.exc_info and record.exc_info[1] is not None:
         line.setdefault("error", described(record.exc_info[1]))
-        line["traceback"] = "\n".join(frames_of(record.exc_info[1]))
+        line["traceback"] = "\n".join(frames_of(record.exc_info[1]))[:_MOST_TRACE]
     return line
 
 
 def plain(value: Any) -> Any:
     """A value as JSON has it; of what is no plain value, the type."""
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int):
         return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
     if isinstance(value, str):
         return value.value if isinstance(value, Enum) else value
     if isinstance(value, BaseException):

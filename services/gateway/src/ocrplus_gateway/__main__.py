@@ -44,6 +44,7 @@ class _AnnouncedServer(uvicorn.Server):
         # While it drains the listener stays: readiness is off, who comes all the same is sent away.
         await self.parts.sessions.drain(self.drain_seconds)
         await super().shutdown(sockets)
+        logs.finish()  # the signal that is served here ends the process at once
 
 
 def main() -> int:

@@ -169,7 +169,9 @@ class HttpInterface:
 
     async def forget(self, task_id: TaskPath, user: User) -> Response:
         """Cancel a task if it runs, and delete all that is kept of it."""
-        await self.jobs.forget(user, _task(task_id))
+        task = _task(task_id)
+        logs.note(job_id=task)
+        await self.jobs.forget(user, task)
         return Response(status_code=204)
 
     async def events(
