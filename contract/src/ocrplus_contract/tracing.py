@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol  # Any: a lease is JSON
 from ocrplus_contract import logs
 from ocrplus_contract.ledger import Lease
 from ocrplus_contract.names import Permit, Pool
-from ocrplus_contract.trace import TraceContext, current, within
+from ocrplus_contract.trace import TraceContext, current, under
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ def span(
     made = _recorder.begin(
         name, parent or current(), began=began, span_id=span_id, attributes=attributes
     )
-    with within(made.context):
+    with under(made.context):
         try:
             yield made
         except BaseException as error:

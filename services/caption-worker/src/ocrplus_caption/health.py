@@ -2,6 +2,7 @@
 
 import sys
 
+from ocrplus_contract import logs
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import Pool
 from ocrplus_contract.records import WorkerRecord
@@ -12,6 +13,7 @@ from ocrplus_contract.settings import CaptionWorkerSettings
 
 def main() -> int:
     """Exit code of the probe."""
+    logs.configure("caption-worker")
     settings = CaptionWorkerSettings()
     client, keys = connect(settings), Keys(settings.key_prefix)
     pod = pod_name(settings.pod_name, parent_pid=1)  # in a container the worker is process 1

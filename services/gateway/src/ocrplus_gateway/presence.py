@@ -29,8 +29,8 @@ class Presence:
         while True:
             try:
                 await self._client.set(self._key, 1, ex=_TTL_SECONDS)
-            except (RedisError, OSError):
-                log.warning("cannot say that this gateway lives")
+            except (RedisError, OSError) as error:
+                log.warning("cannot say that this gateway lives", extra={"error": error})
             await asyncio.sleep(_BEAT_SECONDS)
 
     async def stop(self) -> None:

@@ -14,9 +14,10 @@ from typing import Any, Final  # Any: ASGI messages, JSON
 from fastapi import WebSocket, WebSocketDisconnect
 from redis.exceptions import RedisError
 
+from ocrplus_contract import logs
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.ledger import Ledger
-from ocrplus_contract.names import UserId
+from ocrplus_contract.names import TaskId, UserId
 from ocrplus_contract.trace import TraceContext, within
 from ocrplus_gateway.admission import Admission
 from ocrplus_gateway.barrier import EXTENSION
@@ -210,8 +211,12 @@ class Session:
         """Send one message; a client that takes nothing is cut by the watch over all sessions."""
         async with self._sending:
             self.sending_since = time.monotonic()
-            await self._send({"type": "websocket.send", "text": text})
-            self.sending_since = 0.0
+            try:
+                await self._send({"type": "websocket.send", "text": text})
+            except OSError as gone:  # the client's connection, not the store's
+                raise WebSocketDisconnect(1006) from gone
+            finally:
+                self.sending_since = 0.0
 
     async def _receive(self) -> None:
         while True:
@@ -270,6 +275,7 @@ class Session:
 
     async def admit(
         self,
+        task: TaskId,
         encoded: tuple[str, tuple[int, int]],
         submission: Callable[[Path], Submission],
     ) -> Admitted:
@@ -279,6 +285,7 @@ class Session:
             JobRefused: with the code the client is told.
         """
         text, span = encoded
+        logs.note(job_id=task)
         began, large = time.time(), span[1] - span[0] > _LARGE_FRAME
         with tempfile.TemporaryDirectory(prefix=UPLOAD_PREFIX) as folder:
             file = Path(folder) / "upload.pdf"

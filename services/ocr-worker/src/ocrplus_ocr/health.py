@@ -7,6 +7,7 @@ child, which a port that answers would not.
 import argparse
 import sys
 
+from ocrplus_contract import logs
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import Pool
 from ocrplus_contract.records import WorkerRecord
@@ -20,6 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m ocrplus_ocr.health", description=__doc__)
     parser.add_argument("--ready", action="store_true", help="ask for a warm engine")
     ready = parser.parse_args().ready
+    logs.configure("ocr-worker")
     settings = OcrSettings()
     client, keys = connect(settings), Keys(settings.key_prefix)
     pod = pod_name(settings.pod_name, parent_pid=1)  # in a container the worker is process 1
