@@ -71,6 +71,28 @@ def test_a_job_keeps_its_trace_and_every_lease_of_it_tells_it(client: redis.Redi
     assert job(client).trace == trace
 
 
+def test_a_lease_says_since_when_its_own_chunk_waited_whoevers_permit_it_is(client) -> None:
+    def now() -> float:
+        seconds, micros = client.time()
+        return seconds + micros / 1e6
+
+    admit(client, "a", "long", [(1, 2), (3, 4)], facts=CAPTIONS_ON)
+    time.sleep(0.2)
+    later = now()
+    admit(client, "b", "short", [(1, 1)])
+    waited = {lease.task: lease.waiting_since for lease in (take(client), take(client))}
+    assert waited["long"] <= later - 0.2 < later - 0.01 <= waited["short"] <= now()
+
+    time.sleep(0.2)
+    back = now()
+    tail = take(client)
+    assert tail.waiting_since == waited["long"]
+    commit(client, tail, 3, figures=["p3-f1"])
+    release(client, tail, "died")
+    assert back - 0.01 <= take(client).waiting_since <= now()
+    assert back - 0.01 <= take_figure(client).waiting_since <= now()
+
+
 def test_a_job_that_was_admitted_before_there_were_traces_is_read_all_the_same(client) -> None:
     admit(client, "u", "t", [(1, 1)], facts=CAPTIONS_ON)
 

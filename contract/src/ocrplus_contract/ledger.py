@@ -117,6 +117,8 @@ class Lease:
     """Of pool caption: the figure's record in JSON."""
     trace: TraceContext | None = None
     """The job's; None for one that a gateway of before traces admitted."""
+    waiting_since: float = 0.0
+    """When it began to wait: unix seconds by the server's clock."""
 
     @property
     def pages(self) -> range:
@@ -352,7 +354,7 @@ def _admission(reply: Any) -> Admission:
 def _lease(reply: Any) -> Lease | None:
     if reply is None:
         return None
-    permit, user, task, first, last, blob, options, deaths, figure, traceparent = reply
+    permit, user, task, first, last, blob, options, deaths, figure, traceparent, since = reply
     return Lease(
         permit=Permit(permit.decode()),
         user=UserId(user.decode()),
@@ -364,6 +366,7 @@ def _lease(reply: Any) -> Lease | None:
         first_page_deaths=int(deaths),
         figure=figure.decode(),
         trace=TraceContext.parse(traceparent.decode()),
+        waiting_since=float(since),
     )
 
 

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from ocrplus_contract import logs
@@ -22,16 +22,20 @@ _MOST_CHARACTERS: Final = 512  # of a later version, which may say more behind a
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:
-    """A trace, the span in it that what follows is caused by, and whether spans are recorded."""
+    """A trace, the span in it that what follows is caused by, and whether spans are recorded.
+
+    Of one that nobody has begun, the first span has its span id, and decides of the last.
+    """
 
     trace_id: str
     span_id: str
     sampled: bool = False
+    begun: bool = field(default=True, compare=False)
 
     @classmethod
     def new(cls, sampled: bool = False) -> "TraceContext":
         """A trace that nobody has begun yet."""
-        return cls(secrets.token_hex(16), secrets.token_hex(8), sampled)
+        return cls(secrets.token_hex(16), secrets.token_hex(8), sampled, begun=False)
 
     @classmethod
     def parse(cls, traceparent: object) -> "TraceContext | None":
@@ -77,5 +81,15 @@ def within(context: TraceContext | None, **fields: object) -> Iterator[None]:
     try:
         with logs.bind(trace=context and context.trace_id, **fields):
             yield
+    finally:
+        _CURRENT.reset(token)
+
+
+@contextmanager
+def under(context: TraceContext | None) -> Iterator[None]:
+    """Inside, what begins hangs under this span of the trace; lines go on as they are."""
+    token = _CURRENT.set(context)
+    try:
+        yield
     finally:
         _CURRENT.reset(token)

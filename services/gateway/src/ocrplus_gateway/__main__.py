@@ -1,5 +1,6 @@
 """`python -m ocrplus_gateway`: one gateway process, configured by the environment alone."""
 
+import asyncio
 import ipaddress
 import logging
 import os
@@ -12,7 +13,7 @@ import uvicorn
 from prometheus_client import start_http_server
 from pydantic import ValidationError
 
-from ocrplus_contract import logs
+from ocrplus_contract import logs, tracing
 from ocrplus_contract.blobs import open_store
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import GatewaySettings, problems_of
@@ -44,7 +45,8 @@ class _AnnouncedServer(uvicorn.Server):
         # While it drains the listener stays: readiness is off, who comes all the same is sent away.
         await self.parts.sessions.drain(self.drain_seconds)
         await super().shutdown(sockets)
-        logs.finish()  # the signal that is served here ends the process at once
+        await asyncio.to_thread(tracing.stop)  # here: the signal that ended us is raised anew
+        logs.finish()
 
 
 def main() -> int:
@@ -56,6 +58,7 @@ def main() -> int:
         log.error("settings are not usable", extra={"problem": problems_of(error)})
         return 2
     logs.configure("gateway", settings.log_level)
+    tracing.configure("gateway")
     problem = _open_to_others(settings) or _store_unknown(settings)
     if problem:
         log.error("the gateway cannot start", extra={"problem": problem})

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ from ocrplus_gateway.openapi import (
 from ocrplus_gateway.session import Sessions
 from ocrplus_gateway.sse import EventStream
 from ocrplus_gateway.submission import Submission
+from ocrplus_gateway.traces import JobTraces
 from ocrplus_gateway.uploads import received
 
 DEFAULT_USER: Final = "local"
@@ -100,6 +102,7 @@ class HttpInterface:
     doorkeeper: Doorkeeper
     sessions: Sessions
     metrics: GatewayMetrics
+    traces: JobTraces
     most_pdf_bytes: int
 
     def router(self) -> APIRouter:
@@ -123,6 +126,7 @@ class HttpInterface:
         self, request: Request, subject: Annotated[Subject, Depends(_subject)]
     ) -> Response:
         """Submit a PDF: a raw body, or a form with the field `file`; `?wait=` for the result."""
+        began = time.time()
         async with received(request, self.most_pdf_bytes) as upload:
             given = {**dict(request.query_params), **upload.fields}
             user = subject.acting_as(given.get("user"), DEFAULT_USER)
@@ -131,7 +135,7 @@ class HttpInterface:
             wait = _wait_seconds(given)
             name = given.get("name") or upload.name or f"{task}.pdf"
             try:
-                submission = Submission(user, task, upload.file, name[:255], _options(given))
+                submission = Submission(user, task, upload.file, name[:255], _options(given), began)
                 admitted = await self.admission.admit(submission)
             except JobRefused as refusal:
                 self.metrics.refused(refusal.code)
@@ -186,7 +190,7 @@ class HttpInterface:
         204 when all are taken.
         """
         job = await self._find(user, task_id)
-        stream = EventStream(self.hub, self.jobs, user, job)
+        stream = EventStream(self.hub, self.jobs, self.traces, user, job)
         refused = self.sessions.refusal(user, known=True)
         if refused is not None:
             raise JobRefused(ErrorCode.RATE_LIMITED, f"{refused.reason}; try again later.")

@@ -21,6 +21,8 @@ from ocrplus_contract.captions import CaptionReason
 from ocrplus_contract.errors import ErrorCode
 from ocrplus_contract.names import Pool
 from ocrplus_contract.states import OPEN_JOB_STATES, JobState
+from ocrplus_contract.trace import TraceContext
+from ocrplus_contract.tracing import exemplar
 from ocrplus_gateway.events import Event
 
 _MOST_JOURNEYS: Final = 10_000
@@ -212,12 +214,12 @@ class GatewayMetrics:
         """Count a client that was told that its history is lost."""
         self._history_lost.labels(reason).inc()
 
-    def delivered(self, event: Event, since: float) -> None:
+    def delivered(self, event: Event, since: float, trace: TraceContext | None = None) -> None:
         """Note an event's way from the server's clock to a socket that opened at `since`."""
         way = self._replayed if event.made < since else self._live
-        way.observe(max(0.0, time.time() - event.made))
+        way.observe(max(0.0, time.time() - event.made), exemplar(trace))
 
-    def observe(self, stream: str, event: Event) -> None:
+    def observe(self, stream: str, event: Event, trace: TraceContext | None = None) -> None:
         """Note a live event of a connected user: how long first pages and whole jobs take."""
         journey = (stream, event.task)
         if event.type == "submitted":
@@ -229,14 +231,14 @@ class GatewayMetrics:
             began, has_pages = self._journeys[journey]
             if event.type == "page" and not has_pages:
                 self._journeys[journey] = (began, True)
-                self._first_page.observe(event.made - began)
+                self._first_page.observe(event.made - began, exemplar(trace))
             elif event.type == "result":
                 del self._journeys[journey]
                 result = event.data
                 self._job_ends.labels(result["status"]).inc()
                 pages = result["pages"]
                 size = "small" if pages <= 5 else "medium" if pages <= 50 else "large"
-                self._job_seconds.labels(size).observe(event.made - began)
+                self._job_seconds.labels(size).observe(event.made - began, exemplar(trace))
 
     @contextmanager
     def connected(self, protocol: str) -> Iterator[None]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import redis.asyncio
 from redis.exceptions import ResponseError
 
+from ocrplus_contract import tracing
 from ocrplus_contract.errors import ErrorCode
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, run_async
@@ -154,11 +155,12 @@ class Reconciler:
             call = self._ledger.release(pool, permit, "expired", idle_ms=idle_ms)
             released = await run_async(self._client, call)
             if released.held and lease is not None:
-                await self._tell_expired(pool, json.loads(lease))
+                await self._tell_expired(pool, permit, json.loads(lease))
 
-    async def _tell_expired(self, pool: Pool, lease: dict[str, Any]) -> None:
+    async def _tell_expired(self, pool: Pool, permit: Permit, lease: dict[str, Any]) -> None:
         user, task = UserId(lease["user"]), TaskId(lease["task"])
         async with working_for(self._client, self._keys, user, task):
+            tracing.broken_off(permit, lease, pool, "expired")
             log.warning(
                 "a lease ran out, its chunk waits again",
                 extra={

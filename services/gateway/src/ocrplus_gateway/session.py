@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import aclosing, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final  # Any: ASGI messages, JSON
@@ -22,12 +22,13 @@ from ocrplus_contract.trace import TraceContext, within
 from ocrplus_gateway.admission import Admission
 from ocrplus_gateway.barrier import EXTENSION
 from ocrplus_gateway.cancellation import ended
-from ocrplus_gateway.events import Gap, SlowConsumer
+from ocrplus_gateway.events import Event, Gap, SlowConsumer
 from ocrplus_gateway.frames import split_frame, write_decoded
 from ocrplus_gateway.hub import Hub
 from ocrplus_gateway.jobs import Jobs
 from ocrplus_gateway.metrics import GatewayMetrics
 from ocrplus_gateway.submission import Admitted, Submission
+from ocrplus_gateway.traces import JobTraces
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class Shared:
     ledger: Ledger
     admission: Admission
     metrics: GatewayMetrics
+    traces: JobTraces
     limits: SessionLimits
     large_frames: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """One large frame is decoded at a time: each stalls the loop a little."""
@@ -146,6 +148,11 @@ class Session:
     def at_once(self, frame: dict[str, Any]) -> Awaitable[None] | None:
         """Answer what need not wait for earlier commands; None for all else."""
         return None
+
+    def delivered(self, event: Event, since: float) -> None:
+        """Note an event that was sent on this socket, which opened at `since`."""
+        trace = self.shared.traces.delivered(event, self.user, self.protocol_name, since)
+        self.shared.metrics.delivered(event, since, trace)
 
     def goodbye(self, seconds: float) -> None:
         """The process ends within `seconds`; the client may be told."""
@@ -279,12 +286,12 @@ class Session:
         """
         text, span = encoded
         logs.note(job_id=task)
-        large = span[1] - span[0] > _LARGE_FRAME
+        began, large = time.time(), span[1] - span[0] > _LARGE_FRAME
         with tempfile.TemporaryDirectory(prefix=UPLOAD_PREFIX) as folder:
             file = Path(folder) / "upload.pdf"
             async with self.shared.large_frames if large else nullcontext():
                 await write_decoded(text, span, file, self.shared.limits.pdf_bytes)
-            admitted = await self.shared.admission.admit(submission(file))
+            admitted = await self.shared.admission.admit(replace(submission(file), began=began))
         self.shared.metrics.submitted(duplicate=admitted.duplicate_of is not None)
         return admitted
 

@@ -80,7 +80,7 @@ class V2Session(Session):
                     await self._history_lost(item)
                 elif self._wanted(item, subscription):
                     await self.send(await delivered(item, self.user, self.shared.jobs))
-                    self.shared.metrics.delivered(item, since)
+                    self.delivered(item, since)
         finally:
             await self.shared.hub.detach(subscription)
 
