@@ -9,6 +9,7 @@ import linecache
 import logging
 import math
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -54,6 +55,7 @@ _SAFE_ERRORS: Final = frozenset(
     }
 )
 """Errors of others whose text says host, port and signal at most."""
+_SERVER_CODE: Final = re.compile(r"[A-Z]{3,16}(?= )")  # what a server's refusal begins with
 _MOST_TEXT: Final = 300
 _MOST_FRAMES: Final = 12
 _MOST_ERRORS: Final = 4  # of a chain
@@ -109,6 +111,9 @@ def described(error: BaseException) -> str:
         text = str(error)
     elif text is None and isinstance(error, OSError) and error.errno is not None:
         text = os.strerror(error.errno)
+    elif text is None and kind.__module__ == "redis.exceptions":
+        code = _SERVER_CODE.match(str(error))
+        text = code[0] if code else None
     name = kind.__name__ if kind.__module__ == "builtins" else _name_of(kind)
     return f"{name}: {text}"[:_MOST_TEXT] if text else name
 
