@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol  # Any: a lease is JSON
 from ocrplus_contract import logs
 from ocrplus_contract.ledger import Lease
 from ocrplus_contract.names import Permit, Pool
-from ocrplus_contract.trace import TraceContext, current, within
+from ocrplus_contract.trace import TraceContext, current, under
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +89,8 @@ def configure(component: str) -> None:
     try:
         from ocrplus_contract import otlp
     except ImportError as missing:
-        log.warning(
-            "traces are off: OpenTelemetry is not installed; install ocrplus[traces]",
-            extra={"missing": missing.name},
-        )
+        problem = f"{missing.name} is not installed: install ocrplus[traces]"
+        log.warning("traces are off", extra={"problem": problem})
         return
     _recorder = otlp.OtlpRecorder(component)
 
@@ -107,7 +105,8 @@ def _asked_for() -> bool:
         return False
     protocol = next((env[name] for name in _PROTOCOLS if env.get(name)), _SPOKEN)
     if protocol != _SPOKEN:
-        log.warning("traces are off: only http/protobuf is spoken", extra={"protocol": protocol})
+        problem = f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}, and only {_SPOKEN} is spoken"
+        log.warning("traces are off", extra={"problem": problem})
         return False
     return True
 
@@ -144,7 +143,7 @@ def span(
     made = _recorder.begin(
         name, parent or current(), began=began, span_id=span_id, attributes=attributes
     )
-    with within(made.context):
+    with under(made.context):
         try:
             yield made
         except BaseException as error:

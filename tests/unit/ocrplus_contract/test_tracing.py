@@ -181,7 +181,7 @@ def test_without_the_package_traces_are_off_and_say_what_to_install(caplog, monk
     tracing.configure("gateway")
 
     assert not tracing.is_on()
-    assert "ocrplus[traces]" in caplog.text
+    assert "ocrplus[traces]" in caplog.records[0].problem
 
 
 def test_the_environment_says_who_tells(collector, monkeypatch) -> None:

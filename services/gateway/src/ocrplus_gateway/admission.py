@@ -14,7 +14,7 @@ import redis.asyncio
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from ocrplus_contract import logs, tracing
+from ocrplus_contract import tracing
 from ocrplus_contract.blobs import BlobStore, source_name
 from ocrplus_contract.broker import celery_options
 from ocrplus_contract.errors import BlobsUnavailable, Conflict, ErrorCode, JobRefused
@@ -135,8 +135,6 @@ class Admission:
         log.info(
             "document admitted",
             extra={
-                "job_id": submission.task,
-                "user": logs.hashed(submission.user),
                 "pages": admitted.pages_total,
                 "bytes": size,
                 "duplicate": admitted.duplicate_of is not None,
@@ -234,7 +232,7 @@ def _storing() -> Iterator[None]:
     try:
         yield
     except (BlobsUnavailable, OSError) as error:
-        log.error("documents cannot be stored", extra={"problem": str(error)})
+        log.error("documents cannot be stored", extra={"error": error})
         raise JobRefused(ErrorCode.BUSY, STORE_AWAY) from error
 
 

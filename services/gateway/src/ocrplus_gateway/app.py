@@ -262,16 +262,12 @@ def _add_errors(app: FastAPI) -> None:
         return response
 
     async def store_away(request: Request, error: Any) -> Response:
-        log.error("documents cannot be read", extra={"problem": str(error)})
+        log.error("documents cannot be read", extra={"error": error})
         refusal = JobRefused(ErrorCode.BUSY, STORE_AWAY)
         return error_response(refusal, request.path_params.get("task_id"))
 
     async def unexpected(request: Request, error: Any) -> Response:
-        log.error(
-            "a request failed",
-            exc_info=error,
-            extra={"path": getattr(request.scope.get("route"), "path", None)},
-        )
+        log.error("a request failed", exc_info=error)
         return error_response(JobRefused(ErrorCode.INTERNAL), None)
 
     handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
