@@ -154,6 +154,11 @@ class OtlpRecorder:
             )
         )
 
+    def would_record(self, trace_id: str) -> bool:
+        """What the sampler says of a trace without a parent."""
+        asked = self._provider.sampler.should_sample(Context(), int(trace_id, 16), "submit")
+        return asked.decision.is_sampled()
+
     def stop(self, seconds: float) -> None:
         """Send what waits; a collector that does not answer is left behind."""
         last = threading.Thread(target=self._provider.shutdown, name="last-spans", daemon=True)

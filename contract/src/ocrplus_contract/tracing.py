@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, Protocol  # Any: a lease is JSON
@@ -71,6 +72,10 @@ class Recorder(Protocol):
         """A span that has begun, now or at a time in unix seconds."""
         ...
 
+    def would_record(self, trace_id: str) -> bool:
+        """Whether a trace that begins here with this id is recorded."""
+        ...
+
     def stop(self, seconds: float) -> None:
         """Send what waits, for so long at most."""
         ...
@@ -122,6 +127,14 @@ def stop(seconds: float = STOP_SECONDS) -> None:
 def is_on() -> bool:
     """Whether spans are recorded."""
     return _recorder is not None
+
+
+def new_trace() -> TraceContext:
+    """A trace that nobody has begun; whether it will be recorded stands fast."""
+    trace = TraceContext.new()
+    if _recorder is None:
+        return trace
+    return replace(trace, sampled=_recorder.would_record(trace.trace_id))
 
 
 @contextmanager

@@ -70,8 +70,9 @@ def test_the_sampler_of_the_environment_decides_of_new_traces(collector, monkeyp
     tracing.configure("gateway")
 
     for _ in range(400):
-        with tracing.span("submit", parent=TraceContext.new()), tracing.span("inspect"):
-            pass
+        told = tracing.new_trace()
+        with tracing.span("submit", parent=told) as span, tracing.span("inspect"):
+            assert span.context == told
     tracing.stop()
 
     recorded = [span for span in collector.spans if span.name == "submit"]
