@@ -1,7 +1,7 @@
 """Spans of a document's way through the processes, sent to an OpenTelemetry collector.
 
-Off unless the standard variables name a collector: then nothing of OpenTelemetry is imported and
-a span costs a look at one variable. On, `otlp` records them; whatever it does or fails to do, the
+Off unless the standard variables name a collector: then what makes spans is not imported, and a
+span costs a look at one variable. On, `otlp` records them; whatever it does or fails to do, the
 work that a span tells of never waits for it. Spans say which job, page and chunk; never what is
 written there, what a document is called, or who its user is.
 """
