@@ -190,15 +190,16 @@ def test_a_renewed_lease_does_not_expire(client: redis.Redis) -> None:
     assert release(client, lease, "expired", idle_ms=50).held
 
 
-def test_leases_that_ran_out_are_counted_and_no_others(client: redis.Redis) -> None:
+def test_chunks_that_were_brought_back_are_counted_by_reason(client: redis.Redis) -> None:
     admit(client, "u", "t", [(1, 2)])
-    for reason in ("returned", "died", "expired"):
+    reasons = ("returned", "died", "expired")
+    for reason in reasons:
         lease = take(client)
         time.sleep(0.002)
         assert release(client, lease, reason, idle_ms=1).held
 
     assert KEYS.load(Pool.OCR) == "load:ocr"  # the tests on clusters ask by this name
-    assert client.hget(KEYS.load(Pool.OCR), "expired") == b"1"
+    assert client.hmget(KEYS.load(Pool.OCR), *reasons) == [b"1", b"1", b"1"]
 
 
 def test_a_job_deleted_and_admitted_anew_takes_no_page_of_the_old_one(client: redis.Redis) -> None:

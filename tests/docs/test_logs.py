@@ -1,12 +1,17 @@
 """Log calls keep the house's form, and docs/logs.md lists the fields that there are."""
 
 import ast
+import json
+import logging
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ocrplus_contract import logs
 from ocrplus_contract.logs.lines import COMMON
 
 ROOT = Path(__file__).parents[2]
@@ -121,10 +126,48 @@ def test_the_page_lists_every_field_and_no_other(page: str) -> None:
 
 
 def test_the_pages_example_is_a_line_as_it_is_written(page: str) -> None:
-    import json
-
     (example,) = re.findall(r"```json\n(.+?)\n```", page, re.S)
     assert list(json.loads(example))[:9] == [
         *("time", "level", "component", "logger", "message"),
         *("trace", "job_id", "user", "chunk"),
     ]
+
+
+def sample() -> str:
+    """Lines for every question of the page."""
+    trace, user = "4bf92f3577b34da6a3ce929d0e0e4736", logs.hashed("ada")
+    said = [
+        ("info", "chunk done", {"chunk": "1-8", "seconds": 9.5}),
+        ("warning", "page ended its rendering process, another one is started", {"page": 3}),
+        ("error", "chunk failed", {"error": "ValueError", "traceback": "ValueError\n  a.py:1 f"}),
+    ]
+    lines = ["not ours"]
+    for level, message, more in said:
+        record = logging.makeLogRecord(
+            {"name": "ocrplus_ocr", "levelname": level.upper(), "msg": message, **more}
+        )
+        with logs.bind(trace=trace, job_id="report", user=user):
+            lines.append(logs.JsonFormatter("ocr-worker").format(record))
+    return "\n".join(lines) + "\n"
+
+
+def test_every_question_of_the_page_is_answered(page: str, tmp_path: Path) -> None:
+    if shutil.which("jq") is None:
+        pytest.skip("jq is not installed: apt-get install jq")
+    (tmp_path / "lines").write_text(sample())
+    asked = [
+        line for block in re.findall(r"```sh\n(.+?)```", page, re.S) for line in block.splitlines()
+    ]
+    assert len(asked) > 5
+    ours = "logs() { jq -cR 'fromjson? // empty' lines; }\n"
+    for question in asked:
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", ours + question],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), question
+        assert done.stdout.strip(), f"no line answers {question}"

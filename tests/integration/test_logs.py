@@ -24,6 +24,7 @@ import httpx
 import log_lines
 import pytest
 import redis
+import redis_proxy
 import redis_server
 import tiny_pdf
 import vlm_server
@@ -395,6 +396,56 @@ def test_an_end_in_order_is_told(story: Story) -> None:
     texts = {line.get("text") for line in story.logs.said("a library printed a sentence")}
 
     assert texts == {"worker: Warm shutdown (MainProcess)"}
+
+
+@pytest.mark.parametrize(
+    "module, env",
+    [
+        ("ocrplus_gateway", {"OCRPLUS_REDIS_URL": f"redis://:a/{CANARIES['redis']}@h:1"}),
+        ("ocrplus_gateway", {"OCRPLUS_HOST": "0.0.0.0"}),
+        ("ocrplus_ocr", {"OCRPLUS_DEVICE": CANARIES["input"]}),
+        ("ocrplus_caption", {"OCRPLUS_CAPTION__PROMPT": "none", "OPENAI_API_KEY": "k"}),
+        ("ocrplus_operator", {"OCRPLUS_METRICS_PORT": CANARIES["input"]}),
+        ("ocrplus_ocr.health", {"OCRPLUS_REDIS_URL": f"redis://:a/{CANARIES['redis']}@h:1"}),
+        ("ocrplus_caption.health", {"OCRPLUS_UNKNOWN": CANARIES["input"]}),
+    ],
+)
+def test_what_cannot_start_says_so_in_a_line(
+    tmp_path: Path, module: str, env: dict[str, str]
+) -> None:
+    logs = Logs(tmp_path)
+    with started(logs, "start", [sys.executable, "-m", module], env) as process:
+        code = process.wait(30)
+
+    (line,) = logs.lines
+    assert (logs.strays, leaks(logs.text)) == ([], {})
+    assert (code, line["level"]) == ((1, "critical") if "health" in module else (2, "error"))
+    assert line.get("problem") or line["error"] == "pydantic_core._pydantic_core.ValidationError"
+
+
+def test_a_server_that_is_away_is_told_of_once_and_counted(
+    tmp_path: Path, valkey: redis_server.Server
+) -> None:
+    logs = Logs(tmp_path)
+    with redis_proxy.wire(valkey.port) as wire:
+        env = {
+            "OCRPLUS_REDIS_URL": wire.url,
+            "OCRPLUS_BLOB_URL": tmp_path.as_uri(),
+            "OCRPLUS_PORT": "0",
+            "OCRPLUS_METRICS_PORT": "0",
+            "OCRPLUS_RECONCILE_SECONDS": "0.1",
+            "OCRPLUS_LOG_LEVEL": "warning",
+        }
+        with started(logs, "gateway", [sys.executable, "-m", "ocrplus_gateway"], env):
+            ready(logs, "gateway")
+            wire.set("ERR canaryanswer")
+            time.sleep(3)
+            wire.set("pass")
+
+    told = [line for line in logs.lines if line["message"].startswith("reconciliation failed")]
+    assert logs.strays == [] and leaks(logs.text) == {}
+    assert ["suppressed" in line for line in told] == [False, True]
+    assert told[1]["suppressed"] > 5 and len(logs.lines) < 20
 
 
 PLANTED = """

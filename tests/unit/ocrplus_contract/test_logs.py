@@ -139,7 +139,8 @@ def test_causes_are_told_with_where_they_came_from(logs) -> None:
         (JobRefused(ErrorCode.BUSY, SECRET), "ocrplus_contract.errors.JobRefused: busy"),
         (BlobsUnavailable("no bucket"), "ocrplus_contract.errors.BlobsUnavailable: no bucket"),
         (redis.ConnectionError("refused"), "redis.exceptions.ConnectionError: refused"),
-        (redis.ResponseError(f"ERR args: {SECRET}"), "redis.exceptions.ResponseError"),
+        (redis.ResponseError(f"args: {SECRET}"), "redis.exceptions.ResponseError"),
+        (redis.ResponseError(f"MISCONF {SECRET}"), "redis.exceptions.ResponseError: MISCONF"),
         (PermissionError(13, SECRET, SECRET), "PermissionError: Permission denied"),
         (OSError(SECRET), "OSError"),
     ],
@@ -156,7 +157,9 @@ class Odd:
 
 @BOTH
 def test_of_what_is_no_plain_value_only_the_type_is_told(logs) -> None:
-    found = line(record("x", a=Odd(), b=b"canary", c=[1, Odd()], d={"e": Odd()}), logs)
+    found = line(
+        record("x", n=float("nan"), a=Odd(), b=b"canary", c=[1, Odd()], d={"e": Odd()}), logs
+    )
 
     assert (found["a"], found["b"], found["c"], found["d"]) == (
         "Odd",
@@ -164,6 +167,23 @@ def test_of_what_is_no_plain_value_only_the_type_is_told(logs) -> None:
         [1, "Odd"],
         {"e": "Odd"},
     )
+
+
+def deep(left: int) -> None:
+    if left:
+        deep(left - 1)
+    raise ValueError(SECRET)
+
+
+def test_a_line_stays_so_short_that_a_pipe_takes_it_in_one_piece() -> None:
+    error = raised(lambda: deep(100))
+    for _ in range(10):
+        cause, error = error, raised(lambda: deep(100))
+        error.__cause__ = cause
+
+    found = line(record("it failed", error=error))
+
+    assert len(json.dumps(found)) < 4096 and "more" in found["traceback"]
 
 
 @BOTH

@@ -86,9 +86,12 @@ class _Handler(logging.Handler):
         except Exception:  # as logging's own handlers: a log must not end what it tells of
             outlets.write(b'{"level":"error","message":"a line could not be written"}\n')
 
-    def close(self) -> None:
+    def flush(self) -> None:
         for due in self._flood.left():
             outlets.write((self.format(due) + "\n").encode("utf-8", "replace"))
+
+    def close(self) -> None:
+        self.flush()
         super().close()
 
 
@@ -121,6 +124,13 @@ def take_in(*libraries: str) -> None:
             logger.removeHandler(handler)
         logger.propagate = True
         logger.setLevel(max(logging.getLogger().level, logging.WARNING))
+
+
+def finish() -> None:
+    """Write what is owed, before a signal ends the process without a word to who waits for that."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+    outlets.give_back()
 
 
 def announce(component: str, **facts: Any) -> None:

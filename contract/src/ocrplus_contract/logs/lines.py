@@ -7,7 +7,9 @@ lines the template is told, numbers, and types; of its errors the type and where
 import ast
 import linecache
 import logging
+import math
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -53,9 +55,11 @@ _SAFE_ERRORS: Final = frozenset(
     }
 )
 """Errors of others whose text says host, port and signal at most."""
+_SERVER_CODE: Final = re.compile(r"[A-Z]{3,16}(?= )")  # what a server's refusal begins with
 _MOST_TEXT: Final = 300
-_MOST_FRAMES: Final = 20
-_MOST_ERRORS: Final = 5  # of a chain
+_MOST_FRAMES: Final = 12
+_MOST_ERRORS: Final = 4  # of a chain
+_MOST_TRACE: Final = 3000  # with the rest of its line it is written in one piece
 
 
 def fields_of(record: logging.LogRecord, bound: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,14 +80,16 @@ def fields_of(record: logging.LogRecord, bound: Mapping[str, Any]) -> dict[str, 
     line = {name: plain(value) for name, value in line.items()}
     if record.exc_info and record.exc_info[1] is not None:
         line.setdefault("error", described(record.exc_info[1]))
-        line["traceback"] = "\n".join(frames_of(record.exc_info[1]))
+        line["traceback"] = "\n".join(frames_of(record.exc_info[1]))[:_MOST_TRACE]
     return line
 
 
 def plain(value: Any) -> Any:
     """A value as JSON has it; of what is no plain value, the type."""
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int):
         return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
     if isinstance(value, str):
         return value.value if isinstance(value, Enum) else value
     if isinstance(value, BaseException):
@@ -105,6 +111,9 @@ def described(error: BaseException) -> str:
         text = str(error)
     elif text is None and isinstance(error, OSError) and error.errno is not None:
         text = os.strerror(error.errno)
+    elif text is None and kind.__module__ == "redis.exceptions":
+        code = _SERVER_CODE.match(str(error))
+        text = code[0] if code else None
     name = kind.__name__ if kind.__module__ == "builtins" else _name_of(kind)
     return f"{name}: {text}"[:_MOST_TEXT] if text else name
 

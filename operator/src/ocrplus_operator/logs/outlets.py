@@ -52,8 +52,8 @@ def take_over(component: str) -> None:
         return
     _outlet = os.dup(_STDERR)
     stdout = os.dup(_STDOUT)
-    pipes = [_Pipe(component, _STDOUT, stdout), _Pipe(component, _STDERR, _outlet)]
-    atexit.register(_give_back, pipes)
+    _pipes.extend([_Pipe(component, _STDOUT, stdout), _Pipe(component, _STDERR, _outlet)])
+    atexit.register(give_back)
 
 
 class _Pipe:
@@ -94,8 +94,13 @@ class _Pipe:
             write(wrapped(self._component, line, self._descriptor))
 
 
-def _give_back(pipes: list[_Pipe]) -> None:
+_pipes: Final[list[_Pipe]] = []
+
+
+def give_back() -> None:
     """At the end of the process: read what is there, then let both be as they were."""
+    pipes = _pipes[:]
+    _pipes.clear()
     for pipe in pipes:
         pipe.give_back()
     for pipe in pipes:  # it ends with the last child that writes to it

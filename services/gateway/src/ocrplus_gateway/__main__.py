@@ -20,7 +20,7 @@ from ocrplus_contract.settings import GatewaySettings, problems_of
 from ocrplus_gateway.app import Parts, build_parts, create_app
 from ocrplus_gateway.barrier import BarrierProtocol
 from ocrplus_gateway.loop import tune_garbage_collection
-from ocrplus_gateway.memory import return_large_blocks
+from ocrplus_gateway.memory import allow_files, return_large_blocks
 from ocrplus_gateway.metrics import GatewayMetrics
 
 log = logging.getLogger("ocrplus_gateway")
@@ -46,6 +46,7 @@ class _AnnouncedServer(uvicorn.Server):
         await self.parts.sessions.drain(self.drain_seconds)
         await super().shutdown(sockets)
         await asyncio.to_thread(tracing.stop)  # here: the signal that ended us is raised anew
+        logs.finish()
 
 
 def main() -> int:
@@ -63,6 +64,7 @@ def main() -> int:
         log.error("the gateway cannot start", extra={"problem": problem})
         return 2
     return_large_blocks()
+    allow_files(settings.max_connections)
     return _serve(settings)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import redis.asyncio
@@ -34,6 +34,7 @@ from ocrplus_gateway.events import Event
 from ocrplus_gateway.health import Health
 from ocrplus_gateway.http import HttpInterface, error_response
 from ocrplus_gateway.hub import Hub
+from ocrplus_gateway.inspection import Inspector
 from ocrplus_gateway.jobs import Jobs
 from ocrplus_gateway.loop import watch_loop
 from ocrplus_gateway.metrics import GatewayMetrics
@@ -46,6 +47,7 @@ from ocrplus_gateway.room import RoomWatch
 from ocrplus_gateway.session import SessionLimits, Sessions, Shared
 from ocrplus_gateway.submission import STORE_AWAY
 from ocrplus_gateway.traces import JobTraces
+from ocrplus_gateway.trial import InspectionTrial
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +147,7 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
         positions=Positions(client, keys, ledger, presence.name),
         presence=presence,
         doorkeeper=doorkeeper,
-        health=Health(client, keys, blobs, sessions),
+        health=Health(client, keys, blobs, hub, sessions, InspectionTrial(Inspector(settings))),
         reconciler=reconciler,
         deadlines=CaptionDeadlines(client, keys, ledger, lambda: reconciler.leading),
         room=RoomWatch(client, blobs, metrics),
@@ -228,11 +230,15 @@ def _add_health(app: FastAPI, health: Health) -> None:
 
     @app.get("/readyz", **READYZ)
     async def readyz() -> JSONResponse:
-        """Redis and the document store answer and are fit; the gateway is not shutting down."""
-        problems = await health.problems()
+        """Every part that a document needs, down to the process that opens it; and that it is not
+        shutting down."""
+        parts = await health.parts()
+        told = {name: asdict(part) for name, part in parts.items()}
+        problems = {name: part.reason for name, part in parts.items() if not part.ready}
         if problems:
-            return JSONResponse({"ready": False, "problems": problems}, 503)
-        return JSONResponse({"ready": True, "workers": await health.workers()})
+            return JSONResponse({"ready": False, "problems": problems, "parts": told}, 503)
+        workers = await health.workers()
+        return JSONResponse({"ready": True, "workers": workers, "parts": told})
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -173,7 +173,9 @@ class HttpInterface:
 
     async def forget(self, task_id: TaskPath, user: User) -> Response:
         """Cancel a task if it runs, and delete all that is kept of it."""
-        await self.jobs.forget(user, _task(task_id))
+        task = _task(task_id)
+        logs.note(job_id=task)
+        await self.jobs.forget(user, task)
         return Response(status_code=204)
 
     async def events(
@@ -256,6 +258,7 @@ class HttpInterface:
                 "source": record.source,
                 "coverage": record.coverage,
                 "incomplete": record.incomplete,
+                "excused": record.excused,
                 "repeated": record.repeated,
                 "doubled": record.doubled,
                 "reading": record.reading.model_dump() if record.reading else None,

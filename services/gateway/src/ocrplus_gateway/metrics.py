@@ -2,7 +2,9 @@
 
 What stands in Redis (queues, memory, how often leases expired) every gateway tells alike: take the
 largest, not the sum. A closed set of label values is there from the start, at zero: the first
-increase of a counter that appears with it is none to Prometheus.
+increase of a counter that appears with it is none to Prometheus. What the ledger has counted for
+long is the other way round: it is not there until it was read, or each new gateway would tell of a
+jump from zero to all that ever was.
 """
 
 import importlib.metadata
@@ -33,14 +35,18 @@ SUBMISSIONS: Final = ("accepted", "duplicate", *ErrorCode)
 ENDS: Final = tuple(state for state in JobState if state not in OPEN_JOB_STATES)
 WAYS: Final = ("live", "replayed")
 GENERATIONS: Final = ("0", "1", "2")
+GIVEN_UP: Final = (CaptionReason.UNAVAILABLE, CaptionReason.POISON)
 
 
 class QueueCounts(Collector):
-    """What the ledger has counted of each pool, whoever did it; every gateway tells the same."""
+    """What the ledger has counted of each pool, whoever did it; every gateway tells the same.
+
+    Empty until it was read.
+    """
 
     def __init__(self) -> None:
-        self.expired = dict.fromkeys(Pool, 0)
-        self.poisoned = dict.fromkeys(Pool, 0)
+        self.expired: dict[Pool, int] = {}
+        self.poisoned: dict[Pool, int] = {}
 
     def collect(self) -> Iterator[Metric]:
         """For the registry."""
@@ -57,17 +63,21 @@ class QueueCounts(Collector):
 
 
 class CaptionCounts(Collector):
-    """What the ledger has counted of figures that no worker ended; every gateway tells the same."""
+    """What the ledger has counted of figures that no worker ended; every gateway tells the same.
+
+    Empty until it was read.
+    """
 
     def __init__(self) -> None:
-        self.late = 0
-        self.given_up = dict.fromkeys((CaptionReason.UNAVAILABLE, CaptionReason.POISON), 0)
+        self.late: int | None = None
+        self.given_up: dict[CaptionReason, int] = {}
 
     def collect(self) -> Iterator[Metric]:
         """For the registry."""
-        yield CounterMetricFamily(
-            names.CAPTION_LATE, "Figures that a result did not wait for.", value=self.late
-        )
+        late = CounterMetricFamily(names.CAPTION_LATE, "Figures that a result did not wait for.")
+        if self.late is not None:
+            late.add_metric([], self.late)
+        yield late
         given_up = CounterMetricFamily(
             names.CAPTION_GIVEN_UP, "Figures that were given up, by reason.", labels=["reason"]
         )

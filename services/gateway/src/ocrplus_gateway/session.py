@@ -27,6 +27,7 @@ from ocrplus_gateway.frames import split_frame, write_decoded
 from ocrplus_gateway.hub import Hub
 from ocrplus_gateway.jobs import Jobs
 from ocrplus_gateway.metrics import GatewayMetrics
+from ocrplus_gateway.rate import RATE_SECONDS, Rate
 from ocrplus_gateway.submission import Admitted, Submission
 from ocrplus_gateway.traces import JobTraces
 
@@ -46,7 +47,6 @@ UPLOAD_PREFIX: Final = "ocrplus-upload-"
 _MOST_BAD_MESSAGES: Final = 20
 _BAD: Final = frozenset({ErrorCode.BAD_JSON, ErrorCode.BAD_MESSAGE, ErrorCode.UNKNOWN_TYPE})
 _STRANGERS: Final = 0.1  # of all sockets: those that still owe their token
-_RATE_SECONDS: Final = 10.0
 _LARGE_FRAME: Final = 256 * 1024
 
 
@@ -92,24 +92,6 @@ class Refused(Exception):
         super().__init__(reason)
 
 
-class _Rate:
-    """Counts events of the last ten seconds, coarsely."""
-
-    __slots__ = ("_began", "_count")
-
-    def __init__(self) -> None:
-        self._began = 0.0
-        self._count = 0
-
-    def more_than(self, most: float) -> bool:
-        """Count one; whether there were more than `most` within ten seconds."""
-        now = time.monotonic()
-        if now - self._began > _RATE_SECONDS:
-            self._began, self._count = now, 0
-        self._count += 1
-        return self._count > most
-
-
 class Session:
     """One accepted socket of one user. Subclasses speak a protocol."""
 
@@ -126,8 +108,8 @@ class Session:
         self._socket = socket
         self._sending = asyncio.Lock()
         self._command: asyncio.Task[None] | None = None
-        self._messages = _Rate()
-        self._bad = _Rate()
+        self._messages = Rate()
+        self._bad = Rate()
         self.introduce: Callable[[], None] = lambda: None  # set by `Sessions`
         self._ending: asyncio.Future[Refused] = asyncio.get_running_loop().create_future()
 
@@ -148,6 +130,10 @@ class Session:
     def at_once(self, frame: dict[str, Any]) -> Awaitable[None] | None:
         """Answer what need not wait for earlier commands; None for all else."""
         return None
+
+    def asks_nothing(self, frame: dict[str, Any]) -> bool:
+        """Whether a message wants no answer; there may be as many as events."""
+        return False
 
     def delivered(self, event: Event, since: float) -> None:
         """Note an event that was sent on this socket, which opened at `since`."""
@@ -234,12 +220,16 @@ class Session:
         except JobRefused as refusal:
             await self._refuse({}, refusal)
             return
+        if self.asks_nothing(frame):
+            await asyncio.sleep(0)
+            return
+        if self._messages.more_than(self.shared.limits.messages_per_second * RATE_SECONDS):
+            raise Refused(CLOSE_RATE, "too many messages")
         quick = self.at_once(frame)
         if quick is not None:
             await quick
+            await asyncio.sleep(0)  # many that lie here already take turns with others'
             return
-        if self._messages.more_than(self.shared.limits.messages_per_second * _RATE_SECONDS):
-            raise Refused(CLOSE_RATE, "too many messages")
         # One command at a time, in order; while it runs pongs and acks are still read.
         if self._command is not None:
             await self._command
@@ -393,8 +383,7 @@ class Sessions:
         waiting = list(self._open)
         for session in waiting:
             session.goodbye(seconds)
-        size = -(-len(waiting) // slices)
-        for start in range(0, len(waiting), size or 1):
-            for session in waiting[start : start + size]:
+        for first in range(min(slices, len(waiting))):
+            for session in waiting[first::slices]:
                 session.end(CLOSE_RESTART, "restart")
             await asyncio.sleep(seconds / slices)
