@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol  # Any: a lease is JSON
 
 from ocrplus_contract import logs
+from ocrplus_contract.errors import LeaseLost
 from ocrplus_contract.ledger import Lease
 from ocrplus_contract.names import Permit, Pool
 from ocrplus_contract.trace import TraceContext, current, under
@@ -179,14 +180,10 @@ def tell(
     *,
     began: float,
     ended: float,
-    span_id: str | None = None,
-    failed: str = "",
 ) -> None:
     """A span of what is over already; times in unix seconds, of whatever clock."""
     if _recorder is not None and parent is not None and parent.sampled:
-        made = _recorder.begin(name, parent, began=began, span_id=span_id, attributes=attributes)
-        if failed:
-            made.fail(failed)
+        made = _recorder.begin(name, parent, began=began, span_id=None, attributes=attributes)
         made.end(max(began, ended))
 
 
@@ -215,7 +212,10 @@ def of_lease(lease: Lease) -> dict[str, Attribute]:
 
 @contextmanager
 def worked(lease: Lease, **attributes: Attribute) -> Iterator[Span]:
-    """A span around the work under a lease, by an id of which `broken_off` knows."""
+    """A span around the work under a lease, by an id of which `broken_off` knows.
+
+    Of one whose lease is lost, whoever took that away has told.
+    """
     name = "figure" if lease.figure else "chunk"
     with span(
         name,
@@ -223,7 +223,11 @@ def worked(lease: Lease, **attributes: Attribute) -> Iterator[Span]:
         parent=lease.trace,
         span_id=_id_under(lease.permit),
     ) as made:
-        yield made
+        try:
+            yield made
+        except LeaseLost:
+            made.drop()
+            raise
 
 
 def broken_off(permit: Permit, lease: Mapping[str, Any], pool: Pool, why: str) -> None:
@@ -231,22 +235,20 @@ def broken_off(permit: Permit, lease: Mapping[str, Any], pool: Pool, why: str) -
 
     `lease` is what the ledger has of it. What that process told before hangs under this span.
     """
-    if _recorder is None:
+    parent = current()
+    if _recorder is None or parent is None or not parent.sampled:
         return
     attributes = {
         **of_job(lease["user"], lease["task"]),
         "chunk": f"{lease['first']}-{lease['last']}",
         "worker": lease["owner"],
     }
-    tell(
-        "figure" if pool is Pool.CAPTION else "chunk",
-        current(),
-        attributes,
-        began=lease["taken"],
-        ended=time.time(),
-        span_id=_id_under(permit),
-        failed=why,
-    )
+    name = "figure" if pool is Pool.CAPTION else "chunk"
+    span_id = _id_under(permit)
+    began: float = lease["taken"]
+    made = _recorder.begin(name, parent, began=began, span_id=span_id, attributes=attributes)
+    made.fail(why)
+    made.end(max(began, time.time()))
 
 
 def _id_under(permit: Permit) -> str:
