@@ -12,7 +12,7 @@ from typing import Any, Final  # Any: ASGI scopes and messages
 from fastapi import WebSocket
 from fastapi.responses import JSONResponse
 
-from ocrplus_contract import logs
+from ocrplus_contract import logs, tracing
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.names import UserId, valid_id
 from ocrplus_contract.trace import TraceContext, current_or_new, within
@@ -39,8 +39,8 @@ def _trace_of(scope: Scope) -> TraceContext:
     """The client's trace, or a new one."""
     for name, value in scope["headers"]:
         if name == b"traceparent":
-            return TraceContext.parse(value.decode("latin-1")) or TraceContext.new()
-    return TraceContext.new()
+            return TraceContext.parse(value.decode("latin-1")) or tracing.new_trace()
+    return tracing.new_trace()
 
 
 class _Answer:

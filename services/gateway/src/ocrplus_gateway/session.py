@@ -14,7 +14,7 @@ from typing import Any, Final  # Any: ASGI messages, JSON
 from fastapi import WebSocket, WebSocketDisconnect
 from redis.exceptions import RedisError
 
-from ocrplus_contract import logs
+from ocrplus_contract import logs, tracing
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.ledger import Ledger
 from ocrplus_contract.names import TaskId, UserId
@@ -237,7 +237,7 @@ class Session:
 
     async def _traced(self, frame: dict[str, Any], text: str, span: tuple[int, int] | None) -> None:
         """Each command begins a trace, or goes on with the client's."""
-        with within(TraceContext.parse(frame.get("traceparent")) or TraceContext.new()):
+        with within(TraceContext.parse(frame.get("traceparent")) or tracing.new_trace()):
             await self._follow(frame, text, span)
 
     async def _follow(self, frame: dict[str, Any], text: str, span: tuple[int, int] | None) -> None:
