@@ -158,7 +158,6 @@ def http_app(parts: Parts) -> FastAPI:
         await parts.hub.start()
         tasks = [
             asyncio.create_task(parts.presence.run()),
-            asyncio.create_task(parts.sessions.watch()),
             asyncio.create_task(parts.reconciler.run()),
             asyncio.create_task(parts.deadlines.run()),
             asyncio.create_task(parts.room.run()),

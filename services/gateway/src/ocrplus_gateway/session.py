@@ -116,7 +116,6 @@ class Session:
         self._send = send  # the server's own: the way of every event is short
         self.shared = shared
         self.user = user
-        self.sending_since = 0.0  # monotonic; 0 while nothing is being sent
         self.close_code = 0
         self.barrier: Any = socket.scope.get("extensions", {}).get(EXTENSION)
         self._socket = socket
@@ -192,22 +191,15 @@ class Session:
         if not self._ending.done():
             self._ending.set_result(Refused(code, reason))
 
-    def abort(self) -> None:
-        """Cut a connection whose client takes nothing any more."""
-        if self.barrier is not None:
-            self.barrier.transport.abort()
-
     async def _close(self, code: int, reason: str) -> None:
         self.close_code = code
         with suppress(RuntimeError, WebSocketDisconnect):
             await self._socket.close(code, reason)
 
     async def send(self, text: str) -> None:
-        """Send one message; a client that takes nothing is cut by the watch over all sessions."""
+        """Send one message; a client that takes nothing is cut by the protocol."""
         async with self._sending:
-            self.sending_since = time.monotonic()
             await self._send({"type": "websocket.send", "text": text})
-            self.sending_since = 0.0
 
     async def _receive(self) -> None:
         while True:
@@ -297,6 +289,7 @@ class Sessions:
         self._open: set[Session] = set()
         self._by_user: dict[UserId, int] = {}
         self._strangers = 0
+        self._streams: set[asyncio.Future[None]] = set()  # to end event streams by
         self.draining = False
 
     def refusal(self, user: UserId, *, known: bool) -> Refused | None:
@@ -350,12 +343,15 @@ class Sessions:
     ) -> AsyncGenerator[str, None]:
         """An event stream over HTTP, counted as a connection of its user."""
         self._enter(user)
+        end = asyncio.get_running_loop().create_future()
+        self._streams.add(end)
         try:
             with self._metrics.connected("sse"):
                 async with aclosing(lines):
-                    async for line in lines:
+                    while (line := await _next_unless(end, lines)) is not None:
                         yield line
         finally:
+            self._streams.discard(end)
             self._leave(user)
 
     def _enter(self, user: UserId) -> None:
@@ -366,23 +362,31 @@ class Sessions:
         if not self._by_user[user]:
             del self._by_user[user]
 
-    async def watch(self) -> None:
-        """Cut, for ever, those whose clients take nothing."""
-        while True:
-            await asyncio.sleep(min(1.0, self._limits.send_seconds / 4))
-            before = time.monotonic() - self._limits.send_seconds
-            for session in list(self._open):
-                if 0 < session.sending_since < before:
-                    session.abort()
-
     async def drain(self, seconds: float, slices: int = 10) -> None:
         """Close everything in slices, so that not all clients come back at once."""
         self.draining = True
-        waiting = list(self._open)
-        for session in waiting:
+        sessions = list(self._open)
+        for session in sessions:
             session.goodbye(seconds)
-        size = -(-len(waiting) // slices)
-        for start in range(0, len(waiting), size or 1):
-            for session in waiting[start : start + size]:
-                session.end(CLOSE_RESTART, "restart")
+        ends = [partial(session.end, CLOSE_RESTART, "restart") for session in sessions]
+        ends += [partial(_end, stream) for stream in self._streams]
+        size = -(-len(ends) // slices)
+        for start in range(0, len(ends), size or 1):
+            for end in ends[start : start + size]:
+                end()
             await asyncio.sleep(seconds / slices)
+
+
+def _end(stream: asyncio.Future[None]) -> None:
+    if not stream.done():
+        stream.set_result(None)
+
+
+async def _next_unless(end: asyncio.Future[None], lines: AsyncGenerator[str, None]) -> str | None:
+    """The next line; None where there is none, or where they are to end."""
+    line = asyncio.ensure_future(anext(lines, None))
+    try:
+        await asyncio.wait((line, end), return_when=asyncio.FIRST_COMPLETED)
+        return line.result() if line.done() else None
+    finally:
+        await ended(line)
