@@ -202,7 +202,7 @@ V2: Final = (
             "task_id": "report",
             "req": "r1",
             "retry_after_ms": None,
-            "trace": "9f86d081884c7d65",
+            "trace": "4bf92f3577b34da6a3ce929d0e0e4736",
         },
     ),
     Message(
@@ -254,6 +254,7 @@ V2: Final = (
             "headings": [{"text": "Quarterly report", "level": 2}],
             "coverage": 1.0,
             "incomplete": False,
+            "excused": 0.03,
             "repeated": 0.0,
             "doubled": False,
         },

@@ -12,11 +12,13 @@ from typing import Final
 
 from ocrplus_contract.headings import levels
 from ocrplus_contract.lines import outside_code
+from ocrplus_contract.merging import PageText
 from ocrplus_contract.records import PageRecord
 from ocrplus_contract.running import drop_running
 from ocrplus_contract.states import TextSource
 
 _HEADING: Final = re.compile(r"#{1,6}(?= )")
+_SAME_SIZE: Final = 0.08  # of the font's
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,35 @@ def _with_levels(page: PageRecord, found: Sequence[int]) -> PageRecord:
     return page.model_copy(
         update={"markdown": markdown, "headings": headings, "levels": "document"}
     )
+
+
+def page_texts(pages: Sequence[PageRecord], text_of: Callable[[PageRecord], str]) -> list[PageText]:
+    """The pages as `merging` takes them, each with its anchor."""
+    texts = []
+    for before, page in zip([None, *pages], pages, strict=False):
+        start, end = page.open_start, page.open_end
+        texts.append(
+            PageText(
+                f"<!-- page {page.page} -->",
+                text_of(page),
+                _goes_on(before, page),
+                open_start=start.text if start else "",
+                open_end=end.text if end else "",
+                keeps_hyphen=end is not None and end.keeps_hyphen,
+            )
+        )
+    return texts
+
+
+def _goes_on(before: PageRecord | None, page: PageRecord) -> bool:
+    """Whether a page begins with the rest of the paragraph that the one before it leaves open:
+    both say so, and both are set alike."""
+    if before is None or before.ends_paragraph or page.starts_paragraph:
+        return False
+    if before.open_end is None or page.open_start is None:
+        return True
+    above, below = before.open_end.size, page.open_start.size
+    return not (above and below) or abs(above - below) <= _SAME_SIZE * above
 
 
 DOCUMENT_STEPS: Final[tuple[DocumentStep, ...]] = (

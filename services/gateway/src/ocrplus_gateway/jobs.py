@@ -13,7 +13,7 @@ import redis.asyncio
 
 from ocrplus_contract.blobs import BlobStore, job_prefix
 from ocrplus_contract.captions import CaptionRecord, read_captions
-from ocrplus_contract.document import settled
+from ocrplus_contract.document import page_texts, settled
 from ocrplus_contract.errors import BlobsUnavailable, ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, Location, run_async
@@ -195,15 +195,9 @@ def merged_markdown(pages: list[PageRecord]) -> str:
     """The whole document: each page has its anchor, headings have the document's levels, what
     runs over a page's end is whole."""
     whole = settled(pages)
-    open_end = False
-    parts = []
-    for page in whole:
-        goes_on = open_end and not page.starts_paragraph
-        parts.append((f"<!-- page {page.page} -->", page_text(page), goes_on))
-        open_end = not page.ends_paragraph
     settled_levels = any(page.levels == "document" and page.headings for page in whole)
     mark = "<!-- heading levels: document -->\n\n" if settled_levels else ""
-    return f"{mark}{merged(parts)}\n"
+    return f"{mark}{merged(page_texts(whole, page_text))}\n"
 
 
 def is_open(job: JobRecord) -> bool:

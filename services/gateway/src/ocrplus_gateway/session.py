@@ -4,10 +4,9 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
-from contextlib import aclosing, nullcontext, suppress
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final  # Any: ASGI messages, JSON
 
@@ -17,15 +16,17 @@ from redis.exceptions import RedisError
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.ledger import Ledger
 from ocrplus_contract.names import UserId
+from ocrplus_contract.trace import TraceContext, within
 from ocrplus_gateway.admission import Admission
 from ocrplus_gateway.barrier import EXTENSION
 from ocrplus_gateway.cancellation import ended
-from ocrplus_gateway.events import Gap, SlowConsumer
+from ocrplus_gateway.events import Event, Gap, SlowConsumer
 from ocrplus_gateway.frames import split_frame, write_decoded
 from ocrplus_gateway.hub import Hub
 from ocrplus_gateway.jobs import Jobs
 from ocrplus_gateway.metrics import GatewayMetrics
 from ocrplus_gateway.submission import Admitted, Submission
+from ocrplus_gateway.traces import JobTraces
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,6 @@ CLOSE_RATE: Final = 4429
 UPLOAD_PREFIX: Final = "ocrplus-upload-"
 _MOST_BAD_MESSAGES: Final = 20
 _BAD: Final = frozenset({ErrorCode.BAD_JSON, ErrorCode.BAD_MESSAGE, ErrorCode.UNKNOWN_TYPE})
-_STRANGERS: Final = 0.1  # of all sockets: those that still owe their token
 _RATE_SECONDS: Final = 10.0
 _LARGE_FRAME: Final = 256 * 1024
 
@@ -57,7 +57,6 @@ class SessionLimits:
     pages: int
     tasks: int
     messages_per_second: float
-    send_seconds: float
     ping_seconds: int
 
 
@@ -70,6 +69,7 @@ class Shared:
     ledger: Ledger
     admission: Admission
     metrics: GatewayMetrics
+    traces: JobTraces
     limits: SessionLimits
     large_frames: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """One large frame is decoded at a time: each stalls the loop a little."""
@@ -147,6 +147,11 @@ class Session:
     def asks_nothing(self, frame: dict[str, Any]) -> bool:
         """Whether a message wants no answer; there may be as many as events."""
         return False
+
+    def delivered(self, event: Event, since: float) -> None:
+        """Note an event that was sent on this socket, which opened at `since`."""
+        trace = self.shared.traces.delivered(event, self.user, self.protocol_name, since)
+        self.shared.metrics.delivered(event, since, trace)
 
     def goodbye(self, seconds: float) -> None:
         """The process ends within `seconds`; the client may be told."""
@@ -230,7 +235,12 @@ class Session:
         # One command at a time, in order; while it runs pongs and acks are still read.
         if self._command is not None:
             await self._command
-        self._command = asyncio.create_task(self._follow(frame, text, span))
+        self._command = asyncio.create_task(self._traced(frame, text, span))
+
+    async def _traced(self, frame: dict[str, Any], text: str, span: tuple[int, int] | None) -> None:
+        """Each command begins a trace, or goes on with the client's."""
+        with within(TraceContext.parse(frame.get("traceparent")) or TraceContext.new()):
+            await self._follow(frame, text, span)
 
     async def _follow(self, frame: dict[str, Any], text: str, span: tuple[int, int] | None) -> None:
         try:
@@ -266,127 +276,11 @@ class Session:
             JobRefused: with the code the client is told.
         """
         text, span = encoded
-        large = span[1] - span[0] > _LARGE_FRAME
+        began, large = time.time(), span[1] - span[0] > _LARGE_FRAME
         with tempfile.TemporaryDirectory(prefix=UPLOAD_PREFIX) as folder:
             file = Path(folder) / "upload.pdf"
             async with self.shared.large_frames if large else nullcontext():
                 await write_decoded(text, span, file, self.shared.limits.pdf_bytes)
-            admitted = await self.shared.admission.admit(submission(file))
+            admitted = await self.shared.admission.admit(replace(submission(file), began=began))
         self.shared.metrics.submitted(duplicate=admitted.duplicate_of is not None)
         return admitted
-
-
-class Sessions:
-    """All open sessions of a process: how many, who is stuck, and how they end on shutdown."""
-
-    def __init__(
-        self, limits: SessionLimits, metrics: GatewayMetrics, most: int, most_of_user: int
-    ) -> None:
-        self._metrics = metrics
-        self._limits = limits
-        self._most = most
-        self._most_of_user = most_of_user
-        self._open: set[Session] = set()
-        self._by_user: dict[UserId, int] = {}
-        self._strangers = 0
-        self._streams: set[asyncio.Future[None]] = set()  # to end event streams by
-        self.draining = False
-
-    def refusal(self, user: UserId, *, known: bool) -> Refused | None:
-        """Why one more socket of a user, or of a stranger who names him, cannot be served."""
-        if self.draining:
-            return Refused(CLOSE_RESTART, "shutting down")
-        if len(self._open) >= self._most:
-            return Refused(CLOSE_OVERLOADED, "too many connections")
-        if not known:
-            too_many = self._strangers >= max(1, self._most * _STRANGERS)
-            return Refused(CLOSE_OVERLOADED, "too many without a token") if too_many else None
-        if self._by_user.get(user, 0) >= self._most_of_user:
-            return Refused(CLOSE_CONNECTIONS, "too many connections of this user")
-        return None
-
-    async def serve(self, session: Session) -> None:
-        """Run a session to its end."""
-        self._open.add(session)
-        session.introduce = partial(self._introduce, session)
-        if session.known:
-            self._enter(session.user)
-        else:
-            self._strangers += 1
-        try:
-            with self._metrics.connected(session.protocol_name):
-                await session.run()
-        finally:
-            self._open.discard(session)
-            if session.known:
-                self._leave(session.user)
-            else:
-                self._strangers -= 1
-
-    def _introduce(self, session: Session) -> None:
-        """A stranger has shown who he is: he counts for his user from now on.
-
-        Raises:
-            Refused: the user has as many connections as he may.
-        """
-        if session.known:
-            return
-        refused = self.refusal(session.user, known=True)
-        if refused is not None:
-            raise refused
-        self._strangers -= 1
-        session.known = True
-        self._enter(session.user)
-
-    async def counted(
-        self, user: UserId, lines: AsyncGenerator[str, None]
-    ) -> AsyncGenerator[str, None]:
-        """An event stream over HTTP, counted as a connection of its user."""
-        self._enter(user)
-        end = asyncio.get_running_loop().create_future()
-        self._streams.add(end)
-        try:
-            with self._metrics.connected("sse"):
-                async with aclosing(lines):
-                    while (line := await _next_unless(end, lines)) is not None:
-                        yield line
-        finally:
-            self._streams.discard(end)
-            self._leave(user)
-
-    def _enter(self, user: UserId) -> None:
-        self._by_user[user] = self._by_user.get(user, 0) + 1
-
-    def _leave(self, user: UserId) -> None:
-        self._by_user[user] -= 1
-        if not self._by_user[user]:
-            del self._by_user[user]
-
-    async def drain(self, seconds: float, slices: int = 10) -> None:
-        """Close everything in slices, so that not all clients come back at once."""
-        self.draining = True
-        sessions = list(self._open)
-        for session in sessions:
-            session.goodbye(seconds)
-        ends = [partial(session.end, CLOSE_RESTART, "restart") for session in sessions]
-        ends += [partial(_end, stream) for stream in self._streams]
-        size = -(-len(ends) // slices)
-        for start in range(0, len(ends), size or 1):
-            for end in ends[start : start + size]:
-                end()
-            await asyncio.sleep(seconds / slices)
-
-
-def _end(stream: asyncio.Future[None]) -> None:
-    if not stream.done():
-        stream.set_result(None)
-
-
-async def _next_unless(end: asyncio.Future[None], lines: AsyncGenerator[str, None]) -> str | None:
-    """The next line; None where there is none, or where they are to end."""
-    line = asyncio.ensure_future(anext(lines, None))
-    try:
-        await asyncio.wait((line, end), return_when=asyncio.FIRST_COMPLETED)
-        return line.result() if line.done() else None
-    finally:
-        await ended(line)
