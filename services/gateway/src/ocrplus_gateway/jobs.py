@@ -174,6 +174,7 @@ class Jobs:
                 "files of a deleted task stay until the store is swept",
                 extra={"job_id": task, "problem": str(away)},
             )
+        await self.client.delete(self.keys.forgetting(user, task))
 
 
 def _at(folder: str, picture: str, _figure: str) -> str:
