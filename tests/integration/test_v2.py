@@ -65,7 +65,9 @@ class Client:
             text = await self.socket.recv()
         message: dict[str, Any] = json.loads(text)
         durable = "seq" in message and message["type"] not in ("welcome", "history_lost")
-        (wire.DELIVERED if durable else ANSWERS[message["type"]]).validate_json(text, strict=False)
+        schema = wire.DELIVERED if durable else ANSWERS[message["type"]]
+        told = schema.validate_json(text, strict=False)
+        assert set(message) == set(type(told).model_fields)  # no key more, no key less
         return message
 
     async def hear_until(self, kind: str) -> list[dict[str, Any]]:
