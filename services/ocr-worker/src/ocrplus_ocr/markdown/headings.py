@@ -50,6 +50,7 @@ _LIST: Final = re.compile(r"[^\W\d_], ?[^\W\d_]|[、，]")
 _BULLET: Final = re.compile(r"^[•●▪◦‣\-–—*·☑☐□■]\s*")
 _CAPTION: Final = re.compile(r"^(?:fig(?:ure)?|table|图|表)\s*\.?\s*\d", re.I)
 _NUMBER: Final = re.compile(r"^\s*(?:(?:\d+(?:\.\d+)*|[IVXL]+|[A-Z])[.)、]?\s+)")
+_MATHS: Final = re.compile(r"[=∑∫∇√∂≤≥±∞]")  # in a scan a formula is as large as a heading
 _LETTERS: Final = re.compile(r"[^\W\d_]")
 _NOT_LETTERS: Final = re.compile(r"[\W_]+")
 
@@ -151,7 +152,8 @@ class Styles:
         if _CAPTION.match(text) or row.mono or row.turned:
             return False
         if row.is_scanned:
-            return row.size >= _LARGER_SCANNED * self.body.size and len(text) > 1
+            large = row.size >= _LARGER_SCANNED * self.body.size and len(text) > 1
+            return large and not _MATHS.search(text)
         if not row.bold and row.size < _CLEARLY_LARGER * self.body.size and _LIST.search(text):
             return False  # the authors under a title
         return row.size >= _LARGER * self.body.size or (

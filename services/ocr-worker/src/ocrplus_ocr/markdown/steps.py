@@ -17,6 +17,7 @@ from ocrplus_ocr.markdown.formulas import set_formulas
 from ocrplus_ocr.markdown.furniture import mark_furniture
 from ocrplus_ocr.markdown.hanging_marks import join_hanging_marks
 from ocrplus_ocr.markdown.headings import mend_headings
+from ocrplus_ocr.markdown.interleaved import part_interleaved
 from ocrplus_ocr.markdown.leftovers import bring_back_leftovers
 from ocrplus_ocr.markdown.listings import set_listings
 from ocrplus_ocr.markdown.lost_lines import bring_back_lines
@@ -42,6 +43,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("found_figures", find_figures),
     Step("subfigures", part_subfigures),
     Step("lost_lines", bring_back_lines),
+    Step("interleaved", part_interleaved),
     Step("hanging_marks", join_hanging_marks),
     Step("furniture", mark_furniture),
     Step("footnotes", mark_footnotes),
