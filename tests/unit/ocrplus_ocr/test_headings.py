@@ -175,3 +175,39 @@ def test_the_last_line_of_a_list_of_authors_in_bold_is_no_heading() -> None:
     result = mend_headings(page(authors, body(200, rows=9)))
 
     assert [b.kind for b in result.blocks] == [BlockKind.TEXT, BlockKind.TEXT]
+
+
+def test_a_caption_that_is_set_as_the_headings_are_is_one() -> None:
+    heading = block(BlockKind.HEADING, row("Causes of rain", 20, size=12.5))
+    misnamed = block(BlockKind.CAPTION, row("What follows from it", 200, size=12.5))
+    caption = block(BlockKind.CAPTION, row("Rain by the month", 230, size=11))
+
+    found = mend_headings(page(heading, body(100), misnamed, caption)).blocks
+
+    assert [b.kind for b in found[2:]] == [BlockKind.HEADING, BlockKind.CAPTION]
+
+
+def test_a_formula_of_a_scan_is_no_heading_though_it_is_large() -> None:
+    lines = [scanned(BODY, 100 + 14 * n, em=8) for n in range(4)]
+    formula = block(BlockKind.TEXT, scanned("E = p w", 20, em=16))
+
+    found = mend_headings(page(formula, block(BlockKind.TEXT, *lines), source=TextSource.OCR))
+
+    assert found.blocks[0].kind is BlockKind.TEXT
+
+
+def test_a_scanned_heading_without_letters_below_the_line_is_as_large_as_the_others() -> None:
+    low = TextLine("Trends in cash flow", (50, 20, 163, 30))
+    high = TextLine("Managing deep loads", (50, 60, 178, 74))
+    text = [scanned(BODY, 100 + 14 * n, em=5) for n in range(4)]
+
+    found = mend_headings(
+        page(
+            block(BlockKind.HEADING, low),
+            block(BlockKind.HEADING, high),
+            block(BlockKind.TEXT, *text),
+            source=TextSource.OCR,
+        )
+    )
+
+    assert [b.level for b in found.blocks] == [1, 1, 0]

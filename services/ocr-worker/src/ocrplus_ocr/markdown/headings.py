@@ -72,7 +72,11 @@ def mend_headings(page: Page) -> Page:
     )
     said = (b for b in page.blocks if b.kind in _MAY_HOLD)
     styles = replace(
-        styles, said=frozenset(_plain(row.text) for b in said for row in rows(b.lines))
+        styles,
+        said=frozenset(_plain(row.text) for b in said for row in rows(b.lines)),
+        headings=frozenset(
+            _style(row) for b in page.blocks if b.kind in HEADINGS for row in rows(b.lines)[:1]
+        ),
     )
     blocks: list[Block] = []
     for block in page.blocks:
@@ -133,6 +137,8 @@ class Styles:
     """Whether the page has a text layer: what was read from a picture in it is no heading."""
     said: frozenset[str] = frozenset()
     """Rows of the page's text: a header may repeat a heading."""
+    headings: frozenset[tuple[float, bool]] = frozenset()
+    """How the model's headings are set."""
 
     def stand_out(self, row: Row) -> bool:
         """Whether a row is set as a heading is, or is one of the bookmarks."""
@@ -185,6 +191,8 @@ def _is_misnamed(block: Block, styles: Styles) -> bool:
     if _ENDS.search(found[-1].text):
         return False
     large = all(row.size >= _MUCH_LARGER * styles.body.size for row in found)
+    if block.kind is BlockKind.CAPTION and not found[0].is_scanned:
+        large = large or {_style(row) for row in found} <= styles.headings
     return large or _plain(joined(row.text for row in found)) in styles.titles - styles.said
 
 
@@ -325,9 +333,10 @@ def heading_record(block: Block, page: Page) -> HeadingRecord:
     return HeadingRecord(
         text=text,
         level=block.level,
-        size=round(median(row.size for row in found), 1) if found else 0.0,
+        size=round(median(row.size_by_width for row in found), 1) if found else 0.0,
         bold=bool(found) and all(row.bold for row in found),
         bookmark=next(here, 0),
+        scanned=bool(found) and found[0].is_scanned,
     )
 
 
