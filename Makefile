@@ -8,6 +8,9 @@ OUT ?= out
 PORT ?= 8080
 TAG ?= dev
 SET ?= ../shared/corpus/dev
+# What the tests on clusters are told, if it is: make e2e-node RECORD=1 KUBE_ROOT=dir
+E2E = $(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)') $(if $(KUBE_ROOT),--root '$(KUBE_ROOT)') \
+	$(if $(KUBE_CONTEXT),--context '$(KUBE_CONTEXT)') $(if $(RECORD),--record)
 # PaddleX asks for the OpenCV that links to a desktop's libraries; this one is the same without.
 HEADLESS := --no-deps --force-reinstall opencv-contrib-python-headless==4.10.0.84
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -63,7 +66,7 @@ format: $(VENV)/.dev ## format the code
 .PHONY: bench
 bench: $(VENV)/.dev ## every benchmark; writes benchmarks/results
 	$(BIN)/ocrplus models assemble
-	for name in original pages streaming faults delivery wire eta captions; do $(BENCH)/$$name.py || exit 1; done
+	for name in original pages streaming faults delivery wire eta captions observing; do $(BENCH)/$$name.py || exit 1; done
 
 .PHONY: autoscaling
 autoscaling: $(VENV)/.dev ## the operator's law beside its peers, in virtual time: half an hour
@@ -100,11 +103,11 @@ e2e: e2e-control e2e-node ## the chart on a cluster that is thrown away: played 
 
 .PHONY: e2e-control
 e2e-control: $(VENV)/.dev ## every values file installed on a real control plane with played nodes
-	$(BIN)/python tools/e2e_control.py $(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)') $(if $(KUBE_ROOT),--root '$(KUBE_ROOT)')
+	PYTHONPATH=tools $(BIN)/python tools/e2e_control.py $(E2E)
 
 .PHONY: e2e-node
 e2e-node: $(VENV)/.dev ## images built, installed on a real node, and used: an hour
-	$(BIN)/python tools/e2e_node.py --tag $(TAG) $(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)') $(if $(KUBE_ROOT),--root '$(KUBE_ROOT)')
+	PYTHONPATH=tools $(BIN)/python tools/e2e_node.py --tag $(TAG) $(E2E)
 
 .PHONY: test-hostile
 test-hostile: $(VENV)/.dev ## broken, huge and malicious PDFs through the real services

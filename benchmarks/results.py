@@ -17,11 +17,8 @@ def write(name: str, metrics: dict[str, Any]) -> Path:
     """Write `results/{name}.json` and return its path."""
     path = _FOLDER / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
-    arguments = [Path(a).name if a.startswith("/") else a for a in sys.argv[1:]]
-    script = Path(sys.argv[0])
-    command = " ".join(["python", f"{script.resolve().parent.name}/{script.name}", *arguments])
     record = {
-        "command": command,
+        "command": command(),
         "machine": machine(),
         "date": datetime.now(UTC).date().isoformat(),
         "metrics": metrics,
@@ -29,6 +26,20 @@ def write(name: str, metrics: dict[str, Any]) -> Path:
     path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     print(f"wrote {path.name}")
     return path
+
+
+def read(name: str) -> dict[str, Any]:
+    """The metrics of `results/{name}.json`; none where it was never written."""
+    path = _FOLDER / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text())["metrics"] if path.exists() else {}
+    return found
+
+
+def command() -> str:
+    """The command that runs, without this machine's folders."""
+    arguments = [Path(a).name if a.startswith("/") else a for a in sys.argv[1:]]
+    script = Path(sys.argv[0])
+    return " ".join(["python", f"{script.resolve().parent.name}/{script.name}", *arguments])
 
 
 _SUBJECTS = {
@@ -59,6 +70,7 @@ _SUBJECTS = {
     "cluster": "The chart on a real node, `cpu` values, through Contour and nginx",
     "monitoring": "Every dashboard panel over the local services under load, by a real Prometheus",
     "monitoring_faults": "Faults that users feel: seconds until the alert for it fires",
+    "observing": "What metrics, logs and spans cost, all on, beside a page's CPU",
     "fresh_clone": "An empty folder: seconds of each step",
 }
 _HEAD = """\

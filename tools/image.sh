@@ -36,7 +36,12 @@ application() {
   /opt/tools/bin/pip --python "$VENV/bin/python" check
   # What is imported late must be there too: kombu does not ask for what its transport needs.
   if grep -q '^celery==' pins.txt; then "$VENV/bin/python" -c 'import kombu.transport.redis'; fi
-  /opt/tools/bin/cyclonedx-py environment --output-reproducible --output-file "$APPLICATION/sbom.cdx.json" "$VENV/bin/python"
+  bill=$APPLICATION/sbom.cdx.json
+  /opt/tools/bin/cyclonedx-py environment --spec-version 1.6 --output-reproducible --output-file "$bill" "$VENV/bin/python"
+  # The base image is the last stage's too: its packages are those that are installed here.
+  python3 image_sbom.py "$bill"
+  /opt/tools/bin/python -c 'import sys; from cyclonedx.schema import SchemaVersion; from cyclonedx.validation.json import JsonStrictValidator
+sys.exit(str(JsonStrictValidator(SchemaVersion.V1_6).validate_str(sys.stdin.read()) or "") or 0)' <"$bill"
 }
 
 pack() {

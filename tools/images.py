@@ -98,6 +98,13 @@ class Builder:
         finally:
             self._said("rm", container)
 
+    def revision(self, name: str) -> str:
+        """The commit that an image was built from."""
+        where = ".Config" if self.engine != "buildah" else ".OCIv1.Config"
+        look = ["image", "inspect"] if self.engine != "buildah" else ["inspect", "--type", "image"]
+        label = "org.opencontainers.image.revision"
+        return self._said(*look, "-f", f'{{{{index {where}.Labels "{label}"}}}}', name).strip()
+
     def _said(self, *arguments: str) -> str:
         command = [self.engine, *arguments]
         return subprocess.run(
@@ -134,8 +141,13 @@ def measured(builder: Builder, image: Image, name: str) -> dict[str, Any]:
     folder = ROOT / "dist" / "sbom"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{image.name}.cdx.json").write_text(text)
-    components = len(json.loads(text)["components"])
-    return {"megabytes": builder.megabytes(name), "python_packages": components}
+    parts: list[dict[str, str]] = json.loads(text)["components"]
+    system = sum(part.get("purl", "").startswith("pkg:deb/") for part in parts)
+    return {
+        "megabytes": builder.megabytes(name),
+        "python_packages": len(parts) - system,
+        "debian_packages": system,
+    }
 
 
 def main() -> int:
@@ -163,9 +175,9 @@ def main() -> int:
         sys.path.insert(0, str(ROOT / "benchmarks"))
         import results
 
-        path = ROOT / "benchmarks" / "results" / "images.json"
-        before = json.loads(path.read_text())["metrics"] if path.exists() else {}
-        results.write("images", before | figures)  # those that were not built keep theirs
+        results.write(
+            "images", results.read("images") | figures
+        )  # what was not built keeps its own
     return 0
 
 

@@ -35,13 +35,14 @@ async def test_every_accepted_document_outlives_deaths(release: Release, door: D
     assert set(follower.statuses()) == {"ok"}
     assert sum(killed.values()) >= SECONDS / 20
     note(
-        deaths=dict(killed),
-        deaths_seconds=SECONDS,
-        deaths_documents=len(follower.accepted),
-        deaths_statuses=follower.statuses(),
-        deaths_history=follower.lost,
-        deaths_reconnects=len(follower.reconnects),
-        deaths_longest_reconnect_seconds=round(max(follower.reconnects, default=0), 1),
+        "deaths",
+        killed=dict(killed),
+        seconds=SECONDS,
+        documents=len(follower.accepted),
+        statuses=follower.statuses(),
+        history=follower.lost,
+        reconnects=len(follower.reconnects),
+        longest_reconnect_seconds=round(max(follower.reconnects, default=0), 1),
     )
 
 

@@ -61,8 +61,9 @@ async def test_keda_scales_on_the_stream_and_keeps_busy_workers(scaled: Release)
     assert follower.lost == []
     assert set(follower.statuses()) == {"ok"}
     note(
-        keda_two_ready_seconds=round(two, 1),
-        keda_back_to_zero_seconds=round(time.monotonic() - drained, 1),
-        keda_documents=len(follower.accepted),
-        keda_statuses=follower.statuses(),
+        "keda",
+        two_ready_seconds=round(two, 1),
+        back_to_zero_seconds=round(time.monotonic() - drained, 1),
+        documents=len(follower.accepted),
+        statuses=follower.statuses(),
     )

@@ -70,7 +70,7 @@ def test_a_missing_part_is_named(
         lambda: next((m for m in look(lacking, component) if word in m), None), 90, word
     )
     assert lacking.restarts() == {}
-    note(**{f"missing_{component}": message[:160]})
+    note("missing", **{component: message[:160]})
 
 
 def test_a_missing_models_volume_is_named(lacking: Release) -> None:
@@ -79,7 +79,7 @@ def test_a_missing_models_volume_is_named(lacking: Release) -> None:
     said = until(
         lambda: next((m for m in said_by_pods(lacking, "ocr-worker") if word in m), None), 90, word
     )
-    note(missing_models_volume=said[:160])
+    note("missing", models_volume=said[:160])
 
 
 def test_an_empty_models_folder_ends_the_worker_with_its_reason(lacking: Release) -> None:
@@ -88,4 +88,4 @@ def test_an_empty_models_folder_ends_the_worker_with_its_reason(lacking: Release
     said = until(
         lambda: next((m for m in said_by_pods(lacking, "ocr-worker") if word in m), None), 120, word
     )
-    note(missing_models=said[:160])
+    note("missing", models=said[:160])

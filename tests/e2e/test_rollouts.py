@@ -37,11 +37,12 @@ async def test_an_upgrade_and_a_rollback_lose_nothing(release: Release, door: Do
     assert set(follower.statuses()) == {"ok"}
     assert release.restarts() == {}
     note(
+        "rollouts",
         upgrade_seconds=round(upgraded, 1),
         rollback_seconds=round(rolled_back, 1),
-        rollout_documents=len(follower.accepted),
-        rollout_statuses=follower.statuses(),
-        rollout_lost_events=len(follower.lost),
-        rollout_reconnects=len(follower.reconnects),
-        rollout_refused=dict(follower.refused),
+        documents=len(follower.accepted),
+        statuses=follower.statuses(),
+        lost_events=len(follower.lost),
+        reconnects=len(follower.reconnects),
+        refused=dict(follower.refused),
     )

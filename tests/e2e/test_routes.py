@@ -123,7 +123,7 @@ async def test_an_idle_socket_lives_and_documents_pass_meanwhile(way: Way) -> No
         await socket.send(json.dumps({"type": "ping", "t": 1}))
         async with asyncio.timeout(10):
             assert json.loads(await socket.recv())["type"] == "pong"
-    note(**{f"{way.name}_idle_seconds": round(time.monotonic() - began)})
+    note(way.name, idle_seconds=round(time.monotonic() - began))
 
 
 async def _forget(way: Way, follower: Follower, task: str) -> None:
@@ -136,7 +136,7 @@ async def _large(way: Way, follower: Follower) -> str:
     """100 MB pass: their task. 110 MB get the gateway's own answer, which names the code."""
     began = time.monotonic()
     task = await follower.submit(padded(100))
-    note(**{f"{way.name}_100_mb_seconds": round(time.monotonic() - began, 1)})
+    note(way.name, seconds_of_100_mb=round(time.monotonic() - began, 1))
     async with way.door.http(120) as http:
         answer = await http.post(
             "/v1/tasks", params={"user": follower.user, "task_id": "large"}, content=padded(110)
@@ -165,11 +165,10 @@ async def test_a_rolling_restart_costs_only_a_reconnect(way: Way, release: Relea
     longest = max(follower.reconnects, default=0)
     assert longest < 5
     note(
-        **{
-            f"{way.name}_restart_reconnects": len(follower.reconnects),
-            f"{way.name}_restart_longest_seconds": round(longest, 2),
-            f"{way.name}_restart_closes": " ".join(sorted(follower.closes)),
-        }
+        way.name,
+        restart_reconnects=len(follower.reconnects),
+        restart_longest_seconds=round(longest, 2),
+        restart_closes=" ".join(sorted(follower.closes)),
     )
 
 

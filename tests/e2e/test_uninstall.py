@@ -37,7 +37,7 @@ def test_only_what_holds_data_stays(passing: Release) -> None:
     assert cluster_wide() - before <= {
         "customresourcedefinition.apiextensions.k8s.io/workerpools.ocrplus.io"
     }
-    note(uninstall_pods_gone_seconds=round(pods_gone, 1), uninstall_leaves=sorted(names))
+    note("uninstall", pods_gone_seconds=round(pods_gone, 1), leaves=sorted(names))
     kubectl("delete", "namespace", passing.namespace, "--wait=false")
 
 

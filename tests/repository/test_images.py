@@ -2,6 +2,9 @@
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import images
@@ -70,3 +73,21 @@ def test_a_target_is_a_stage_of_its_dockerfile() -> None:
     for image in images.IMAGES:
         if image.target:
             assert re.search(rf"^FROM \S+ AS {image.target}$", dockerfile(image.folder), re.M)
+
+
+def test_the_bill_of_materials_has_the_systems_packages(tmp_path: Path) -> None:
+    bill = tmp_path / "bill.json"
+    bill.write_text(json.dumps({"components": [{"name": "redis"}], "specVersion": "1.6"}))
+    command = [sys.executable, str(ROOT / "tools" / "image_sbom.py"), str(bill)]
+    subprocess.run(command, check=True, timeout=60)
+
+    parts = json.loads(bill.read_text())["components"]
+    assert parts[0] == {"name": "redis"}
+    references = [part["bom-ref"] for part in parts[1:]]
+    assert len(references) == len(set(references))
+    if shutil.which("dpkg-query"):  # a developer's machine may be another system
+        (dpkg,) = [part for part in parts if part["name"] == "dpkg"]
+        asked = ["dpkg-query", "--show", "--showformat=${Version}", "dpkg"]
+        version = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60)
+        assert dpkg["version"] == version.stdout
+        assert dpkg["purl"].startswith("pkg:deb/") and "&upstream=dpkg" in dpkg["purl"]

@@ -41,11 +41,11 @@ def until(what: Callable[[], Any], seconds: float, why: str, pause: float = 0.2)
     return value
 
 
-def note(**figures: object) -> None:
+def note(group: str, **figures: object) -> None:
     """Keep what was measured, where KUBE_E2E_FIGURES names a file for it."""
     if path := os.environ.get("KUBE_E2E_FIGURES"):
         with Path(path).open("a") as file:
-            file.write(json.dumps(figures) + "\n")
+            file.write(json.dumps({group: figures}) + "\n")
 
 
 def said(*command: str, stdin: str = "", seconds: float = 60) -> str:
@@ -80,6 +80,7 @@ class Release:
     namespace: str
     name: str = "ocrplus"
     settings: list[str] = field(default_factory=list)
+    install_seconds: float = 0.0
 
     def helm(self, *arguments: str, seconds: float = 120) -> str:
         """Output of helm in the release's namespace."""
@@ -89,7 +90,9 @@ class Release:
         self, *values: str, settings: Sequence[str] = (), seconds: int = 300, flags: str = "--wait"
     ) -> float:
         """`helm install` with files of `ci/`; seconds that it took."""
-        return self._deploy(["install", "--create-namespace", flags], values, settings, seconds)
+        verb = ["install", "--create-namespace", flags]
+        self.install_seconds = self._deploy(verb, values, settings, seconds)
+        return self.install_seconds
 
     def upgrade(
         self, *values: str, settings: Sequence[str] = (), seconds: int = 300, flags: str = "--wait"

@@ -6,11 +6,12 @@ committed pages. They are pure and cheap: they look at records, never at a PDF.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ocrplus_contract.headings import levels
+from ocrplus_contract.lines import outside_code
 from ocrplus_contract.merging import PageText
 from ocrplus_contract.records import PageRecord
 from ocrplus_contract.running import drop_running
@@ -18,7 +19,6 @@ from ocrplus_contract.states import TextSource
 
 _HEADING: Final = re.compile(r"#{1,6}(?= )")
 _SAME_SIZE: Final = 0.08  # of the font's
-_FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def settle_headings(pages: Sequence[PageRecord]) -> list[PageRecord]:
 def _with_levels(page: PageRecord, found: Sequence[int]) -> PageRecord:
     """The page with these levels in its record and its Markdown; unchanged if they do not fit."""
     lines = page.markdown.split("\n")
-    places = list(_heading_lines(lines))
+    places = [at for at in outside_code(lines) if _HEADING.match(lines[at])]
     if len(places) != len(page.headings):
         return page
     for place, level in zip(places, found, strict=True):
@@ -57,21 +57,6 @@ def _with_levels(page: PageRecord, found: Sequence[int]) -> PageRecord:
     return page.model_copy(
         update={"markdown": markdown, "headings": headings, "levels": "document"}
     )
-
-
-def _heading_lines(lines: Sequence[str]) -> Iterator[int]:
-    """Where headings stand. A fence is closed by one of its own sign, as long or longer, alone
-    on its line: any other within it is code."""
-    fence = ""
-    for index, line in enumerate(lines):
-        found = _FENCE.match(line)
-        if fence:
-            if found and found.group(1).startswith(fence) and not found.group(2).strip():
-                fence = ""
-        elif found and not (found.group(1)[0] == "`" and "`" in found.group(2)):
-            fence = found.group(1)
-        elif _HEADING.match(line):
-            yield index
 
 
 def page_texts(pages: Sequence[PageRecord], text_of: Callable[[PageRecord], str]) -> list[PageText]:

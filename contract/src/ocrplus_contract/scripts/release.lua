@@ -24,9 +24,7 @@ redis.call('HDEL', key('lease', pool), permit)
 -- 0 - x and not -x: Lua's -0 is no integer to Redis
 redis.call('HINCRBY', key('load', pool), 'inflight', 0 - lease.left)
 drop_permits(pool, {permit})
-if reason == 'expired' then
-    redis.call('HINCRBY', key('load', pool), 'expired', 1)
-end
+redis.call('HINCRBY', key('load', pool), reason, 1)
 if pool == 'caption' then -- the gate would wait for the answer of a try that died
     local breaker = redis.call('HMGET', key('caption-breaker'), 'state', 'probe')
     if breaker[1] == 'half_open' and breaker[2] == permit then
@@ -68,6 +66,7 @@ for _, run in ipairs(runs) do
             score = string.format('%.4f', behind(pool, user))
         end
         put_waiting(pool, user, chunk_name(task, run.first, run.last), score)
+        redis.call('HSET', job, since_field(pool, run.first), stamp(now()))
         count_waiting(pool, user, task, run.last - run.first + 1)
         permits = permits + 1
     end

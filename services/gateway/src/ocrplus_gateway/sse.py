@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
@@ -22,6 +23,7 @@ from ocrplus_gateway.events import (
 )
 from ocrplus_gateway.hub import Hub
 from ocrplus_gateway.jobs import Jobs, is_open, status
+from ocrplus_gateway.traces import JobTraces
 
 _PING_SECONDS: Final = 15.0
 _ID: Final = re.compile(r"([0-9a-f]{1,64})-(\d{1,18})")
@@ -31,13 +33,17 @@ _RETRY_MS: Final = 2000
 class EventStream:
     """One client's stream of one task's events."""
 
-    def __init__(self, hub: Hub, jobs: Jobs, user: UserId, job: JobRecord) -> None:
+    def __init__(
+        self, hub: Hub, jobs: Jobs, traces: JobTraces, user: UserId, job: JobRecord
+    ) -> None:
         self._hub = hub
         self._jobs = jobs
+        self._traces = traces
         self._user = user
         self._task = TaskId(job.task_id)
         self._begins = _position(job.begins) if job.begins else None
         self._ended = not is_open(job)
+        self._is_used_again = False  # the task's name, by now for another
 
     async def is_complete(self, last: str) -> bool:
         """Whether a client that has taken `last` has all there will be.
@@ -64,12 +70,16 @@ class EventStream:
             await self._hub.detach(subscription)
 
     def _is_own(self, event: Event) -> bool:
-        """Whether it is of this task, and not of one before it by the same name."""
-        if event.task != self._task:
+        """Whether it is of this task, and not of one before or after it by the same name."""
+        if event.task != self._task or self._is_used_again:
             return False
-        if self._begins is None or event.epoch != self._begins[0]:
+        if self._begins is None:
             return True
-        return event.seq >= self._begins[1]
+        epoch, first = self._begins
+        if event.epoch == epoch and event.seq < first:
+            return False
+        self._is_used_again = event.type == "submitted" and (event.epoch, event.seq) != self._begins
+        return not self._is_used_again
 
     async def lines(self, last: str | None) -> AsyncGenerator[str, None]:
         """The stream's text: from the task's beginning, or behind the event `last`."""
@@ -85,7 +95,7 @@ class EventStream:
             seq = at.seq
             if self._ended:
                 return
-        subscription = await self._hub.attach(self._user, after, at.epoch, seq)
+        subscription, since = await self._hub.attach(self._user, after, at.epoch, seq), time.time()
         yield f"retry: {_RETRY_MS}\n\n"
         try:
             own = self._own(subscription, at.seq if last is None else None)
@@ -97,8 +107,9 @@ class EventStream:
                         yield await self._lost(item)
                     else:
                         yield await self._event(item)
-        except (SlowConsumer, Gap):
-            return  # it comes back with the id of what it took last
+                        self._traces.delivered(item, self._user, "sse", since)
+        except (SlowConsumer, Gap, JobRefused):
+            return  # it comes back with the id of what it took last, or the task was deleted
         finally:
             await self._hub.detach(subscription)
 
