@@ -1,11 +1,16 @@
 """Which rows of a page are headings."""
 
+from dataclasses import replace
+
 from ocrplus_contract.states import TextSource
 from ocrplus_ocr.engine import Block, BlockKind, TextLine
 from ocrplus_ocr.markdown.geometry import around
 from ocrplus_ocr.markdown.headings import mend_headings
 from ocrplus_ocr.markdown.page import Bookmark, Page
+from ocrplus_ocr.markdown.paragraphs import set_paragraphs
+from ocrplus_ocr.markdown.reading import order_blocks
 from ocrplus_ocr.markdown.render import headings
+from ocrplus_ocr.markdown.run_in_headings import part_run_in_headings
 
 BODY = "All the words of a line of running text in a paragraph of the page"
 
@@ -211,3 +216,61 @@ def test_a_scanned_heading_without_letters_below_the_line_is_as_large_as_the_oth
     )
 
     assert [b.level for b in found.blocks] == [1, 1, 0]
+
+
+def test_a_columns_heading_that_the_model_calls_a_header_stands_over_its_column() -> None:
+    def column(x: float, y: float, text: str) -> Block:
+        lines = [row(text, y + 12 * n) for n in range(8)]
+        moved = [replace(i, box=(x, i.box[1], x + 230, i.box[3])) for i in lines]
+        return block(BlockKind.TEXT, *moved)
+
+    header = block(BlockKind.HEADER, replace(row("Results", 52, size=14), box=(400, 52, 450, 66)))
+    above = block(BlockKind.HEADER, row("Harbour Press", 20, size=8))
+    left, right = column(50, 50, BODY), column(310, 80, BODY)
+
+    found = order_blocks(page(header, above, left, right)).blocks
+
+    assert [b.kind for b in found] == [
+        BlockKind.HEADER,
+        BlockKind.TEXT,
+        BlockKind.HEADER,
+        BlockKind.TEXT,
+    ]
+    assert found[2] is header
+
+
+def test_a_row_of_capitals_is_a_heading_among_others() -> None:
+    numbered = block(BlockKind.HEADING, row("V. CONCLUSIONS", 20))
+    alone = block(BlockKind.TEXT, row("ACKNOWLEDGMENT", 200))
+    short = block(BlockKind.TEXT, row("NASA", 260))
+
+    found = mend_headings(page(numbered, body(100), alone, short)).blocks
+    without = mend_headings(page(body(100), alone)).blocks
+
+    assert [b.kind for b in found[2:]] == [BlockKind.HEADING, BlockKind.TEXT]
+    assert without[1].kind is BlockKind.TEXT
+
+
+def test_a_title_that_runs_into_its_paragraph_is_a_heading() -> None:
+    abstract = block(BlockKind.TEXT, row(f"Abstract— {BODY}", 20), row(BODY, 32))
+    plain = block(BlockKind.TEXT, row("Abstract. We address it", 60), row(BODY, 72))
+
+    found = set_paragraphs(part_run_in_headings(page(abstract, plain))).blocks
+
+    assert [b.kind for b in found] == [BlockKind.HEADING, BlockKind.TEXT, BlockKind.TEXT]
+    assert found[0].text == "Abstract"
+    assert found[1].text == f"{BODY} {BODY}"
+
+
+def test_a_heading_without_a_bookmark_is_written_as_the_others_that_are_printed_in_capitals() -> (
+    None
+):
+    known = block(BlockKind.HEADING, row("V. CONCLUSIONS", 20))
+    unknown = block(BlockKind.HEADING, row("ACKNOWLEDGMENT OF HELP", 200))
+    marks = [Bookmark("Conclusions", 1, 1)]
+
+    found = mend_headings(page(known, body(100), unknown, bookmarks=marks)).blocks
+    alone = mend_headings(page(known, body(100), unknown)).blocks
+
+    assert [b.text for b in found if b.level] == ["V. Conclusions", "Acknowledgment of Help"]
+    assert alone[2].text == "ACKNOWLEDGMENT OF HELP"

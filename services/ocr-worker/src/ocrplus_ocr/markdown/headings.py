@@ -6,7 +6,7 @@ the bookmarks and the numbering know better. In a scan only heights and words ar
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
@@ -38,6 +38,9 @@ _CLEARLY_LARGER: Final = 1.2
 _LARGER_SCANNED: Final = 1.18  # widths vary with the letters
 _MUCH_LARGER: Final = 1.3  # what the model takes for a header or a caption
 _LEAST_LETTERS: Final = 2
+_LEAST_CAPITALS: Final = 6  # fewer may be an abbreviation
+_ALIKE: Final = 0.04
+_SHORT_WORD: Final = 3  # letters: of, the, and
 _LONGEST: Final = 130
 _LONGEST_OF_ROWS: Final = 200
 _LONGEST_UNSTYLED: Final = 80
@@ -86,8 +89,10 @@ def mend_headings(page: Page) -> Page:
             blocks.append(replace(block, kind=BlockKind.HEADING))
         else:
             blocks.append(block)
-    blocks = _as_numbered(_in_one_row(blocks), page)
+    blocks = _as_capitals(_as_numbered(_in_one_row(blocks), page))
     cased = [_with_case(block, page) if block.kind in HEADINGS else block for block in blocks]
+    if cased != blocks:  # the headings of the document are printed in capitals
+        cased = [_without_capitals(b) if b.kind in HEADINGS else b for b in cased]
     return replace(page, blocks=_with_levels(cased, page))
 
 
@@ -125,6 +130,30 @@ def _as_numbered(blocks: Sequence[Block], page: Page) -> list[Block]:
         else block
         for block in blocks
     ]
+
+
+def _as_capitals(blocks: Sequence[Block]) -> list[Block]:
+    """A row of capitals is a heading where others of its size are: one without a number among
+    numbered ones."""
+    sizes = {
+        rows(b.lines)[0].size for b in blocks if b.kind in HEADINGS and b.lines and b.text.isupper()
+    }
+    return [
+        replace(block, kind=BlockKind.HEADING)
+        if block.kind is BlockKind.TEXT and _is_capitals(block, sizes)
+        else block
+        for block in blocks
+    ]
+
+
+def _is_capitals(block: Block, sizes: Collection[float]) -> bool:
+    text = block.text.strip()
+    if not (text.isupper() and block.lines and len(text) <= _LONGEST_UNSTYLED):
+        return False
+    found = rows(block.lines)
+    told = len(_LETTERS.findall(text)) >= _LEAST_CAPITALS and not _ENDS.search(text)
+    alike = any(abs(found[0].size - size) <= _ALIKE * size for size in sizes)
+    return told and alike and len(found) == 1 and not found[0].is_scanned
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +351,21 @@ def _with_case(block: Block, page: Page) -> Block:
             number = _NUMBER.match(text)
             return replace(block, text=f"{number.group() if number else ''}{mark.title}")
     return block
+
+
+def _without_capitals(block: Block) -> Block:
+    """A heading that no bookmark names in the letters that the others have there."""
+    text = " ".join(block.text.split())
+    if not text.isupper() or len(_LETTERS.findall(text)) < _LEAST_CAPITALS:
+        return block
+    number = _NUMBER.match(text)
+    start = number.end() if number else 0
+    words = text[start:].split()
+    told = [
+        word.capitalize() if index == 0 or len(word) > _SHORT_WORD else word.lower()
+        for index, word in enumerate(words)
+    ]
+    return replace(block, text=text[:start] + " ".join(told))
 
 
 def heading_record(block: Block, page: Page) -> HeadingRecord:

@@ -25,6 +25,7 @@ from ocrplus_ocr.markdown.one_place import give_lines_one_place
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.paragraphs import set_paragraphs
 from ocrplus_ocr.markdown.reading import order_blocks
+from ocrplus_ocr.markdown.run_in_headings import part_run_in_headings
 from ocrplus_ocr.markdown.subfigures import part_subfigures
 from ocrplus_ocr.markdown.table_grids import rebuild_tables
 
@@ -53,6 +54,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("table_grids", rebuild_tables),
     Step("formulas", set_formulas),
     Step("headings", mend_headings),
+    Step("run_in_headings", part_run_in_headings),
     Step("listings", set_listings),
     Step("paragraphs", set_paragraphs),
     Step("leftovers", bring_back_leftovers),
