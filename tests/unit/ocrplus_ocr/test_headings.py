@@ -274,3 +274,20 @@ def test_a_heading_without_a_bookmark_is_written_as_the_others_that_are_printed_
 
     assert [b.text for b in found if b.level] == ["V. Conclusions", "Acknowledgment of Help"]
     assert alone[2].text == "ACKNOWLEDGMENT OF HELP"
+
+
+def test_chinese_of_a_scan_that_is_only_wider_is_no_heading() -> None:
+    text = [TextLine("正文" * 10, (50, y, 250, y + 12)) for y in (100, 116, 132, 148)]
+    wide = TextLine("本人承诺所填内容真实", (50, 20, 180, 32))
+    large = TextLine("审核意见", (50, 60, 106, 76))
+
+    found = mend_headings(
+        page(
+            block(BlockKind.TEXT, wide),
+            block(BlockKind.TEXT, large),
+            block(BlockKind.TEXT, *text),
+            source=TextSource.OCR,
+        )
+    )
+
+    assert [b.kind for b in found.blocks] == [BlockKind.TEXT, BlockKind.HEADING, BlockKind.TEXT]

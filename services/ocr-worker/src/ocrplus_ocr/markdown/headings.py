@@ -16,11 +16,11 @@ from ocrplus_contract.records import HeadingRecord
 from ocrplus_contract.states import TextSource
 from ocrplus_ocr.engine import Block, BlockKind
 from ocrplus_ocr.markdown.geometry import around
-from ocrplus_ocr.markdown.joining import joined
+from ocrplus_ocr.markdown.heading_case import HEADINGS, in_their_case, plain
+from ocrplus_ocr.markdown.joining import is_cjk, joined
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.rows import Row, rows
 
-HEADINGS: Final = frozenset({BlockKind.TITLE, BlockKind.HEADING})
 _MAY_HOLD: Final = frozenset(
     {BlockKind.TITLE, BlockKind.HEADING, BlockKind.TEXT, BlockKind.LIST, BlockKind.REFERENCE}
 )
@@ -36,11 +36,11 @@ _SHORT_TITLE: Final = 0.6  # of the block's width
 _LEAST_TITLED: Final = 2
 _CLEARLY_LARGER: Final = 1.2
 _LARGER_SCANNED: Final = 1.18  # widths vary with the letters
+_HIGHER: Final = 1.08  # than a scan's usual line
 _MUCH_LARGER: Final = 1.3  # what the model takes for a header or a caption
 _LEAST_LETTERS: Final = 2
 _LEAST_CAPITALS: Final = 6  # fewer may be an abbreviation
 _ALIKE: Final = 0.04
-_SHORT_WORD: Final = 3  # letters: of, the, and
 _LONGEST: Final = 130
 _LONGEST_OF_ROWS: Final = 200
 _LONGEST_UNSTYLED: Final = 80
@@ -52,10 +52,8 @@ _LEADER: Final = re.compile(r"(?:[.…·] ?){4,}")  # an entry of a table of con
 _LIST: Final = re.compile(r"[^\W\d_], ?[^\W\d_]|[、，]")
 _BULLET: Final = re.compile(r"^[•●▪◦‣\-–—*·☑☐□■]\s*")
 _CAPTION: Final = re.compile(r"^(?:fig(?:ure)?|table|图|表)\s*\.?\s*\d", re.I)
-_NUMBER: Final = re.compile(r"^\s*(?:(?:\d+(?:\.\d+)*|[IVXL]+|[A-Z])[.)、]?\s+)")
 _MATHS: Final = re.compile(r"[=∑∫∇√∂≤≥±∞]")  # in a scan a formula is as large as a heading
 _LETTERS: Final = re.compile(r"[^\W\d_]")
-_NOT_LETTERS: Final = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +62,21 @@ class Body:
 
     size: float
     bold: bool
+    height: float = 0.0
+    """Of a scan's lines."""
 
 
 def mend_headings(page: Page) -> Page:
     """The page with its headings parted, promoted and demoted, each with the page's own level."""
     styles = Styles(
         body_of(page.blocks),
-        frozenset(_plain(m.title) for m in page.bookmarks if m.page == page.number) - {""},
+        frozenset(plain(m.title) for m in page.bookmarks if m.page == page.number) - {""},
         in_layer=2 * sum(line.size > 0 for line in page.lines) > len(page.lines),
     )
     said = (b for b in page.blocks if b.kind in _MAY_HOLD)
     styles = replace(
         styles,
-        said=frozenset(_plain(row.text) for b in said for row in rows(b.lines)),
+        said=frozenset(plain(row.text) for b in said for row in rows(b.lines)),
         headings=frozenset(
             _style(row) for b in page.blocks if b.kind in HEADINGS for row in rows(b.lines)[:1]
         ),
@@ -90,10 +90,7 @@ def mend_headings(page: Page) -> Page:
         else:
             blocks.append(block)
     blocks = _as_capitals(_as_numbered(_in_one_row(blocks), page))
-    cased = [_with_case(block, page) if block.kind in HEADINGS else block for block in blocks]
-    if cased != blocks:  # the headings of the document are printed in capitals
-        cased = [_without_capitals(b) if b.kind in HEADINGS else b for b in cased]
-    return replace(page, blocks=_with_levels(cased, page))
+    return replace(page, blocks=_with_levels(in_their_case(blocks, page), page))
 
 
 def _in_one_row(blocks: Sequence[Block]) -> list[Block]:
@@ -182,12 +179,14 @@ class Styles:
             return False
         if row.is_scanned and self.in_layer:
             return False
-        if _plain(text) in self.titles:
+        if plain(text) in self.titles:
             return True
         if _CAPTION.match(text) or row.mono or row.turned:
             return False
         if row.is_scanned:
             large = row.size >= _LARGER_SCANNED * self.body.size and len(text) > 1
+            if is_cjk(text[0]):  # boxes ticked or blanks between them make characters seem wide
+                large = large and row.height >= _HIGHER * self.body.height
             return large and not _MATHS.search(text)
         if not row.bold and row.size < _CLEARLY_LARGER * self.body.size and _LIST.search(text):
             return False  # the authors under a title
@@ -209,7 +208,8 @@ def body_of(blocks: Sequence[Block]) -> Body:
     if counts:
         return Body(*counts.most_common(1)[0][0])
     long = [row.size for row in found if len(row.text) >= _LEAST_TO_MEASURE]
-    return Body(median(long or [row.size for row in found] or [0.0]), bold=False)
+    size = median(long or [row.size for row in found] or [0.0])
+    return Body(size, bold=False, height=median([row.height for row in found] or [0.0]))
 
 
 def _is_misnamed(block: Block, styles: Styles) -> bool:
@@ -222,7 +222,7 @@ def _is_misnamed(block: Block, styles: Styles) -> bool:
     large = all(row.size >= _MUCH_LARGER * styles.body.size for row in found)
     if block.kind is BlockKind.CAPTION and not found[0].is_scanned:
         large = large or {_style(row) for row in found} <= styles.headings
-    return large or _plain(joined(row.text for row in found)) in styles.titles - styles.said
+    return large or plain(joined(row.text for row in found)) in styles.titles - styles.said
 
 
 def _sorted_out(block: Block, styles: Styles) -> list[Block]:
@@ -341,39 +341,12 @@ def _text_kind(kind: BlockKind) -> BlockKind:
     return BlockKind.TEXT if kind in HEADINGS else kind
 
 
-def _with_case(block: Block, page: Page) -> Block:
-    """A heading in small capitals in the letters of its bookmark."""
-    text = " ".join(block.text.split())
-    if not text.isupper():
-        return block
-    for mark in page.bookmarks:
-        if mark.page == page.number and _plain(mark.title) == _plain(text):
-            number = _NUMBER.match(text)
-            return replace(block, text=f"{number.group() if number else ''}{mark.title}")
-    return block
-
-
-def _without_capitals(block: Block) -> Block:
-    """A heading that no bookmark names in the letters that the others have there."""
-    text = " ".join(block.text.split())
-    if not text.isupper() or len(_LETTERS.findall(text)) < _LEAST_CAPITALS:
-        return block
-    number = _NUMBER.match(text)
-    start = number.end() if number else 0
-    words = text[start:].split()
-    told = [
-        word.capitalize() if index == 0 or len(word) > _SHORT_WORD else word.lower()
-        for index, word in enumerate(words)
-    ]
-    return replace(block, text=text[:start] + " ".join(told))
-
-
 def heading_record(block: Block, page: Page) -> HeadingRecord:
     """What tells a heading's depth."""
     found = rows(block.lines)
     text = " ".join(block.text.split())
-    plain = _plain(text)
-    here = (m.level for m in page.bookmarks if m.page == page.number and _plain(m.title) == plain)
+    own = plain(text)
+    here = (m.level for m in page.bookmarks if m.page == page.number and plain(m.title) == own)
     return HeadingRecord(
         text=text,
         level=block.level,
@@ -390,8 +363,3 @@ def _with_levels(blocks: Sequence[Block], page: Page) -> tuple[Block, ...]:
     return tuple(
         replace(block, level=next(found)) if block.kind in HEADINGS else block for block in blocks
     )
-
-
-def _plain(text: str) -> str:
-    """A title to compare: letters and digits, without the number in front."""
-    return _NOT_LETTERS.sub("", _NUMBER.sub("", text)).casefold()

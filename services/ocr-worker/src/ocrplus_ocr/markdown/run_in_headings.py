@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from ocrplus_ocr.engine import Block, BlockKind, TextLine
-from ocrplus_ocr.markdown.headings import HEADINGS
+from ocrplus_ocr.markdown.heading_case import HEADINGS
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.rows import rows
 
