@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from ocrplus_contract.states import TextSource
 from ocrplus_ocr.engine import Block, BlockKind, TextLine
 from ocrplus_ocr.markdown.geometry import around
@@ -278,7 +280,7 @@ def test_a_heading_without_a_bookmark_is_written_as_the_others_that_are_printed_
 
 def test_chinese_of_a_scan_that_is_only_wider_is_no_heading() -> None:
     text = [TextLine("正文" * 10, (50, y, 250, y + 12)) for y in (100, 116, 132, 148)]
-    wide = TextLine("本人承诺所填内容真实", (50, 20, 180, 32))
+    wide = TextLine("本人承诺所填内容真实委托他人", (50, 20, 230, 32))
     large = TextLine("审核意见", (50, 60, 106, 76))
 
     found = mend_headings(
@@ -291,3 +293,13 @@ def test_chinese_of_a_scan_that_is_only_wider_is_no_heading() -> None:
     )
 
     assert [b.kind for b in found.blocks] == [BlockKind.TEXT, BlockKind.HEADING, BlockKind.TEXT]
+
+
+@pytest.mark.parametrize("names", ["李明远 王思涵 陈嘉禾", "M. Hartley, S. Okafor and J. Lind"])
+def test_the_authors_under_a_scanned_title_are_no_heading(names: str) -> None:
+    text = [scanned(BODY, 100 + 14 * n, em=5) for n in range(4)]
+    authors = block(BlockKind.HEADING, TextLine(names, (50, 20, 158, 32)))
+
+    found = mend_headings(page(authors, block(BlockKind.TEXT, *text), source=TextSource.OCR))
+
+    assert found.blocks[0].kind is BlockKind.TEXT

@@ -52,6 +52,10 @@ _LEADER: Final = re.compile(r"(?:[.…·] ?){4,}")  # an entry of a table of con
 _LIST: Final = re.compile(r"[^\W\d_], ?[^\W\d_]|[、，]")
 _BULLET: Final = re.compile(r"^[•●▪◦‣\-–—*·☑☐□■]\s*")
 _CAPTION: Final = re.compile(r"^(?:fig(?:ure)?|table|图|表)\s*\.?\s*\d", re.I)
+_AUTHORS: Final = re.compile(
+    r"(?:[\u4e00-\u9fff]{2,4}[\s,，]+)+[\u4e00-\u9fff]{2,4}$"
+    r"|(?:[A-Z]\.\s?)+[A-Z][a-z]+(?:\s?,|\s+and\b)"
+)
 _MATHS: Final = re.compile(r"[=∑∫∇√∂≤≥±∞]")  # in a scan a formula is as large as a heading
 _LETTERS: Final = re.compile(r"[^\W\d_]")
 
@@ -185,9 +189,10 @@ class Styles:
             return False
         if row.is_scanned:
             large = row.size >= _LARGER_SCANNED * self.body.size and len(text) > 1
-            if is_cjk(text[0]):  # boxes ticked or blanks between them make characters seem wide
+            if is_cjk(text[0]) and len(text) >= _LEAST_TO_MEASURE:
+                # Boxes to tick and blanks between the words make characters seem wide.
                 large = large and row.height >= _HIGHER * self.body.height
-            return large and not _MATHS.search(text)
+            return large and not (_MATHS.search(text) or _AUTHORS.match(text))
         if not row.bold and row.size < _CLEARLY_LARGER * self.body.size and _LIST.search(text):
             return False  # the authors under a title
         return row.size >= _LARGER * self.body.size or (
@@ -300,6 +305,7 @@ def _judged(block: Block, found: Sequence[Row], styles: Styles) -> Block:
     wordless = len(_LETTERS.findall(text)) < _LEAST_LETTERS
     wordless = wordless or bool(_LEADER.search(text))
     wordless = wordless or bool(_BULLET.match(text) or _CAPTION.match(text))
+    wordless = wordless or bool(_AUTHORS.match(text))
     unlike = ends or too_long or wordless or (found[0].is_scanned and styles.in_layer)
     if not found[0].is_scanned:
         told = numbering(text) is not None or text.isupper()
