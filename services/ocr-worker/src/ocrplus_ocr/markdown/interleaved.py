@@ -28,11 +28,12 @@ def part_interleaved(page: Page) -> Page:
     chosen = [b for b in page.blocks if b.kind in _MAY and len(b.lines) > 1]
     if len(chosen) > _MOST_BLOCKS:
         return page
+    bands = {id(block): _bands(block) for block in chosen}
     cuts: dict[int, list[_Band]] = {}
     for one, other in combinations(chosen, 2):
-        if across(one.box, other.box) == 0 and _take_turns(one, other):
-            cuts.setdefault(id(one), []).extend(_bands(other))
-            cuts.setdefault(id(other), []).extend(_bands(one))
+        if across(one.box, other.box) == 0 and _take_turns(bands[id(one)], bands[id(other)]):
+            cuts.setdefault(id(one), []).extend(bands[id(other)])
+            cuts.setdefault(id(other), []).extend(bands[id(one)])
     if not cuts:
         return page
     blocks = [
@@ -51,10 +52,10 @@ def _bands(block: Block) -> list[_Band]:
     ]
 
 
-def _take_turns(one: Block, other: Block) -> bool:
-    if min(one.box[3], other.box[3]) <= max(one.box[1], other.box[1]):
+def _take_turns(one: Sequence[_Band], other: Sequence[_Band]) -> bool:
+    if one[-1][1] <= other[0][0] or other[-1][1] <= one[0][0]:
         return False
-    marked = [(band, True) for band in _bands(one)] + [(band, False) for band in _bands(other)]
+    marked = [(band, True) for band in one] + [(band, False) for band in other]
     marked.sort(key=lambda item: sum(item[0]))
     turns = 0
     for (above, whose), (below, whose_next) in pairwise(marked):
