@@ -1,7 +1,8 @@
 """`make chart`: bring the chart's generated files up to date, then lint and render it.
 
-Generated are values.schema.json and the copy of the operator's CRD, and by helm-docs, where it is
-on PATH, README.md; tests hold all three to their sources. Linting needs helm.
+Generated are values.schema.json, files/defaults.json (templates cannot read values.yaml, and NOTES
+tell what was set), the copy of the operator's CRD, and by helm-docs, where it is on PATH,
+README.md; tests hold all four to their sources. Linting needs helm.
 """
 
 import shutil
@@ -28,6 +29,7 @@ SECONDS: Final = 120
 def main() -> int:
     """0 when everything is clean."""
     (CHART / "values.schema.json").write_text(chart_values.rendered(), "utf-8")
+    (CHART / "files" / "defaults.json").write_text(chart_values.defaults(), "utf-8")
     shutil.copyfile(CRD_SOURCE, CRD_COPY)
     documented = _documented()
     return _linted() or documented

@@ -2,13 +2,16 @@
 
 One source, so that values, schema and README cannot part: helm-docs makes the README from the same
 comments. `# @schema key: value; key: value` above a key's `# -- ` line states what a JSON schema
-says of it; five words are this tool's own:
+says of it; five words are our own:
 
-    free: true          any object or list: what Kubernetes itself defines
-    map: string         an object of arbitrary keys
-    items: string       a list of these
-    type: …             instead of the type of the default
+    kubernetes: env     what Kubernetes itself defines, as chart_shapes.py outlines it
+    map: string         an object of arbitrary keys; `label`: its values are labels' values
+    items: port         a list of these; chart_shapes.py has the kinds
+    shape: quantity     a string that looks so; chart_shapes.py has the patterns
     variables: gateway  an object of the variables of that room's settings
+
+and `type` stands instead of the type of the default. Every key is required: Helm fills in the
+defaults, so one is only missing where somebody wrote `null`, which takes a default away.
 """
 
 import json
@@ -18,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final  # Any: JSON schemas
 
+import chart_shapes
 import yaml
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -60,7 +64,7 @@ class Value:
     def is_group(self) -> bool:
         """Whether the keys below it are values of their own."""
         nested = isinstance(self.node, yaml.MappingNode) and bool(self.node.value)
-        return nested and "free" not in self.says
+        return nested and not {"kubernetes", "map"} & self.says.keys()
 
 
 def _constructed(node: yaml.Node) -> Any:
@@ -106,7 +110,10 @@ def schema(text: str) -> dict[str, Any]:
     groups: dict[tuple[str, ...], dict[str, Any]] = {(): root}
     for value in values(text):
         built = _group(value.description) if value.is_group else _leaf(value)
-        groups[value.path[:-1]]["properties"][value.path[-1]] = built
+        group = groups[value.path[:-1]]
+        group["properties"][value.path[-1]] = built
+        if "null" not in built["type"]:
+            group["required"].append(value.path[-1])
         if value.is_group:
             groups[value.path] = built
     root["properties"]["global"] = {
@@ -118,23 +125,23 @@ def schema(text: str) -> dict[str, Any]:
 
 def _group(description: str) -> dict[str, Any]:
     head = {"description": description} if description else {}
-    return {"type": "object", **head, "additionalProperties": False, "properties": {}}
+    return {
+        "type": "object",
+        **head,
+        "additionalProperties": False,
+        "required": [],
+        "properties": {},
+    }
 
 
 def _leaf(value: Value) -> dict[str, Any]:
     says = dict(value.says)
-    built: dict[str, Any] = {"description": value.description}
-    if says.pop("free", False):
-        return {"type": "array" if isinstance(value.default, list) else "object", **built}
-    if "map" in says:
-        return {"type": "object", **built, "additionalProperties": {"type": says["map"]}}
-    if "items" in says:
-        return {"type": "array", **built, **says, "items": {"type": says["items"]}}
+    head = {"description": value.description}
     if "variables" in says:
         known = {name: _variable(field) for name, field in variables(says["variables"])}
-        return {"type": "object", **built, "additionalProperties": False, "properties": known}
-    kind = says.pop("type", None) or _TYPES[type(value.default).__name__]
-    return {"type": kind, **built, **says}
+        return {"type": "object", **head, "additionalProperties": False, "properties": known}
+    kind = _TYPES.get(type(value.default).__name__)
+    return {"type": kind, **head, **chart_shapes.of(says, value.default)}
 
 
 def variables(room: str) -> Iterator[tuple[str, FieldInfo]]:
@@ -162,11 +169,27 @@ def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInf
 
 
 def _variable(field: FieldInfo) -> dict[str, Any]:
+    """Of a variable: as a number or truth of YAML, or as the text that a process reads."""
     assert not isinstance(field.default, SecretStr), "secrets do not belong into values"
-    return {"type": ["string", "number", "boolean"], "description": field.description}
+    looks = {
+        bool: {"type": ["boolean", "string"], "pattern": "^(true|false)$"},
+        int: {"type": ["integer", "string"], "pattern": "^-?[0-9]+$"},
+        float: {"type": ["number", "string"], "pattern": r"^-?[0-9]+(\.[0-9]+)?$"},
+    }
+    kind = field.annotation if isinstance(field.annotation, type) else str
+    return {
+        **looks.get(kind, {"type": ["string", "number", "boolean"]}),
+        "description": field.description,
+    }
 
 
 def rendered() -> str:
     """values.schema.json as it should be."""
     text = (CHART / "values.yaml").read_text("utf-8")
     return json.dumps(schema(text), indent=2, ensure_ascii=False) + "\n"
+
+
+def defaults() -> str:
+    """files/defaults.json as it should be."""
+    found = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"

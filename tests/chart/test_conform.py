@@ -53,5 +53,31 @@ def test_a_field_that_it_does_not_know_or_of_another_type_is_refused(
     assert not jsonschema_rs.validator_for(schema).is_valid(thing)
 
 
+@pytest.mark.parametrize(("ci", "outcome"), [("true", 1), ("", 0)])
+def test_without_its_programs_it_passes_on_a_laptop_only(
+    ci: str, outcome: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["chart_conform"])
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CI", ci)
+
+    assert chart_conform.main() == outcome
+    assert "helm is not on PATH" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", 1), ("", 0)])
+def test_without_a_cluster_it_passes_on_a_laptop_only(
+    ci: str, outcome: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for program in ("helm", "kubectl", "kubeconform"):
+        (tmp_path / program).touch(0o755)
+    monkeypatch.setattr("sys.argv", ["chart_conform", f"--tools={tmp_path}"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("CI", ci)
+
+    assert chart_conform.main() == outcome
+
+
 def test_a_schema_carries_what_it_refers_to_and_no_more(schema: dict[str, Any]) -> None:
     assert set(schema["definitions"]) == {"org.Thing", "org.Spec"}

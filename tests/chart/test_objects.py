@@ -19,6 +19,15 @@ GOLDEN = Path(__file__).parent / "golden" / "selectors.json"
 CRD = yaml.safe_load((CHART / "crds" / "workerpools.yaml").read_text("utf-8"))
 POOL_SCHEMA = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 ALL = "everything-values.yaml"
+JWT = {
+    "mode": "jwt",
+    "jwt": {
+        "jwksUrl": "https://login.test/keys",
+        "issuer": "https://login.test",
+        "audience": "ocr",
+    },
+}
+CLUSTER_WIDE = {"PriorityClass", "ClusterRole", "ClusterRoleBinding"}
 
 
 def _selected(objects: Objects, selector: dict[str, str]) -> list[str]:
@@ -34,13 +43,13 @@ def _selected(objects: Objects, selector: dict[str, str]) -> list[str]:
 def test_every_object_is_in_the_releases_namespace_with_the_recommended_labels(file: str) -> None:
     for entry in chart_render.render(file):
         metadata = entry["metadata"]
-        cluster_wide = entry["kind"] in ("PriorityClass", "ClusterRole", "ClusterRoleBinding")
-        assert cluster_wide or metadata["namespace"] == chart_render.NAMESPACE
+        assert entry["kind"] in CLUSTER_WIDE or metadata["namespace"] == chart_render.NAMESPACE
         labels = metadata["labels"]
         assert labels["app.kubernetes.io/instance"] == chart_render.RELEASE
         assert labels["app.kubernetes.io/managed-by"] == "Helm"
         if file == ALL:
             assert labels["team"] == "documents"
+            assert metadata["annotations"]["example.org/owner"] == "platform"
 
 
 def test_components_have_the_agreed_names() -> None:
@@ -59,7 +68,41 @@ def test_components_have_the_agreed_names() -> None:
 def test_another_release_has_other_names_throughout() -> None:
     objects = chart_render.render("cpu-values.yaml", release="blue")
 
-    assert all(entry["metadata"]["name"].startswith("blue-ocrplus-") for entry in objects)
+    for entry in objects:
+        name = entry["metadata"]["name"].removeprefix(f"{chart_render.NAMESPACE}.")
+        assert name.startswith("blue-ocrplus-")
+
+
+def test_releases_of_one_name_in_two_namespaces_share_no_object() -> None:
+    values = {"priorityClasses": {"create": True}}
+    named = [
+        {_identity(entry) for entry in chart_render.render(values=values, namespace=namespace)}
+        for namespace in ("team-a", "team-b")
+    ]
+
+    assert not named[0] & named[1]
+    assert {kind for kind, _, where in named[0] if not where} == CLUSTER_WIDE
+
+
+def _identity(entry: dict[str, Any]) -> tuple[str, str, str]:
+    metadata = entry["metadata"]
+    return entry["kind"], metadata["name"], metadata.get("namespace", "")
+
+
+def test_a_release_and_a_namespace_may_be_called_by_a_number() -> None:
+    for entry in chart_render.render("cpu-values.yaml", release="7", namespace="8"):
+        assert entry["metadata"].get("namespace", "8") == "8"
+        assert entry["metadata"]["labels"]["app.kubernetes.io/instance"] == "7"
+
+
+def test_a_components_label_wins_over_the_common_one() -> None:
+    common = {"commonLabels": {"team": "a", "tier": "b"}, "gateway": {"podLabels": {"team": "c"}}}
+    objects = chart_render.render(values=common)
+    pods = of(objects, "Deployment", "ocrplus-gateway")["spec"]["template"]["metadata"]["labels"]
+
+    assert (pods["team"], pods["tier"]) == ("c", "b")
+    assert of(objects, "Service", "ocrplus-gateway")["metadata"]["labels"]["team"] == "a"
+    assert of(objects, "Pod", "ocrplus-test")["metadata"]["labels"]["team"] == "c"
 
 
 def test_ports_are_those_that_the_rooms_listen_on_by_themselves() -> None:
@@ -205,7 +248,11 @@ def test_the_crd_is_brought_up_to_date_before_an_upgrade_with_the_right_to_it_al
     for entry in hooks:
         if entry["kind"] != "NetworkPolicy":
             assert entry["metadata"]["annotations"]["helm.sh/hook"] == "pre-upgrade"
-    (rule,) = of(objects, "ClusterRole")["rules"]
+    assert len(hooks) == 6
+    role = of(objects, "ClusterRole")
+    binding = of(objects, "ClusterRoleBinding")
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    (rule,) = role["rules"]
     assert rule["resourceNames"] == ["workerpools.ocrplus.io"]
     assert set(rule["verbs"]) == {"get", "patch"}
     off = chart_render.render(values={"operator": {"crdUpgrade": {"enabled": False}}})
@@ -283,10 +330,14 @@ def test_a_volume_of_blobs_is_shared_by_all_services_and_kept() -> None:
 # Authentication
 
 
-def test_the_generated_token_is_kept_when_the_release_goes() -> None:
-    secret = of(chart_render.render(), "Secret", "ocrplus-auth")
+def test_the_generated_token_is_made_once_and_never_written_again() -> None:
+    annotations = of(chart_render.render(), "Secret", "ocrplus-auth")["metadata"]["annotations"]
 
-    assert secret["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    # As a hook it is no part of the release: neither upgrade nor rollback nor uninstall touches it.
+    assert annotations["helm.sh/hook"] == "pre-install,pre-upgrade"
+    # Without a policy of its own a hook is deleted before it is made.
+    assert annotations["helm.sh/hook-delete-policy"] == "hook-failed"
+    assert annotations["helm.sh/resource-policy"] == "keep"
 
 
 def test_a_named_secret_is_used_and_none_is_made() -> None:
@@ -383,10 +434,12 @@ def test_priority_classes_are_used_where_none_is_named() -> None:
         for owner, pod in chart_render.pod_templates(objects)
     }
 
-    assert used["everything-gateway"] == used["everything-operator"] == "everything-control"
-    assert used["everything-caption-worker"] == "everything-work"
+    control = "documents.everything-control"
+    assert used["everything-gateway"] == used["everything-operator"] == control
+    assert used["everything-caption-worker"] == "documents.everything-work"
     assert used["everything-ocr-worker"] == "gpu-batch"
-    assert len(all_of(objects, "PriorityClass")) == 2
+    classes = {entry["metadata"]["name"] for entry in all_of(objects, "PriorityClass")}
+    assert classes == {control, "documents.everything-work"}
 
 
 def test_the_hook_before_an_upgrade_needs_no_priority_class_that_comes_with_it() -> None:
@@ -529,3 +582,116 @@ def test_notes_warn_of_what_is_open_or_lost() -> None:
     assert "loses every job" in text
     assert "below the longest chunk (1920 s)" in text
     assert "Captions are off" in text
+
+
+def test_notes_say_how_a_provider_gives_the_token() -> None:
+    text = chart_render.notes(values={"auth": JWT})
+
+    assert "a token of https://login.test for the audience ocr" in text
+    assert "TOKEN=…" in text and "Bearer $TOKEN" in text
+    assert "only asks whether the gateway is ready" in text
+    with_token = {"auth": JWT, "test": {"tokenSecret": "mine"}}
+    assert "only asks" not in chart_render.notes(values=with_token)
+
+
+# Other clusters
+
+
+def test_openshift_chooses_the_users_and_its_name_servers_are_reached() -> None:
+    objects = chart_render.render("openshift-values.yaml")
+
+    for _, pod in chart_render.pod_templates(objects):
+        security = pod["spec"]["securityContext"]
+        assert security["runAsNonRoot"] is True
+        assert not security.keys() & {"runAsUser", "runAsGroup", "fsGroup"}
+    for name in ("gateway", "ocr-worker", "operator", "crd-upgrade", "test"):
+        first = of(objects, "NetworkPolicy", f"ocrplus-{name}")["spec"]["egress"][0]
+        assert {(port["port"], port["protocol"]) for port in first["ports"]} == {
+            (53, "UDP"),
+            (53, "TCP"),
+            (5353, "UDP"),
+            (5353, "TCP"),
+        }
+
+
+def test_pods_that_share_a_volume_of_one_node_are_kept_on_it() -> None:
+    own = {
+        "podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "z"}]}
+    }
+    values = {
+        "blobs": {"type": "pvc", "pvc": {"accessMode": "ReadWriteOnce"}},
+        "captions": {"baseUrl": "http://model"},
+        "gateway": {"affinity": own},
+    }
+    objects = chart_render.render(values=values)
+    (mode,) = of(objects, "PersistentVolumeClaim", "ocrplus-blobs")["spec"]["accessModes"]
+
+    assert mode == "ReadWriteOnce"
+    for name in ("gateway", "ocr-worker", "caption-worker"):
+        pod = of(objects, "Deployment", f"ocrplus-{name}")["spec"]["template"]
+        rules = pod["spec"]["affinity"]["podAffinity"]
+        *given, rule = rules["requiredDuringSchedulingIgnoredDuringExecution"]
+        assert given == ([{"topologyKey": "z"}] if name == "gateway" else [])
+        assert rule["topologyKey"] == "kubernetes.io/hostname"
+        labels = pod["metadata"]["labels"]
+        assert rule["labelSelector"]["matchLabels"].items() <= labels.items()
+        (among,) = rule["labelSelector"]["matchExpressions"]
+        assert labels[among["key"]] in among["values"], "the first pod must match itself"
+    assert (
+        "affinity" not in of(objects, "Deployment", "ocrplus-operator")["spec"]["template"]["spec"]
+    )
+    assert "one node" in chart_render.notes(values=values)
+
+
+def test_keda_trusts_the_authority_of_an_external_server() -> None:
+    values = {
+        "redis": {"enabled": False},
+        "externalRedis": {
+            "existingSecret": "server",
+            "caSecret": "own-ca",
+            "caSecretKey": "ca.pem",
+        },
+        "keda": {"redisAddress": "a.test:6380", "redisTls": True, "redisUsernameKey": "user"},
+    }
+    objects = chart_render.render("keda-values.yaml", values)
+    secrets = of(objects, "TriggerAuthentication")["spec"]["secretTargetRef"]
+
+    assert secrets == [
+        {"parameter": "username", "name": "server", "key": "user"},
+        {"parameter": "password", "name": "server", "key": "password"},
+        {"parameter": "ca", "name": "own-ca", "key": "ca.pem"},
+    ]
+    for trigger in of(objects, "ScaledObject", "ocrplus-ocr-worker")["spec"]["triggers"]:
+        assert trigger["metadata"]["enableTLS"] == "true"
+        assert trigger["authenticationRef"]["name"] == "ocrplus-redis"
+
+
+def test_a_load_balancer_is_told_who_may_come_in() -> None:
+    service = {
+        "type": "LoadBalancer",
+        "loadBalancerClass": "internal",
+        "loadBalancerSourceRanges": ["10.0.0.0/8"],
+        "externalTrafficPolicy": "Local",
+        "nodePort": 30080,
+    }
+    spec = of(
+        chart_render.render(values={"gateway": {"service": service}}), "Service", "ocrplus-gateway"
+    )["spec"]
+    inside = of(chart_render.render(), "Service", "ocrplus-gateway")["spec"]
+
+    assert spec["ports"][0].pop("nodePort") == service.pop("nodePort")
+    assert service.items() <= spec.items()
+    assert inside.keys() == {"type", "selector", "ports"}
+
+
+def test_a_clouds_role_is_given_to_those_that_reach_the_bucket_alone() -> None:
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/ocrplus"}
+    values = {"serviceAccount": {"annotations": role}, "captions": {"baseUrl": "http://model"}}
+    accounts = all_of(chart_render.render(values=values), "ServiceAccount")
+
+    given = {
+        entry["metadata"]["name"]
+        for entry in accounts
+        if role == entry["metadata"].get("annotations")
+    }
+    assert given == {f"ocrplus-{name}" for name in ("gateway", "ocr-worker", "caption-worker")}

@@ -4,6 +4,7 @@ The namespace enforces the restricted pod security standard, so a pod that broke
 made. Pods become ready by themselves; what runs in them is the other tests' matter.
 """
 
+import base64
 import json
 import os
 import re
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from release import CHART, Object, Release, apply, kubectl, note
+from release import CHART, CommandFailed, Object, Release, apply, kubectl, note
 
 VALUES = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci").glob("*.yaml"))
 # Kinds that a chart may make and that other projects define: here only their names.
@@ -93,6 +94,88 @@ def test_values_install_upgrade_and_roll_back(installed: tuple[str, Release]) ->
     events = json.loads(release.kubectl("get", "events", "-o", "json"))["items"]
     refused = [e["message"] for e in events if e["reason"] == "FailedCreate"]
     assert refused == [], name
+
+
+# A hook's Job would not end on a played node.
+PLAYED = ("operator.crdUpgrade.enabled=false",)
+
+
+def test_a_token_added_by_hand_outlives_the_release(ready: None) -> None:
+    release = Release("ocrplus-tokens", settings=list(PLAYED))
+    release.install("cpu", seconds=120)
+    made = release.token()
+    both = f"{made} *\nadded-by-hand alice\n"
+    patch = json.dumps({"stringData": {"tokens": both}})
+    release.kubectl("patch", "secret", "ocrplus-auth", "-p", patch)
+
+    release.upgrade("cpu", settings=["settings.logLevel=debug"], seconds=120)
+    assert _tokens(release) == both, "after an upgrade"
+    release.upgrade("cpu", settings=["auth.mode=none"], seconds=120)
+    assert _tokens(release) == both, "after an upgrade to other means"
+    for revision in ("2", "1"):
+        release.helm("rollback", release.name, revision, "--wait", "--timeout=120s", seconds=150)
+        assert _tokens(release) == both, f"after a rollback to {revision}"
+    release.uninstall()
+    assert _tokens(release) == both, "after it is gone"
+    release.install("cpu", seconds=120)
+    assert _tokens(release) == both, "after it came back"
+
+    release.kubectl("delete", "secret", "ocrplus-auth")
+    release.upgrade("cpu", seconds=120)
+    assert _tokens(release).endswith(" *\n") and made not in _tokens(release)
+    release.uninstall()
+    kubectl("delete", "namespace", release.namespace, "--wait=false")
+
+
+def _tokens(release: Release) -> str:
+    secret = json.loads(release.kubectl("get", "secret", "ocrplus-auth", "-o", "json"))
+    return base64.b64decode(secret["data"]["tokens"]).decode()
+
+
+def test_two_namespaces_may_hold_releases_of_one_name(ready: None) -> None:
+    settings = [*PLAYED, "priorityClasses.create=true"]
+    releases = [Release(f"ocrplus-team-{team}", settings=settings) for team in "ab"]
+    for release in releases:
+        release.install("cpu", seconds=120)
+
+    releases[0].uninstall()
+
+    left = kubectl("get", "priorityclasses", "-o", "name")
+    assert "ocrplus-team-b.ocrplus-work" in left and "ocrplus-team-a" not in left
+    releases[1].upgrade("cpu", seconds=120)
+    releases[1].uninstall()
+    for release in releases:
+        kubectl("delete", "namespace", release.namespace, "--wait=false")
+
+
+def test_what_is_missing_is_named_before_and_after(ready: None) -> None:
+    release = Release("ocrplus-missing", settings=list(PLAYED))
+    kubectl("create", "namespace", release.namespace)
+    claim = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}},
+    }
+    apply(
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **_named("once"), "spec": claim},
+        {"apiVersion": "v1", "kind": "Secret", **_named("vlm"), "stringData": {"token": "x"}},
+        namespace=release.namespace,
+    )
+    volume = ["blobs.type=pvc", "blobs.pvc.existingClaim=once"]
+    with pytest.raises(CommandFailed, match="claim once offers ReadWriteOnce"):
+        release.install("cpu", settings=volume, flags="--no-hooks")
+
+    more = ["blobs.pvc.accessMode=ReadWriteOnce", "captions.existingSecret=vlm"]
+    more += ["ocrWorker.models.volume.persistentVolumeClaim.claimName=models"]
+    more += ["auth.existingSecret=keys"]
+    release.install("cpu", settings=[*volume, *more], flags="--no-hooks")
+    notes = release.helm("get", "notes", release.name)
+
+    assert "Secret keys does not exist" in notes
+    assert "Secret vlm in ocrplus-missing has no key api-key" in notes
+    assert "PersistentVolumeClaim models does not exist" in notes
+    assert "PersistentVolumeClaim once" not in notes
+    release.uninstall()
+    kubectl("delete", "namespace", release.namespace, "--wait=false")
 
 
 def _selectors(release: Release) -> dict[str, Object]:

@@ -21,6 +21,7 @@ TEXT: Final = (CHART / "values.yaml").read_text("utf-8")
 FILES: Final = tuple(sorted(path.name for path in CHART.glob("ci/*-values.yaml")))
 RELEASE: Final = "ocrplus"
 NAMESPACE: Final = "documents"
+OURS: Final = (RELEASE, NAMESPACE)
 SECONDS: Final = 60
 
 Object = dict[str, Any]
@@ -42,7 +43,10 @@ def have_wheel() -> bool:
 
 
 def render(
-    file: str | None = None, values: Mapping[str, Any] | None = None, release: str = RELEASE
+    file: str | None = None,
+    values: Mapping[str, Any] | None = None,
+    release: str = RELEASE,
+    namespace: str = NAMESPACE,
 ) -> Objects:
     """Every object that a values file of `ci/` and further values make, hooks included.
 
@@ -52,13 +56,14 @@ def render(
     if not have_helm() and not have_wheel():
         pytest.skip("neither helm nor helm-python-sdk is here: pip install -e '.[dev]'")
     merged = _merged(_read(file), values or {})
-    return json.loads(_rendered(json.dumps(merged, sort_keys=True), release, have_helm()))
+    text = json.dumps(merged, sort_keys=True)
+    return json.loads(_rendered(text, (release, namespace), have_helm()))
 
 
 def render_both(file: str) -> tuple[Objects, Objects]:
     """The same file by the program and by the wheel."""
     text = json.dumps(_read(file), sort_keys=True)
-    return json.loads(_rendered(text, RELEASE, True)), json.loads(_rendered(text, RELEASE, False))
+    return json.loads(_rendered(text, OURS, True)), json.loads(_rendered(text, OURS, False))
 
 
 def _read(file: str | None) -> dict[str, Any]:
@@ -75,14 +80,14 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 
 @lru_cache(maxsize=256)
-def _rendered(values: str, release: str, by_program: bool) -> str:
-    text = _by_program(values, release) if by_program else _by_wheel(values, release)
+def _rendered(values: str, where: tuple[str, str], by_program: bool) -> str:
+    text = _by_program(values, *where) if by_program else _by_wheel(values, *where)
     found = [entry for entry in yaml.safe_load_all(text) if entry]
     return json.dumps(sorted(found, key=lambda entry: (entry["kind"], entry["metadata"]["name"])))
 
 
-def _by_program(values: str, release: str) -> str:
-    command = ["helm", "template", release, str(CHART), "-n", NAMESPACE, "-f", "-"]
+def _by_program(values: str, release: str, namespace: str) -> str:
+    command = ["helm", "template", release, str(CHART), "-n", namespace, "-f", "-"]
     done = subprocess.run(
         command, input=values, capture_output=True, text=True, timeout=SECONDS, check=False
     )
@@ -91,27 +96,42 @@ def _by_program(values: str, release: str) -> str:
     return done.stdout
 
 
-def _by_wheel(values: str, release: str) -> str:
+def _by_wheel(values: str, release: str, namespace: str) -> str:
+    parts = _parts(json.loads(values), release, namespace)
+    return "\n---\n".join(text for path, text in parts.items() if path.endswith(".yaml"))
+
+
+def _parts(
+    values: Mapping[str, Any], release: str = RELEASE, namespace: str = NAMESPACE
+) -> dict[str, str]:
     from helm_python import Chart, HelmError
 
     with Chart.load(CHART) as chart:
         try:
-            parts = chart.render(json.loads(values), name=release, namespace=NAMESPACE)
+            parts: dict[str, str] = chart.render(dict(values), name=release, namespace=namespace)
         except HelmError as error:
             raise ChartRefused(str(error)) from error
-    return "\n---\n".join(text for path, text in parts.items() if path.endswith(".yaml"))
+    return parts
+
+
+def with_notes(values: Mapping[str, Any]) -> tuple[Objects, str]:
+    """Every object, and what Helm prints after an installation, without a cluster to ask.
+
+    Raises:
+        ChartRefused: as `render` does.
+    """
+    if not have_wheel():
+        pytest.skip("helm-python-sdk is not here: helm itself prints notes with a cluster only")
+    parts = _parts(values)
+    text = "\n---\n".join(part for path, part in parts.items() if path.endswith(".yaml"))
+    found = yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    notes = next(part for path, part in parts.items() if path.endswith("NOTES.txt"))
+    return [entry for entry in found if entry], notes
 
 
 def notes(file: str | None = None, values: Mapping[str, Any] | None = None) -> str:
     """What Helm prints after an installation, without a cluster to ask."""
-    if not have_wheel():
-        pytest.skip("helm-python-sdk is not here: helm itself prints notes with a cluster only")
-    from helm_python import Chart
-
-    with Chart.load(CHART) as chart:
-        merged = _merged(_read(file), values or {})
-        parts = chart.render(merged, name=RELEASE, namespace=NAMESPACE)
-    return next(text for path, text in parts.items() if path.endswith("NOTES.txt"))
+    return with_notes(_merged(_read(file), values or {}))[1]
 
 
 def lint(file: str) -> list[str]:

@@ -4,10 +4,10 @@
 {{- define "ocrplus.pod" -}}
 serviceAccountName: {{ include "ocrplus.fullname" .root }}-{{ .component }}
 automountServiceAccountToken: {{ has .component (list "operator" "crd-upgrade") }}
-enableServiceLinks: false {{/* a Service of a release named ocrplus would inject OCRPLUS_… variables */}}
+enableServiceLinks: false {{- /* a Service of a release named ocrplus would inject OCRPLUS_… variables */}}
 terminationGracePeriodSeconds: {{ .values.terminationGracePeriodSeconds }}
 securityContext:
-  {{- include "ocrplus.podSecurity" (default 10001 .values.runAsUser) | nindent 2 }}
+  {{- include "ocrplus.podSecurity" (list .root (default 10001 .values.runAsUser)) | nindent 2 }}
 {{- with .root.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
@@ -16,7 +16,7 @@ imagePullSecrets:
 {{- end }}
 {{- $class := .values.priorityClassName }}
 {{- if and .root.Values.priorityClasses.create .priority (not $class) }}
-{{- $class = printf "%s-%s" (include "ocrplus.fullname" .root) .priority }}
+{{- $class = include "ocrplus.clusterName" (list .root .priority) }}
 {{- end }}
 {{- with $class }}
 priorityClassName: {{ . }}
@@ -32,7 +32,7 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .values.affinity }}
+{{- with include "ocrplus.affinity" . | fromYaml }}
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -49,17 +49,37 @@ topologySpreadConstraints:
 {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" -}}
 {{- $even = append $even (dict "maxSkew" 1 "topologyKey" . "whenUnsatisfiable" "ScheduleAnyway") -}}
 {{- end -}}
-{{- range default $even .values.topologySpreadConstraints }}
-- {{ toYaml (merge (dict) . (dict "labelSelector" $selector)) | nindent 2 | trim }}
-{{- end }}
+{{- $all := list -}}
+{{- range default $even .values.topologySpreadConstraints -}}
+{{- $all = append $all (merge (dict) . (dict "labelSelector" $selector)) -}}
+{{- end -}}
+{{- toYaml $all -}}
 {{- end -}}
 
-{{/* Pod security standard "restricted". */}}
+{{/* The rules that were given, and one more where pods share a volume that one node mounts. */}}
+{{- define "ocrplus.affinity" -}}
+{{- $affinity := deepCopy (default (dict) .values.affinity) -}}
+{{- $blobs := .root.Values.blobs -}}
+{{- $sharing := list "gateway" "ocr-worker" "caption-worker" -}}
+{{- if and (eq $blobs.type "pvc") (eq $blobs.pvc.accessMode "ReadWriteOnce") (has .component $sharing) -}}
+{{- $peers := index (include "ocrplus.peers" (concat (list .root) $sharing) | fromYamlArray) 0 -}}
+{{- $together := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" $peers.podSelector -}}
+{{- $given := default (dict) $affinity.podAffinity -}}
+{{- $required := append (default (list) $given.requiredDuringSchedulingIgnoredDuringExecution) $together -}}
+{{- $rule := dict "requiredDuringSchedulingIgnoredDuringExecution" $required -}}
+{{- $affinity = merge (dict "podAffinity" (merge $rule $given)) $affinity -}}
+{{- end -}}
+{{- toYaml $affinity -}}
+{{- end -}}
+
+{{/* Pod security standard "restricted": (list root user). */}}
 {{- define "ocrplus.podSecurity" -}}
 runAsNonRoot: true
-runAsUser: {{ . }}
-runAsGroup: {{ . }}
-fsGroup: {{ . }}
+{{- if (index . 0).Values.podSecurity.fixedUser }}
+runAsUser: {{ index . 1 }}
+runAsGroup: {{ index . 1 }}
+fsGroup: {{ index . 1 }}
+{{- end }}
 fsGroupChangePolicy: OnRootMismatch
 seccompProfile: {type: RuntimeDefault}
 {{- end -}}

@@ -1,3 +1,16 @@
+{{/* What KEDA needs of Secrets to reach Redis; empty: nothing. */}}
+{{- define "ocrplus.keda.secrets" -}}
+{{- if and .Values.keda.enabled .Values.keda.redisUsernameKey }}
+- {parameter: username, name: {{ include "ocrplus.redis.secret" . }}, key: {{ .Values.keda.redisUsernameKey }}}
+{{- end }}
+{{- if and .Values.keda.enabled .Values.keda.redisPasswordKey }}
+- {parameter: password, name: {{ include "ocrplus.redis.secret" . }}, key: {{ .Values.keda.redisPasswordKey }}}
+{{- end }}
+{{- if and .Values.keda.enabled .Values.keda.redisTls .Values.externalRedis.caSecret }}
+- {parameter: ca, name: {{ .Values.externalRedis.caSecret }}, key: {{ .Values.externalRedis.caSecretKey }}}
+{{- end }}
+{{- end -}}
+
 {{/* A ScaledObject of one pool: (dict root component pool scaling). Lag and pending entries are added up:
      lag alone is nothing as soon as every chunk is in hand, and busy workers would go. */}}
 {{- define "ocrplus.scaledobject" -}}
@@ -32,7 +45,7 @@ spec:
         consumerGroup: workers
         {{ $count }}: "1"
         enableTLS: {{ quote $keda.redisTls }}
-      {{- if $keda.redisPasswordKey }}
+      {{- if include "ocrplus.keda.secrets" $.root }}
       authenticationRef: {name: {{ $full }}-redis}
       {{- end }}
     {{- end }}

@@ -22,40 +22,52 @@
 {{- define "ocrplus.selector" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ include "ocrplus.name" $root }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/instance: {{ quote $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
+{{/* Labels of an object: (list root component [more]). What stands first wins. */}}
 {{- define "ocrplus.labels" -}}
 {{- $root := index . 0 -}}
-{{ include "ocrplus.selector" . }}
-app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: ocrplus
-app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
-{{- with $root.Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $chart := printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" -}}
+{{- $told := dict "app.kubernetes.io/version" $root.Chart.AppVersion "app.kubernetes.io/part-of" "ocrplus" -}}
+{{- $told = merge $told (dict "app.kubernetes.io/managed-by" $root.Release.Service "helm.sh/chart" $chart) -}}
+{{- $more := dict -}}
+{{- if gt (len .) 2 -}}{{- $more = index . 2 -}}{{- end -}}
+{{- toYaml (merge (include "ocrplus.selector" . | fromYaml) $told $more $root.Values.commonLabels) -}}
 {{- end -}}
 
 {{/* Labels of pods, without versions: a new chart alone restarts nothing. (list root component values) */}}
 {{- define "ocrplus.podLabels" -}}
-{{ include "ocrplus.selector" . }}
-app.kubernetes.io/part-of: ocrplus
-{{- with (index . 0).Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
-{{- with (index . 2).podLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $part := dict "app.kubernetes.io/part-of" "ocrplus" -}}
+{{- $common := (index . 0).Values.commonLabels -}}
+{{- toYaml (merge (include "ocrplus.selector" . | fromYaml) $part (index . 2).podLabels $common) -}}
 {{- end -}}
 
-{{/* Metadata of an object: (list root component). */}}
+{{/* Name of an object outside namespaces: (list root what). A dot, which neither a namespace nor a
+     component has, so that no two releases of a cluster meet. */}}
+{{- define "ocrplus.clusterName" -}}
+{{- $root := index . 0 -}}
+{{- printf "%s.%s-%s" $root.Release.Namespace (include "ocrplus.fullname" $root) (index . 1) -}}
+{{- end -}}
+
+{{/* Annotations of an object, none where there are none: (list root own). */}}
+{{- define "ocrplus.annotations" -}}
+{{- with merge (dict) (index . 1) (index . 0).Values.commonAnnotations -}}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{/* Metadata of an object: (list root component [more labels [annotations]]). */}}
 {{- define "ocrplus.metadata" -}}
 name: {{ include "ocrplus.fullname" (index . 0) }}-{{ index . 1 }}
-namespace: {{ (index . 0).Release.Namespace }}
+namespace: {{ quote (index . 0).Release.Namespace }}
 labels:
   {{- include "ocrplus.labels" . | nindent 2 }}
+{{- with include "ocrplus.annotations" (list (index . 0) (ternary (last .) (dict) (gt (len .) 3))) }}
+{{ . }}
+{{- end -}}
 {{- end -}}
 
 {{- define "ocrplus.redis.secret" -}}

@@ -5,7 +5,7 @@
 - podSelector:
     matchLabels:
       app.kubernetes.io/name: {{ include "ocrplus.name" (first .) }}
-      app.kubernetes.io/instance: {{ (first .).Release.Name }}
+      app.kubernetes.io/instance: {{ quote (first .).Release.Name }}
     matchExpressions:
       - {key: app.kubernetes.io/component, operator: In, values: {{ toJson (rest .) }}}
 {{- end -}}
@@ -24,8 +24,10 @@ spec:
 
 {{- define "ocrplus.policy.dns" -}}
 - ports:
-    - {port: 53, protocol: UDP}
-    - {port: 53, protocol: TCP}
+    {{- range .Values.networkPolicy.dnsPorts }}
+    - {port: {{ . }}, protocol: UDP}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
 {{- end -}}
 
 {{- define "ocrplus.policy.redis" -}}
