@@ -3,7 +3,8 @@
 python benchmarks/quality_made.py SET [--seed N]
 Writes a set of the corpus' shape: letters that begin and end in the margin, running headers set
 like the text with numbers far from the edge, listings, paragraphs that run over columns round a
-figure, drawings with decorations and loose captions, tables with words outside of their lines.
+figure and over pages past notes, questions with hanging numbers, drawings with decorations and
+loose captions, tables with words outside of their lines.
 `make quality SET=…` and quality_steps.py take it like any other.
 """
 
@@ -12,7 +13,7 @@ import json
 import random
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -43,6 +44,8 @@ class Made:
     rng: random.Random
     pages: list[list[str]] = field(default_factory=lambda: [[]])
     boxes: list[list[float]] = field(default_factory=list)
+    joints: list[str] = field(default_factory=list)
+    """Words around the place where a paragraph runs over a page's end, as one reads them."""
 
     def say(self, text: str) -> None:
         """A paragraph of the page's truth."""
@@ -76,6 +79,7 @@ class Made:
         text.setFont(_SERIF, size)
         text.setWordSpace(0 if last or not gaps else spare / gaps)
         text.textLine(words)
+        text.setWordSpace(0)
         self.canvas.drawText(text)
 
     def sentence(self) -> str:
@@ -145,6 +149,86 @@ def manuscript(made: Made) -> None:
             made.say(text)
         number = str(301 + page)
         made.line(number, WIDTH / 2 - 8, 0.895 * HEIGHT)
+
+
+_PARTED: Final = (
+    "It was the keeper of the archive who had first seen in the winter how well the har-",
+    "bour was hidden behind the granite bridge; and the carpenter of the station had de-",
+    "scribed it with many words to the committee of the market in the very same sum-",
+)
+_CUT: Final = (
+    ("and what they had seen from the window of the warehouse was the old signal-", "box"),
+    ("and what they had written in the ledger of the settlement was no connec-", "tion"),
+)
+
+
+def notes(made: Made) -> None:
+    """Paragraphs that run over pages past footnotes and a figure, with hyphens at the joints."""
+    made.line("The signal and the bridge", 72, 60, "Helvetica-Bold", 18)
+    made.say("# The signal and the bridge")
+    top = 100.0
+    for page in range(1 + len(_CUT)):
+        if page:
+            made.turn()
+            top = _rest(made, _CUT[page - 1][1], with_figure=page == 1)
+        top = _full(made, _PARTED, top)
+        made.line("mer.", 72, top)
+        made.say(f"{' '.join(_PARTED)} mer.".replace("- ", ""))
+        top += 24
+        while top < 540:
+            text = f"The signal-box was new. {made.prose(3)}"
+            top = made.paragraph(text, 72, top, 450) + 10
+            made.say(text)
+        if page < len(_CUT):
+            _cut_off(made, top, *_CUT[page])
+
+
+def _full(made: Made, lines: Sequence[str], top: float) -> float:
+    for words in lines:
+        made.justified(words, 72, top, 450, 11, last=False)
+        top += 14
+    return top
+
+
+def _cut_off(made: Made, top: float, end: str, start: str) -> None:
+    """A paragraph that goes on in the next page, with a note below it."""
+    lines = simpleSplit(made.prose(4), _SERIF, 11, 450)[:3]
+    _full(made, [*lines, end], top)
+    made.say(" ".join([*lines, end]))
+    whole = end if end.endswith("signal-") else end[:-1]
+    made.joints.append(f"{whole}{start}")
+    made.canvas.line(72, HEIGHT - 742, 200, HEIGHT - 742)
+    note = f"{len(made.pages)} The record of the archive is not complete."
+    made.line(note, 72, 750, _SERIF, 8)
+    made.say(note)
+
+
+def _rest(made: Made, start: str, *, with_figure: bool) -> float:
+    """The page's top: the rest of the paragraph before, perhaps under a figure."""
+    top = 72.0
+    if with_figure:
+        made.photo(150, top, 290, 120)
+        caption = "Figure 1. The station in winter"
+        made.line(caption, 220, top + 132, _SERIF, 10)
+        made.say("![](figure.png)")
+        made.say(caption)
+        top += 170
+    text = f"{start} of the bridge. {made.prose(2)}"
+    top = made.paragraph(text, 72, top, 450) + 10
+    made.say(text)
+    return top
+
+
+def questions(made: Made) -> None:
+    """Questions whose numbers hang far before their text."""
+    made.line("Questions on the harbour", 72, 60, "Helvetica-Bold", 18)
+    made.say("# Questions on the harbour")
+    top = 110.0
+    for number in range(1, 8):
+        made.line(f"{number}.", 72, top)
+        text = f"{made.prose(2)} Why was that so?"
+        top = made.paragraph(text, 100, top, 420) + 16
+        made.say(f"{number}. {text}")
 
 
 _CODE: Final = '''def settle(pages, limit=3):
@@ -309,6 +393,8 @@ def _pipes(rows: list[list[str]]) -> str:
 KINDS: Final[tuple[Callable[[Made], None], ...]] = (
     letter,
     manuscript,
+    notes,
+    questions,
     listings,
     article,
     drawings,
@@ -344,6 +430,7 @@ def _document(
         (truth / f"page_{number}.md").write_text(page)
     truth.with_suffix(".md").write_text("\n".join(pages))
     truth.with_suffix(".boxes.json").write_text(json.dumps(made.boxes))
+    truth.with_suffix(".joints.json").write_text(json.dumps(made.joints))
     return {
         "part": "quality",
         "name": name,

@@ -24,21 +24,22 @@ import quality
 import results
 from random_pages import random_pages
 
-from ocrplus_contract.document import DOCUMENT_STEPS, settled
+from ocrplus_contract.document import DOCUMENT_STEPS, page_texts, settled
+from ocrplus_contract.merging import merged
 from ocrplus_contract.records import PageRecord
 from ocrplus_contract.states import PageState
 from ocrplus_ocr.engine import Box, Figure
 from ocrplus_ocr.engine.found import FoundPage, page_of
 from ocrplus_ocr.engine.labels import PICTURES
-from ocrplus_ocr.markdown.continued import page_edges
+from ocrplus_ocr.markdown.continued import joints
 from ocrplus_ocr.markdown.coverage import coverage, repeated
 from ocrplus_ocr.markdown.edges import edges
 from ocrplus_ocr.markdown.geometry import area, common
 from ocrplus_ocr.markdown.render import caption_of, headings, page_markdown
-from ocrplus_ocr.markdown.steps import ALL, STEPS, finished
+from ocrplus_ocr.markdown.steps import ALL, STEPS, finished, is_on
 
 SHOWN = ("overall", "text", "order", "table", "heading", "heading_level", "figure", "tests")
-_CODE = re.compile(r"^(`{3,})\n(.*?)\n\1$", re.M | re.S)
+_CODE = re.compile(r"^(`{3,})[\w+-]*\n(.*?)\n\1$", re.M | re.S)
 _PICTURE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
 _LEAST_GAIN = 0.0005
 RANDOM_PAGES = 400
@@ -46,9 +47,11 @@ RANDOM_PAGES = 400
 
 @dataclass(frozen=True)
 class Written:
-    """A document's Markdown, the places of its pictures by page, and how whole its pages are."""
+    """A document's Markdown by page and merged, the places of its pictures by page, and how whole
+    its pages are."""
 
     markdown: str
+    merged: str
     crops: list[tuple[int, Box]]
     whole: list[float]
 
@@ -69,7 +72,7 @@ def written(pages: list[FoundPage], off: frozenset[str]) -> Written:
             if block.kind in PICTURES
         ]
         markdown = page_markdown(blocks, figures)
-        starts, ends = page_edges(page)
+        start, end = joints(page) if is_on("continued", off) else (None, None)
         crops += [(found.number, figure.box) for figure in figures]
         whole.append(coverage(page, markdown) - repeated(page, markdown))
         records.append(
@@ -80,12 +83,16 @@ def written(pages: list[FoundPage], off: frozenset[str]) -> Written:
                 markdown=markdown,
                 headings=headings(page),
                 edges=edges(page),
-                starts_paragraph=starts,
-                ends_paragraph=ends,
+                starts_paragraph=start is None,
+                ends_paragraph=end is None,
+                open_start=start,
+                open_end=end,
             )
         )
-    text = "\n\n".join(record.markdown for record in settled(records, off))
-    return Written(text, crops, whole)
+    records = settled(records, off)
+    text = "\n\n".join(record.markdown for record in records)
+    merged_text = merged(page_texts(records, lambda record: record.markdown))
+    return Written(text, merged_text, crops, whole)
 
 
 def scores(folder: Path, found: Path, off: frozenset[str]) -> dict[str, float]:
@@ -104,15 +111,19 @@ def scores(folder: Path, found: Path, off: frozenset[str]) -> dict[str, float]:
 
 
 def _unseen(truth: Path, document: Written) -> dict[str, float]:
-    """What the scorer does not see: whole paragraphs, code with its indentation, captions as
-    alternative texts, tight crops; and of each page the share that is written, and once."""
+    """What the scorer does not see: whole paragraphs, and how many of those written are the
+    truth's; those that run over pages; code with its indentation, captions as alternative texts,
+    tight crops; and of each page the share that is written, and once."""
     metrics = {"once": mean(document.whole)} if document.whole else {}
     text = truth.with_suffix(".md")
     if not text.exists():
         return metrics
     wanted = text.read_text("utf-8")
+    there = _paragraphs(document.markdown)
     for metric, share in (
-        ("paragraphs", _shared(_paragraphs(wanted), _paragraphs(document.markdown))),
+        ("paragraphs", _shared(_paragraphs(wanted), there)),
+        ("own", _shared(there, _paragraphs(wanted))),
+        ("joints", _joined(truth.with_suffix(".joints.json"), document.merged)),
         ("code", _shared(_code(wanted), _code(document.markdown))),
         ("alt", _shared(_captions(wanted), set(_PICTURE.findall(document.markdown)))),
         ("crops", _tightness(truth.with_suffix(".boxes.json"), document.crops)),
@@ -126,12 +137,23 @@ def _shared(wanted: set[str], there: set[str]) -> float | None:
     return len(wanted & there) / len(wanted) if wanted else None
 
 
+def _joined(path: Path, markdown: str) -> float | None:
+    """Share of the words around pages' ends that stand there whole, but for the anchor."""
+    wanted = json.loads(path.read_text()) if path.exists() else []
+    plain = re.sub(r"\s+", " ", re.sub(r" ?<!--.*?-->(?: )?", _gap, markdown))
+    return mean(words in plain for words in wanted) if wanted else None
+
+
+def _gap(anchor: re.Match[str]) -> str:
+    return " " if anchor.group().startswith(" ") else ""
+
+
 def _code(markdown: str) -> set[str]:
     return {body for _, body in _CODE.findall(markdown)}
 
 
 def _paragraphs(markdown: str) -> set[str]:
-    parts = _CODE.sub("", markdown).split("\n\n")
+    parts = re.split(r"\n\n|\n(?=\s*(?:- |\d{1,2}[.)]))", _CODE.sub("", markdown))
     plain = (re.sub(r"\s+", "", part) for part in parts)
     return {part for part in plain if part and part[0] not in "#|<!$"}
 

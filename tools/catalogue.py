@@ -254,6 +254,7 @@ V2: Final = (
             "headings": [{"text": "Quarterly report", "level": 2}],
             "coverage": 1.0,
             "incomplete": False,
+            "excused": 0.03,
             "repeated": 0.0,
             "doubled": False,
         },

@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ocrplus_local.broker import free_port
+
 SAMPLES = Path(__file__).parents[2] / "examples" / "samples"
 OCRPLUS = [sys.executable, "-m", "ocrplus_local"]
 
@@ -87,7 +89,11 @@ def test_an_interrupted_run_leaves_nothing(
     assert_nothing_stays(marked, tmp_path)
 
 
-def test_a_killed_command_takes_its_services_along(marked: str, tmp_path: Path) -> None:
+def test_a_killed_command_takes_its_services_along(
+    marked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("OCRPLUS_METRICS_PORT", str(port))  # for the gateway: the worker has its own
     command = [*OCRPLUS, "serve", "--port", "0"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -96,7 +102,9 @@ def test_a_killed_command_takes_its_services_along(marked: str, tmp_path: Path) 
         ready = json.loads(child.stdout.readline())
         child.kill()
 
-    assert ready["ready"] is True and ready["http"] and ready["metrics"]["ocr-worker"]
+    assert ready["ready"] is True and ready["http"]
+    assert ready["metrics"]["gateway"] == [f"http://127.0.0.1:{port}/metrics"]
+    assert f":{port}/" not in ready["metrics"]["ocr-worker"][0]
     deadline = time.monotonic() + 10
     while processes(marked) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -304,3 +304,58 @@ async def test_whoever_stood_ahead_of_a_clock_that_went_back_misses_nothing(
     messages = await taken(gateway, user)
 
     assert [m["task_id"] for m in messages] == ["t", "t"]
+
+
+async def test_a_recovered_result_above_the_clients_limit_blocks_nothing(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    read(store, "big-late", "large", "x" * 1_200_000)
+    await asyncio.sleep(0.01)
+    read(store, "big-late", "small-after")
+    store.delete(KEYS.stream(UserId("big-late")))  # the job records tell
+
+    visits = [await taken(gateway, "big-late") for _ in range(5)]
+
+    assert [m["task_id"] for m in visits[0]] == ["large"]
+    assert visits[1] == visits[2] == []
+    assert [m["task_id"] for m in visits[3]] == ["large", "small-after", "small-after"]
+    assert visits[3][0]["error"]["code"] == "undeliverable"
+    assert "result" in visits[3][2]
+    assert visits[4] == []
+
+
+async def test_a_name_used_again_after_a_recovery_is_heard_of(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    user = "twice"
+    read(store, user, "t")
+    store.xtrim(KEYS.stream(UserId(user)), maxlen=1, approximate=False)
+    async with websockets.connect(gateway.ws + user) as socket:
+        recovered = [json.loads(await asyncio.wait_for(socket.recv(), 5)) for _ in range(2)]
+        async with httpx.AsyncClient(base_url=gateway.http) as http:
+            await http.delete("/v1/tasks/t", params={"user": user})
+        read(store, user, "t", "anew")
+        again = [json.loads(await asyncio.wait_for(socket.recv(), 5)) for _ in range(2)]
+
+    assert [list(m) for m in recovered] == [["task_id", "status"], ["task_id", "result"]]
+    assert again[0] == {"task_id": "t", "status": "submitted"}
+    assert again[1]["result"]["markdown"] == [{"page": 1, "markdown": "anew"}]
+
+
+@pytest.mark.parametrize("kept", [0, 5, 11])
+async def test_no_result_is_lost_wherever_history_is_trimmed(
+    gateway: Gateway, store: redis.Redis, kept: int
+) -> None:
+    user = UserId(f"trim-{kept}")
+    read(store, user, "before")
+    assert len(await taken(gateway, user)) == 2
+    await asyncio.sleep(0.01)
+    for number in range(3):
+        read(store, user, f"t{number}")
+    store.xtrim(KEYS.stream(user), maxlen=kept, approximate=False)
+
+    messages = await taken(gateway, user)
+
+    results = [m["task_id"] for m in messages if "result" in m and m["task_id"] != "before"]
+    assert results == ["t0", "t1", "t2"]
+    assert await taken(gateway, user) == []

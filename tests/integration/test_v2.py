@@ -19,7 +19,7 @@ import redis_server
 import websockets
 from documents import text_document
 from gateway_process import Gateway, play_worker
-from ledger_steps import KEYS, admit, take
+from ledger_steps import CAPTIONS_ON, KEYS, admit, commit, finish, settle_job, take
 from pydantic import TypeAdapter
 
 from ocrplus_contract import wire
@@ -214,6 +214,59 @@ async def test_a_task_id_used_again_has_no_events_of_its_first_use(
 
     assert sse_events(begun.text) == sse_events(resumed.text) == whole
     assert f"id: {epoch}-{first + 1}\nevent: submitted" in begun.text
+
+
+async def test_a_stream_that_waits_for_late_captions_ends_where_its_name_is_used_again(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    user = UserId("late")
+    admit(store, user, "t", [(1, 1)], facts=CAPTIONS_ON)
+    lease = take(store)
+    assert lease is not None
+    commit(store, lease, 1, figures=["p1-f1"])
+    finish(store, lease)
+    settle_job(store, user, "t")
+    async with httpx.AsyncClient(base_url=gateway.http, timeout=10) as http:
+        waiting = asyncio.create_task(http.get("/v1/tasks/t/events", params={"user": user}))
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        await http.delete("/v1/tasks/t", params={"user": user})
+        await converted(gateway, store, user)
+        answer = await waiting
+
+    own = ["submitted", "progress", "page", "progress", "result"]
+    assert sse_events(answer.text) == own
+
+
+async def test_an_old_event_shows_nothing_of_what_its_name_stands_for_now(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    user = UserId("reused")
+    async with httpx.AsyncClient(base_url=gateway.http) as http:
+        for text in ("first " * 1000, "second " * 1000):
+            await http.delete("/v1/tasks/t", params={"user": user})
+            admit(store, user, "t", [(1, 1)])
+            lease = take(store)
+            assert lease is not None
+            record = PageRecord(page=1, state="ok", markdown=text)
+            call = Ledger().commit_page(
+                Pool.OCR,
+                lease.permit,
+                page=1,
+                state=record.state,
+                record=record.pack(),
+                body=record.event_body(lease.task),
+                next_page=None,
+            )
+            run(store, call)
+            finish(store, lease)
+
+    async with connected(gateway, user) as client:
+        welcome = await client.greet(resume={"seq": 0})
+        heard = [json.loads(await client.socket.recv()) for _ in range(welcome["replay"])]
+
+    pages = [m["markdown"].split() for m in heard if m["type"] == "page"]
+    assert pages == [[], ["second"] * 1000]
 
 
 async def test_a_snapshot_has_every_open_task_and_says_that_there_are_more(

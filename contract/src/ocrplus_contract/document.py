@@ -6,17 +6,19 @@ committed pages. They are pure and cheap: they look at records, never at a PDF.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ocrplus_contract.headings import levels
+from ocrplus_contract.lines import outside_code
+from ocrplus_contract.merging import PageText
 from ocrplus_contract.records import PageRecord
 from ocrplus_contract.running import drop_running
 from ocrplus_contract.states import TextSource
 
 _HEADING: Final = re.compile(r"#{1,6}(?= )")
-_FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+_SAME_SIZE: Final = 0.08  # of the font's
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ def settle_headings(pages: Sequence[PageRecord]) -> list[PageRecord]:
 def _with_levels(page: PageRecord, found: Sequence[int]) -> PageRecord:
     """The page with these levels in its record and its Markdown; unchanged if they do not fit."""
     lines = page.markdown.split("\n")
-    places = list(_heading_lines(lines))
+    places = [at for at in outside_code(lines) if _HEADING.match(lines[at])]
     if len(places) != len(page.headings):
         return page
     for place, level in zip(places, found, strict=True):
@@ -57,19 +59,33 @@ def _with_levels(page: PageRecord, found: Sequence[int]) -> PageRecord:
     )
 
 
-def _heading_lines(lines: Sequence[str]) -> Iterator[int]:
-    """Where headings stand. A fence is closed by one of its own sign, as long or longer, alone
-    on its line: any other within it is code."""
-    fence = ""
-    for index, line in enumerate(lines):
-        found = _FENCE.match(line)
-        if fence:
-            if found and found.group(1).startswith(fence) and not found.group(2).strip():
-                fence = ""
-        elif found and not (found.group(1)[0] == "`" and "`" in found.group(2)):
-            fence = found.group(1)
-        elif _HEADING.match(line):
-            yield index
+def page_texts(pages: Sequence[PageRecord], text_of: Callable[[PageRecord], str]) -> list[PageText]:
+    """The pages as `merging` takes them, each with its anchor."""
+    texts = []
+    for before, page in zip([None, *pages], pages, strict=False):
+        start, end = page.open_start, page.open_end
+        texts.append(
+            PageText(
+                f"<!-- page {page.page} -->",
+                text_of(page),
+                _goes_on(before, page),
+                open_start=start.text if start else "",
+                open_end=end.text if end else "",
+                keeps_hyphen=end is not None and end.keeps_hyphen,
+            )
+        )
+    return texts
+
+
+def _goes_on(before: PageRecord | None, page: PageRecord) -> bool:
+    """Whether a page begins with the rest of the paragraph that the one before it leaves open:
+    both say so, and both are set alike."""
+    if before is None or before.ends_paragraph or page.starts_paragraph:
+        return False
+    if before.open_end is None or page.open_start is None:
+        return True
+    above, below = before.open_end.size, page.open_start.size
+    return not (above and below) or abs(above - below) <= _SAME_SIZE * above
 
 
 DOCUMENT_STEPS: Final[tuple[DocumentStep, ...]] = (

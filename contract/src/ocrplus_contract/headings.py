@@ -142,12 +142,11 @@ def _by_bookmarks(headings: Sequence[HeadingRecord], styled: Sequence[int]) -> l
     by_style: dict[int, list[int]] = {}
     for heading, level in marked:
         by_style.setdefault(level, []).append(heading.bookmark + shift)
+    usual = {level: round(median(depths)) for level, depths in by_style.items()}
     deepest = max(heading.bookmark + shift for heading, _ in marked)
 
     def unmarked(level: int) -> int:
-        if level in by_style:
-            return round(median(by_style[level]))
-        return 1 if level < highest else deepest + 1
+        return usual.get(level, 1 if level < highest else deepest + 1)
 
     return [
         min(DEEPEST, heading.bookmark + shift if heading.bookmark else unmarked(level))

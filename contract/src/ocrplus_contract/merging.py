@@ -1,11 +1,13 @@
 """Pages of Markdown as one: paragraphs and tables that run over a page's end are whole. Pure.
 
 Each page keeps its anchor, a comment: within a paragraph where it goes on over it, after a table
-that does.
+that does. Footnotes at the foot of the page above and figures on top of the page below follow the
+paragraph that runs past them.
 """
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 _PIPES: Final = re.compile(r"(?:^\|.*\|$\n?)+", re.M)
@@ -14,14 +16,32 @@ _HTML: Final = re.compile(r"<table>(.*?)</table>", re.S)
 _TABLE_END: Final = "</table>"
 _ROW: Final = re.compile(r"<tr>.*?</tr>", re.S)
 _FIGURE: Final = re.compile(r"(?!(?:19|20)\d\d$)[$€£¥+-]?\s?\d[\d.,\s%]*$|[-–—]$")
-_WORD_END: Final = re.compile(r"[^\W\d_]-$")
+_HYPHENATED: Final = re.compile(r"[^\W_][-\u00ad\u2010\u2011]$")
 
 
-def merged(pages: Sequence[tuple[str, str, bool]]) -> str:
-    """The document of anchor, Markdown, and whether the page goes on with the one before."""
+@dataclass(frozen=True, slots=True)
+class PageText:
+    """A page's Markdown with its anchor.
+
+    `goes_on`: a paragraph of it is the rest of the one that the page before leaves open;
+    `open_start` says how that paragraph begins, `open_end` how the one ends that the page leaves
+    open. Where they are empty these are its first and its last. `keeps_hyphen`: a hyphen at that
+    end is the word's own.
+    """
+
+    anchor: str
+    text: str
+    goes_on: bool = False
+    open_start: str = ""
+    open_end: str = ""
+    keeps_hyphen: bool = False
+
+
+def merged(pages: Sequence[PageText]) -> str:
+    """The whole document."""
     document = _Document()
-    for anchor, text, goes_on in pages:
-        document.add(anchor, text.rstrip(), goes_on)
+    for page in pages:
+        document.add(page)
     return document.text
 
 
@@ -32,25 +52,52 @@ class _Document:
     def __init__(self) -> None:
         self._parts: list[list[str]] = []
         self._end: list[str] | None = None  # the last part but anchors: a table may go on in it
+        self._open: list[str] | None = None  # the paragraph that may go on in the next page
+        self._keeps_hyphen = False
 
     @property
     def text(self) -> str:
         return "\n\n".join("".join(part) for part in self._parts).rstrip()
 
-    def add(self, anchor: str, text: str, goes_on: bool) -> None:
-        if goes_on and text and self._parts:
-            first, _, text = text.partition("\n\n")
-            _glue(self._parts[-1], anchor, first)
-            self._end = None
-        else:
+    def add(self, page: PageText) -> None:
+        text = page.text.rstrip()
+        goes_on = self._open is not None and page.goes_on and text != ""
+        if not goes_on or not text.startswith(page.open_start):
             text = self._with_table(text)
-            self._parts.append([anchor])
-        if text:
-            before, _, last = text.rpartition("\n\n")
-            self._end = [last]
-            if last.endswith(_TABLE_END):
-                self._end = [last.removesuffix(_TABLE_END), _TABLE_END]
-            self._parts += [[before], self._end] if before else [self._end]
+        parts = text.split("\n\n") if text else []
+        starts = (n for n, part in enumerate(parts) if part.startswith(page.open_start))
+        start = next(starts, None) if goes_on else None
+        ends = (n for n, part in enumerate(parts) if part.endswith(page.open_end))
+        end = max(ends, default=len(parts) - 1)
+        if start is None or self._open is None:
+            self._parts.append([page.anchor])
+        else:
+            _glue(self._open, page.anchor, parts[start], keeps_hyphen=self._keeps_hyphen)
+            self._end = None
+        self._take(parts, start, end)
+        self._keeps_hyphen = page.keeps_hyphen
+
+    def _take(self, parts: Sequence[str], start: int | None, end: int) -> None:
+        """All of a page but the paragraph that went to the page above; the one that it leaves
+        open, and its last, are parts of their own."""
+        apart = {end, len(parts) - 1}
+        passed: list[str] = []
+        for index, text in enumerate(parts):
+            if index == start:
+                continue
+            if index not in apart:
+                passed.append(text)
+                continue
+            part = [text]
+            if text.endswith(_TABLE_END):
+                part = [text.removesuffix(_TABLE_END), _TABLE_END]
+            self._parts += [["\n\n".join(passed)], part] if passed else [part]
+            passed = []
+            self._end = part
+            if index == end:
+                self._open = part
+        if passed:  # the last part is the one that went above
+            self._parts.append(["\n\n".join(passed)])
 
     def _with_table(self, text: str) -> str:
         """What is left of a page whose first rows have gone to the table above."""
@@ -63,11 +110,12 @@ class _Document:
         return text
 
 
-def _glue(part: list[str], anchor: str, text: str) -> None:
+def _glue(part: list[str], anchor: str, text: str, *, keeps_hyphen: bool) -> None:
     """A paragraph with the rest of it, and the anchor of the page that has the rest."""
     above = part[-1]
-    if _WORD_END.search(above[-2:]) and text[:1].islower():
-        part[-1] = above[:-1]
+    if _HYPHENATED.search(above[-2:]) and text[:1].isalnum():
+        printed = above[-2:-1].isalpha() and text[:1].islower() and not keeps_hyphen
+        part[-1] = above[:-1] if printed else above
         part += [anchor, text]
         return
     wide = "\u2e80" <= above[-1:] <= "\uffef" or "\u2e80" <= text[:1] <= "\uffef"

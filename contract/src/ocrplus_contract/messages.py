@@ -117,7 +117,8 @@ class PageEvent(_Event):
     """A page was committed; `markdown` and `headings` are null where they travel by reference.
 
     `levels`: these are the page's own, a result has the document's. `coverage` is the share of
-    the characters found that the Markdown has, `repeated` the share that it has too often;
+    the characters found that the Markdown has, less the share `excused` (headers, footers, page
+    numbers, formulas, what stands in a picture); `repeated` the share that it has too often;
     `incomplete` and `doubled` say where that is more than a little. Null for a failed page.
     """
 
@@ -132,6 +133,7 @@ class PageEvent(_Event):
     headings: tuple[PageHeading, ...] | None = ()
     coverage: float | None = None
     incomplete: bool = False
+    excused: float | None = None
     repeated: float | None = None
     doubled: bool = False
 

@@ -57,12 +57,28 @@ class HeadingRecord(BaseModel):
     bookmark: int = 0
 
 
+class OpenRecord(BaseModel):
+    """A paragraph that runs over its page's end, or into the page from the one before.
+
+    `text` is how it ends, or begins, in the page's Markdown: a footnote or a figure may stand
+    between it and the page's end. `keeps_hyphen`: a hyphen that ends it is the word's own, as the
+    page's other words tell. `size` is its font's in points there, 0 in a scan.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    keeps_hyphen: bool = False
+    size: float = 0.0
+
+
 class EdgeRecord(BaseModel):
     """A line at the top or foot of a page, that may be its own or run over many pages.
 
     `at` is where its middle stands, as a share of the page's height; `markdown` the paragraph
     that says it, empty where the page has left it out; `open` whether the paragraph next to it
-    runs over the page's end.
+    runs over the page's end, `paragraph` which one that is. `page_number`: it is a number, set as
+    a page's is.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,6 +88,8 @@ class EdgeRecord(BaseModel):
     at: float
     markdown: str = ""
     open: bool = False
+    paragraph: OpenRecord | None = None
+    page_number: bool = False
 
 
 LEAST_COVERAGE: Final = 0.98
@@ -104,7 +122,12 @@ class ReadingRecord(BaseModel):
 
 class PageRecord(BaseModel):
     """One committed page. `coverage`: share of the characters found that its Markdown has;
-    `repeated`: share that it has more often than the page.
+    `excused`: share that it need not have, and `coverage` leaves out: headers, footers, page
+    numbers, formulas, what stands in a picture; `repeated`: share that it has more often than
+    the page.
+
+    `open_start` and `open_end` say which paragraphs run over the page's ends; null where
+    `starts_paragraph` and `ends_paragraph` are true, or where they are its first and last.
 
     `levels`: whether its headings have the page's own levels, as committed, or those that hold
     over the whole document, as in a result.
@@ -119,11 +142,14 @@ class PageRecord(BaseModel):
     figures: tuple[FigureRecord, ...] = ()
     starts_paragraph: bool = True
     ends_paragraph: bool = True
+    open_start: OpenRecord | None = None
+    open_end: OpenRecord | None = None
     headings: tuple[HeadingRecord, ...] = ()
     edges: tuple[EdgeRecord, ...] = ()
     levels: Literal["page", "document"] = "page"
     error: PageErrorCode | None = None
     coverage: float | None = None
+    excused: float | None = None
     repeated: float | None = None
     reading: ReadingRecord | None = None
     seconds: float = 0.0
@@ -177,6 +203,7 @@ class PageRecord(BaseModel):
                 "headings": headings if inline else None,
                 "coverage": self.coverage,
                 "incomplete": self.incomplete,
+                "excused": self.excused,
                 "repeated": self.repeated,
                 "doubled": self.doubled,
             },

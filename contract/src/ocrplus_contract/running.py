@@ -2,7 +2,9 @@
 
 A page alone cannot tell a running header from a first line that is set like all others, nor a
 page's number from a number that ends a text. What stands on neighbouring pages in the same place
-with the same words, or with a number that counts with the pages, is no page's own.
+with the same words, or with a number that counts with the pages, is no page's own. Words for which
+nothing but their return speaks are said once: a form has the same line on each page, too. On a
+document of one page its place alone has to tell a page's number.
 """
 
 import re
@@ -49,10 +51,11 @@ def drop_running(pages: Sequence[PageRecord]) -> list[PageRecord]:
             continue
         groups.setdefault((item.edge.top, item.words, len(item.numbers)), []).append(item)
     running: dict[int, list[EdgeRecord]] = {}
-    for group in groups.values():
-        for item in _running(group, len(pages)):
-            if item.edge.markdown and not _is_sentence(item.edge.text):
-                running.setdefault(item.index, []).append(item.edge)
+    dropped = [item for group in groups.values() for item in _running(group, len(pages))]
+    dropped += [item for item in found if _is_lone_number(item, len(pages))]
+    for item in dropped:
+        if item.edge.markdown and not _is_sentence(item.edge.text):
+            running.setdefault(item.index, []).append(item.edge)
     return [
         _without(page, running[index]) if index in running else page
         for index, page in enumerate(pages)
@@ -83,7 +86,8 @@ def _roman(text: str) -> int:
 
 def _running(group: Sequence[_Found], pages: int) -> list[_Found]:
     """Those of a group that stand in one place on neighbouring pages, and whose numbers are the
-    same on each or count with the pages: sums carried forward do neither."""
+    same on each or count with the pages: sums carried forward do neither. The first of those that
+    nothing else speaks for stays; on two pages both."""
     alike = [list(group)]
     for position in range(len(group[0].numbers)):
         alike = [part for whole in alike for part in _counting(whole, position)]
@@ -93,9 +97,28 @@ def _running(group: Sequence[_Found], pages: int) -> list[_Found]:
     for run in (run for part in alike for run in _runs(part)):
         seen = len({item.page for item in run})
         enough = seen >= _LEAST_RUN or (seen > 1 and 2 * seen >= pages)
-        if enough or (not group[0].words and seen >= _LEAST_NUMBERS):
+        if not (enough or (not group[0].words and seen >= _LEAST_NUMBERS)):
+            continue
+        if _is_told(run):
             running += run
+        elif pages >= _LEAST_RUN:
+            running += [item for item in run if item.page != run[0].page]
     return running
+
+
+def _is_told(run: Sequence[_Found]) -> bool:
+    """Whether more than its return speaks for a run: some page has left it out by how it is set
+    there, or its number counts with the pages."""
+    if not run[0].words or any(not item.edge.markdown for item in run):
+        return True
+    return any(len({item.numbers[n] for item in run}) > 1 for n in range(len(run[0].numbers)))
+
+
+def _is_lone_number(item: _Found, pages: int) -> bool:
+    """Whether what is set as a page's number is one although no other page has its like: on the
+    only page, or where it is the page's own count."""
+    own = item.edge.page_number and not item.words and len(item.numbers) == 1
+    return own and (pages == 1 or item.numbers[0] == item.page)
 
 
 def _counting(group: Sequence[_Found], position: int) -> list[list[_Found]]:
@@ -132,6 +155,7 @@ def _goes_on(before: _Found, item: _Found) -> bool:
 def _without(page: PageRecord, edges: Sequence[EdgeRecord]) -> PageRecord:
     """The page without some of its edges, where its Markdown has each as a paragraph."""
     parts = page.markdown.split("\n\n")
+    start, end = page.open_start, page.open_end
     starts, ends = page.starts_paragraph, page.ends_paragraph
     for edge in edges:
         if edge.markdown not in parts or len(parts) == 1:
@@ -139,13 +163,17 @@ def _without(page: PageRecord, edges: Sequence[EdgeRecord]) -> PageRecord:
         at = parts.index(edge.markdown)
         if not edge.top:
             at = len(parts) - 1 - parts[::-1].index(edge.markdown)
-        starts = starts and not (edge.top and at == 0 and edge.open)
-        ends = ends and not (not edge.top and at == len(parts) - 1 and edge.open)
+        if edge.top and edge.open and at == 0:
+            starts, start = False, edge.paragraph
+        if not edge.top and edge.open and at == len(parts) - 1:
+            ends, end = False, edge.paragraph
         del parts[at]
     return page.model_copy(
         update={
             "markdown": "\n\n".join(parts),
             "starts_paragraph": starts,
             "ends_paragraph": ends,
+            "open_start": start,
+            "open_end": end,
         }
     )

@@ -1,7 +1,6 @@
 """`ocrplus convert`: documents in, Markdown and figures out, with progress per page."""
 
 import json
-import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ocrplus_contract.lines import with_pictures
 from ocrplus_local.client import Client, ServiceError, TaskView
 
 EXIT_OK: Final = 0
@@ -23,7 +23,6 @@ EXIT_PAGES_FAILED: Final = 3
 
 _POLL_SECONDS: Final = 0.15
 _AT_ONCE: Final = 4
-_FIGURE_LINK: Final = re.compile(r"(!\[[^\]\n]*\]\()figures/(p\d+-f\d+\.png)\)")
 
 
 @dataclass
@@ -67,11 +66,11 @@ def relink(markdown: str, stem: str) -> tuple[str, list[str]]:
     """Point figure links at the folder beside the file; the text and the figures' names."""
     names: list[str] = []
 
-    def point(match: re.Match[str]) -> str:
-        names.append(match[2])
-        return f"{match[1]}{quote(stem)}_figures/{match[2]})"
+    def point(picture: str, figure: str) -> str:
+        names.append(f"{figure}.png")
+        return picture.replace("](figures/", f"]({quote(stem)}_figures/")
 
-    return _FIGURE_LINK.sub(point, markdown), list(dict.fromkeys(names))
+    return with_pictures(markdown, point), list(dict.fromkeys(names))
 
 
 def convert(

@@ -139,11 +139,16 @@ class Stack:
             "TMPDIR": str(self._temporary),  # a killed child's files go with ours
             "OCRPLUS_REDIS_URL": self.redis_url,
             "OCRPLUS_BLOB_URL": os.environ.get("OCRPLUS_BLOB_URL", blobs),
-            "OCRPLUS_METRICS_PORT": os.environ.get("OCRPLUS_METRICS_PORT", "0"),
+            "OCRPLUS_METRICS_PORT": "0",
         }
 
     def _gateway_env(self) -> dict[str, str]:
-        return {**self._common_env(), "OCRPLUS_PORT": str(self._options.port)}
+        return {
+            **self._common_env(),
+            "OCRPLUS_PORT": str(self._options.port),
+            # One port is one process's; the others' are free ones, printed.
+            "OCRPLUS_METRICS_PORT": os.environ.get("OCRPLUS_METRICS_PORT", "0"),
+        }
 
     def _worker_env(self, number: int) -> dict[str, str]:
         threads = max(1, (os.cpu_count() or 1) // self._options.workers)

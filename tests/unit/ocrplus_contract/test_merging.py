@@ -4,7 +4,13 @@ import time
 
 import pytest
 
-from ocrplus_contract.merging import merged
+from ocrplus_contract.merging import PageText
+from ocrplus_contract.merging import merged as merged_pages
+
+
+def merged(pages: list[tuple[str, str, bool]]) -> str:
+    return merged_pages([PageText(*page) for page in pages])
+
 
 TABLE = "| Item | 2019 |\n| --- | --- |\n| cost | 1 |"
 
@@ -111,3 +117,66 @@ def test_a_table_of_a_thousand_pages_is_merged_in_no_time() -> None:
 
     assert time.process_time() - before < 2
     assert whole.count("| a | b |") == 1
+
+
+NOTE = "1 A note."
+FIGURE = "![](figures/p2-f1.png)\n\nFigure 1. A bridge"
+
+
+def test_a_paragraph_goes_on_past_a_footnote_and_a_figure() -> None:
+    above = PageText("<1>", f"First.\n\nit goes\n\n{NOTE}", open_end="it goes")
+    below = PageText("<2>", f"{FIGURE}\n\non here.\n\nNext.", True, open_start="on here.")
+
+    assert merged_pages([above, below]) == (
+        f"First.\n\nit goes <2> on here.\n\n{NOTE}\n\n{FIGURE}\n\nNext.".join(["<1>\n\n", ""])
+    )
+
+
+def test_a_paragraph_goes_on_over_three_pages_past_their_footnotes() -> None:
+    pages = [
+        PageText("<1>", f"it goes\n\n{NOTE}", open_end="it goes"),
+        PageText("<2>", "on and\n\n2 Another.", True, open_start="on", open_end="and"),
+        PageText("<3>", "on.\n\nNext", True, open_start="on."),
+    ]
+
+    assert merged_pages(pages) == (
+        f"<1>\n\nit goes <2> on and <3> on.\n\n{NOTE}\n\n2 Another.\n\nNext"
+    )
+
+
+def test_a_table_under_an_open_paragraph_goes_on_too() -> None:
+    below = "| Item | 2019 |\n| --- | --- |\n| gain | 2 |\n\non here."
+    pages = [
+        PageText("<1>", f"it goes\n\n{TABLE}", open_end="it goes"),
+        PageText("<2>", below, True, open_start="on here."),
+    ]
+
+    assert merged_pages(pages) == f"<1>\n\nit goes <2> on here.\n\n{TABLE}\n| gain | 2 |"
+
+
+@pytest.mark.parametrize(
+    ("end", "start", "keeps", "whole"),
+    [
+        ("a connec-", "ted set", False, "a connec<2>ted set"),
+        ("a self-", "made set", True, "a self-<2>made set"),
+        ("the Rhine-", "Main line", False, "the Rhine-<2>Main line"),
+        ("from 1990-", "1995", False, "from 1990-<2>1995"),
+        ("a connec\u2010", "ted set", False, "a connec<2>ted set"),
+        ("it is so -", "or not", False, "it is so - <2> or not"),
+    ],
+)
+def test_a_hyphen_at_the_page_s_end_goes_where_the_printer_set_it(
+    end: str, start: str, keeps: bool, whole: str
+) -> None:
+    above = PageText("<1>", end, open_end=end, keeps_hyphen=keeps)
+
+    assert merged_pages([above, PageText("<2>", start, True)]) == f"<1>\n\n{whole}"
+
+
+def test_a_description_put_under_a_figure_later_changes_no_joint() -> None:
+    told = f"{FIGURE}\n\n> one bridge\n\non here."
+    above = PageText("<1>", "it goes\n\n![](a.png)\n\n> a bridge", open_end="it goes")
+
+    whole = merged_pages([above, PageText("<2>", told, True, open_start="on here.")])
+
+    assert "it goes <2> on here." in whole

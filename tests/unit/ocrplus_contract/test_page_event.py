@@ -20,6 +20,7 @@ def test_a_page_tells_its_own_levels_and_its_coverage() -> None:
         markdown="### Causes",
         headings=(HeadingRecord(text="Causes", level=3),),
         coverage=0.5,
+        excused=0.125,
         repeated=0.25,
     )
 
@@ -28,6 +29,7 @@ def test_a_page_tells_its_own_levels_and_its_coverage() -> None:
     assert told["levels"] == "page"
     assert told["headings"] == [{"text": "Causes", "level": 3}]
     assert (told["coverage"], told["incomplete"]) == (0.5, True)
+    assert told["excused"] == 0.125
     assert (told["repeated"], told["doubled"]) == (0.25, True)
 
 

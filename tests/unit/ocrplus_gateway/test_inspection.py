@@ -2,8 +2,10 @@
 
 import asyncio
 import io
+import itertools
 import json
 import time
+import zlib
 from pathlib import Path
 
 import pypdfium2 as pdfium
@@ -44,6 +46,38 @@ async def test_what_is_no_pdf_is_refused(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(JobRefused) as refused:
         await inspect(data, tmp_path)
     assert refused.value.code is ErrorCode.PDF_INVALID
+
+
+def swelling(megabytes: int) -> bytes:
+    """A PDF whose page tree lies in an object stream of so many megabytes, small as a file."""
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>",
+    ]
+    ends = list(itertools.accumulate(len(body) + 1 for body in objects))
+    index = b"".join(b"%d %d " % (n, at) for n, at in enumerate([0, *ends[:-1]], 1))
+    packed = zlib.compress(index + b" ".join(objects) + b" " * (megabytes << 20))
+    pdf = b"%PDF-1.7\n"
+    first = len(pdf)
+    pdf += b"4 0 obj<</Type/ObjStm/N 3/First %d/Filter/FlateDecode/Length %d>>stream\n" % (
+        len(index),
+        len(packed),
+    )
+    pdf += packed + b"\nendstream endobj\n"
+    last = len(pdf)
+    rows = [(0, 0, 0), *((2, 4, n) for n in range(3)), (1, first, 0), (1, last, 0)]
+    table = b"".join(bytes([kind]) + at.to_bytes(3, "big") + bytes([n]) for kind, at, n in rows)
+    pdf += b"5 0 obj<</Type/XRef/Size 6/W[1 3 1]/Root 1 0 R/Length %d>>stream\n" % len(table)
+    return pdf + table + b"\nendstream endobj\nstartxref\n%d\n%%%%EOF" % last
+
+
+async def test_what_takes_too_much_memory_is_not_told_as_no_pdf(tmp_path: Path) -> None:
+    assert (await inspect(swelling(1), tmp_path)).pages == 1
+
+    with pytest.raises(JobRefused, match="too much memory") as refused:
+        await inspect(swelling(200), tmp_path, inspection_megabytes=192)
+    assert refused.value.code is ErrorCode.PDF_TIMEOUT
 
 
 async def test_a_locked_document_asks_for_its_password(tmp_path: Path) -> None:

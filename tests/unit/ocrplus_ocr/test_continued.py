@@ -1,7 +1,9 @@
 """Paragraphs that go on in the next column or over the page's end."""
 
+import pytest
+
 from ocrplus_ocr.engine import Block, BlockKind, TextLine
-from ocrplus_ocr.markdown.continued import join_columns, page_edges
+from ocrplus_ocr.markdown.continued import join_columns, joints
 from ocrplus_ocr.markdown.geometry import around
 from ocrplus_ocr.markdown.page import Page
 
@@ -60,11 +62,67 @@ def test_a_heading_between_keeps_them_apart() -> None:
     assert len(join_columns(page(left, heading, block(BlockKind.TEXT, "and", x=350))).blocks) == 3
 
 
-def test_a_page_says_whether_its_edges_cut_a_paragraph() -> None:
+def test_a_page_says_which_paragraphs_run_over_its_ends() -> None:
     whole = page(block(BlockKind.TEXT, "One sentence."))
     cut = page(block(BlockKind.TEXT, "goes on and"), block(BlockKind.TEXT, FULL, FULL, y=300))
-    noted = page(*cut.blocks, block(BlockKind.FOOTNOTE, "1 A note.", y=500))
 
-    assert page_edges(whole) == (True, True)
-    assert page_edges(cut) == (False, False)
-    assert page_edges(noted) == (False, True), "the rest would be glued to the note"
+    start, end = joints(cut)
+
+    assert joints(whole) == (None, None)
+    assert start is not None
+    assert end is not None
+    assert start.text == "goes on and"
+    assert FULL in end.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (BlockKind.FOOTNOTE, "1 A note."),
+        (BlockKind.CAPTION, "Figure 1. A chart"),
+        (BlockKind.TABLE, "<table><tr><td>1</td></tr></table>"),
+        (BlockKind.FOOTER, "Harbour Press"),
+    ],
+)
+def test_a_paragraph_runs_over_the_page_s_end_past_what_is_no_text(
+    kind: BlockKind, text: str
+) -> None:
+    between = block(kind, text, y=500)
+    above = page(block(BlockKind.TEXT, FULL, FULL, y=300), between)
+    below = page(block(kind, text, y=20), block(BlockKind.TEXT, "goes on and", y=80))
+
+    end, start = joints(above)[1], joints(below)[0]
+
+    assert end is not None
+    assert end.text.endswith(FULL)
+    assert start is not None
+    assert start.text == "goes on and"
+
+
+def test_a_heading_at_the_page_s_end_ends_the_paragraph() -> None:
+    headed = page(block(BlockKind.TEXT, FULL, FULL), block(BlockKind.HEADING, "Causes", y=500))
+
+    assert joints(headed)[1] is None
+
+
+@pytest.mark.parametrize(
+    ("end", "elsewhere", "keeps"),
+    [
+        ("that fills the whole connec-", "the parted lines of some exam-", False),
+        ("that fills the whole text-", "a text-layer that it writes so", True),
+        ("that fills the whole self-", "the parted lines of some exam-", True),
+        ("that fills the whole IRA-", "the parted lines of some exam-", True),
+        ("that fills the whole connec-", "nothing else has been parted", True),
+    ],
+)
+def test_a_page_says_whether_a_hyphen_at_its_end_stays(
+    end: str, elsewhere: str, keeps: bool
+) -> None:
+    parted = ["a word that is par-", "ted and one that is par-", "ted, too"]
+    rest = parted if elsewhere.endswith("-") or "text-layer" in elsewhere else []
+    lines = [*rest, elsewhere, f"a line of text {end}"]
+
+    found = joints(page(block(BlockKind.TEXT, *lines)))[1]
+
+    assert found is not None
+    assert found.keeps_hyphen is keeps

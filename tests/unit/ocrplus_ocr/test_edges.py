@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ocrplus_contract.document import settled
-from ocrplus_contract.records import EdgeRecord, PageRecord
+from ocrplus_contract.records import EdgeRecord, OpenRecord, PageRecord
 from ocrplus_ocr.engine import Block, BlockKind, TextLine
 from ocrplus_ocr.markdown.edges import edges
 from ocrplus_ocr.markdown.furniture import mark_furniture
@@ -86,6 +86,39 @@ def test_a_publisher_s_stamp_in_the_margin_is_furniture() -> None:
     assert [b.kind for b in found] == [BlockKind.HEADER, BlockKind.TEXT, BlockKind.TEXT]
 
 
+@pytest.mark.parametrize(
+    ("text", "x", "left_out"),
+    [
+        ("arXiv:0709.4466v1 [cs.IT] 27 Sep 2007", 20, True),
+        ("NIH-PA Author Manuscript", 45, True),
+        ("Harbour", 15, True),
+        ("Measured at noon, from left to right", 45, False),
+    ],
+)
+def test_what_is_turned_at_the_page_s_side_is_a_stamp_far_out_or_by_its_words(
+    text: str, x: float, left_out: bool
+) -> None:
+    turned = line(text, 0, 0, box=(x, 200.0, x + 10, 420.0), turn=3)
+
+    found = mark_furniture(page(block(BlockKind.TEXT, turned), body())).blocks
+
+    assert (found[0].kind is BlockKind.HEADER) is left_out
+
+
+def test_a_turned_page_s_first_line_is_no_stamp() -> None:
+    lines = [
+        line(BODY, 0, 0, box=(20.0 + 14 * n, 200.0, 30.0 + 14 * n, 420.0), turn=3) for n in range(9)
+    ]
+    first, rest = block(BlockKind.TEXT, lines[0]), block(BlockKind.TEXT, *lines[1:])
+
+    found = mark_furniture(
+        page(first, rest, body(size=10.0)),
+    ).blocks
+
+    assert found[0].kind is BlockKind.HEADER
+    assert mark_furniture(page(first, rest)).blocks[0].kind is BlockKind.TEXT
+
+
 def test_a_header_beside_its_number_or_over_a_rule_stays_one() -> None:
     header = block(BlockKind.HEADER, line("A history of the harbour", 50, 40))
     number = block(BlockKind.PAGE_NUMBER, line("12", 540, 40))
@@ -145,14 +178,84 @@ def dropped(pages: list[PageRecord]) -> list[bool]:
         ("– 4 –", "– 5 –", "– 6 –"),
         ("iv", "v", "vi"),
         ("Page 7 of 9", "Page 8 of 9", "Page 9 of 9"),
-        ("A History", "A History", "A History"),
-        ("A History", "The Keeper", "A History", "The Keeper"),
         ("A History 12", "A History 13", "A History 14"),
-        ("The Shipping Company of Harbour Ltd.",) * 3,
+        ("A History 12", "The Keeper 13", "A History 14", "The Keeper 15"),
     ],
 )
 def test_what_runs_over_the_pages_goes(texts: tuple[str, ...]) -> None:
     assert all(dropped(records(*texts)))
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (("A History", "A History", "A History"), [1]),
+        (("A History", "The Keeper", "A History", "The Keeper"), [1, 2]),
+        (("The Shipping Company of Harbour Ltd.",) * 3, [1]),
+        (("Signature of the tenant",) * 3, [1]),
+        (("Signature of the tenant",) * 2, [1, 2]),
+        (("Chapter 3 Bridges",) * 3, [1]),
+    ],
+)
+def test_what_only_comes_again_is_said_once(texts: tuple[str, ...], said: list[int]) -> None:
+    stays = [not gone for gone in dropped(records(*texts))]
+
+    assert [page for page, kept in enumerate(stays, start=1) if kept] == said
+
+
+@pytest.mark.parametrize("left_out", [0, 1, 2])
+def test_a_line_that_a_page_left_out_by_how_it_is_set_goes_from_all(left_out: int) -> None:
+    pages = records("A History", "A History", "A History")
+    edge = pages[left_out].edges[0].model_copy(update={"markdown": ""})
+    pages[left_out] = pages[left_out].model_copy(update={"markdown": BODY, "edges": (edge,)})
+
+    assert all(dropped(pages))
+
+
+@pytest.mark.parametrize(
+    ("said", "x", "y", "left"),
+    [
+        ("7", 297, 770, True),
+        ("vi", 294, 770, True),
+        ("- 7 -", 50, 770, True),
+        ("Page 7", 50, 770, True),
+        ("7 / 12", 50, 770, True),
+        ("civil", 285, 770, False),
+        ("1984", 288, 770, False),
+        ("7", 297, 390, False),  # right under the text
+        ("7", 200, 770, False),
+        ("7", 50, 770, True),
+        ("7", 248, 770, True),  # at the text's right
+        ("7", 248, 700, False),  # there stands a sum
+        ("7", 297, 700, True),
+    ],
+)
+def test_a_number_on_a_document_of_one_page_goes_where_page_numbers_stand(
+    said: str, x: float, y: float, left: bool
+) -> None:
+    whole = mark_furniture(page(body(), block(BlockKind.TEXT, line(said, x, y))))
+    record = PageRecord(
+        page=1, state="ok", markdown=page_markdown(whole.blocks, []), edges=edges(whole)
+    )
+
+    assert (said not in settled([record])[0].markdown.split("\n\n")) is left
+
+
+def test_a_number_beside_a_header_is_the_page_s() -> None:
+    header = block(BlockKind.HEADER, line("A history of the harbour", 200, 90))
+    number = block(BlockKind.TEXT, line("303", 540, 91))
+
+    found = mark_furniture(page(header, number, body(130))).blocks
+
+    assert found[1].kind is BlockKind.PAGE_NUMBER
+
+
+def test_a_number_of_many_pages_is_left_to_their_run() -> None:
+    first, second, third = records("7", "12", "3")
+    set_as_one = third.edges[0].model_copy(update={"page_number": True})
+    third = third.model_copy(update={"edges": (set_as_one,)})
+
+    assert dropped([first, second, third]) == [False, False, True], "page 3 says 3"
 
 
 @pytest.mark.parametrize(
@@ -193,21 +296,23 @@ def test_a_number_that_the_pages_have_left_out_speaks_for_one_that_was_kept() ->
 
 
 def test_a_paragraph_goes_on_over_a_running_header() -> None:
-    first, second = records("A History", "A History", top=True)
-    edge = second.edges[0].model_copy(update={"open": True})
+    first, second = records("A History 1", "A History 2", top=True)
+    rest = OpenRecord(text="A sentence")
+    edge = second.edges[0].model_copy(update={"open": True, "paragraph": rest})
     second = second.model_copy(update={"edges": (edge,)})
 
     whole = settled([first.model_copy(update={"ends_paragraph": False}), second])
 
     assert [page.markdown for page in whole] == [BODY, BODY]
     assert [page.starts_paragraph for page in whole] == [True, False]
+    assert [page.open_start for page in whole] == [None, rest]
 
 
 def test_words_like_a_running_line_within_the_page_stay() -> None:
-    pages = records("A History", "A History", "A History")
-    twice = pages[0].model_copy(update={"markdown": f"A History\n\n{BODY}\n\nA History"})
+    pages = records("A History 1", "A History 2", "A History 3")
+    twice = pages[0].model_copy(update={"markdown": f"A History 1\n\n{BODY}\n\nA History 1"})
 
-    assert settled([twice, *pages[1:]])[0].markdown == f"A History\n\n{BODY}"
+    assert settled([twice, *pages[1:]])[0].markdown == f"A History 1\n\n{BODY}"
 
 
 @pytest.mark.parametrize("text", ["A History", "{0}", "1 2 3 4 5 6 7 8 {0}", "Part {0} of {1}"])

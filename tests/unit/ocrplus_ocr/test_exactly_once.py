@@ -7,7 +7,7 @@ import pytest
 import random_pages
 
 from ocrplus_ocr.engine import Block, BlockKind, TextLine
-from ocrplus_ocr.markdown.coverage import coverage, expected, repeated
+from ocrplus_ocr.markdown.coverage import coverage, excused, expected, repeated
 from ocrplus_ocr.markdown.grid import Cell, Grid, filled
 from ocrplus_ocr.markdown.leftovers import bring_back_leftovers
 from ocrplus_ocr.markdown.one_place import give_lines_one_place
@@ -133,6 +133,18 @@ def test_what_is_written_twice_is_told() -> None:
     assert repeated(once, text) == 0.0
     assert coverage(once, f"{text}\n\n{lines[0].text}") == 1.0
     assert repeated(once, f"{text}\n\n{lines[0].text}") == 0.25
+
+
+def test_what_is_called_furniture_or_a_picture_is_excused_and_told() -> None:
+    first, other = line("the first half", 50, 100), line("the other half", 50, 700)
+    words = Block(BlockKind.TEXT, first.text, first.box, (first,))
+    footer = Block(BlockKind.FOOTER, other.text, other.box, (other,))
+    picture = Block(BlockKind.FIGURE, "", (0, 690, 600, 800))
+
+    for left_out in (footer, picture):
+        whole = page(words, left_out, lines=[first, other])
+        assert (coverage(whole, first.text), excused(whole)) == (1.0, 0.5)
+    assert excused(page(words, lines=[first])) == 0.0
 
 
 def test_a_chinese_line_that_is_written_twice_is_told() -> None:

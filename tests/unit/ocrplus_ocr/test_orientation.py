@@ -114,10 +114,21 @@ def test_a_model_that_is_wrong_about_an_upright_page_is_not_believed() -> None:
     assert lie == Lie()
 
 
-def test_a_page_without_lines_lies_as_the_model_says() -> None:
-    nothing = np.zeros((0, 4, 2))
+@pytest.mark.parametrize(
+    ("found_once_turned", "score", "turn"),
+    [(0, 0.0, 0), (2, 0.4, 0), (2, 0.95, 3)],
+    ids=["a picture", "noise", "text"],
+)
+def test_a_page_without_lines_is_turned_for_lines_that_read_well_then(
+    found_once_turned: int, score: float, turn: int
+) -> None:
+    def lines(image: np.ndarray) -> np.ndarray:
+        lying = image.shape[1] > image.shape[0]
+        return level_lines()[:found_once_turned] if lying else np.zeros((0, 4, 2))
 
-    assert lie_of(page(), Reader(lambda i: nothing, lambda c: [], lambda i: 3)) == Lie(3)
+    reader = Reader(lines, lambda crops: [score] * len(crops), lambda image: 3)
+
+    assert lie_of(page(), reader) == Lie(turn)
 
 
 def test_a_leaning_page_is_laid_straight_and_keeps_its_size() -> None:

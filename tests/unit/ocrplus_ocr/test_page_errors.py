@@ -47,9 +47,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> PPStructureEngine:
     return made
 
 
-@pytest.mark.parametrize(
-    "part", ["finished", "page_markdown", "page_edges", "headings", "coverage"]
-)
+@pytest.mark.parametrize("part", ["finished", "page_markdown", "joints", "headings", "coverage"])
 def test_what_goes_wrong_after_the_models_ends_the_page_and_not_the_chunk(
     part: str, engine: PPStructureEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -181,3 +181,63 @@ def test_numbered_code_keeps_its_indentation_and_says_no_number() -> None:
     result = bring_back_leftovers(set_listings(Page(1, (600, 800), (block,), lines)))
 
     assert [b.text for b in result.blocks] == ["\n".join(code)]
+
+
+def test_a_typewritten_list_keeps_its_numbers() -> None:
+    items = ["1 Call the plumber", "2 Pay the rent", "3 Write to the tenant"]
+    found = rows([row(t, 12 * i, mono=True) for i, t in enumerate(items)])
+
+    assert listing_text(found) == "\n".join(items)
+
+
+def test_blank_lines_of_code_stay() -> None:
+    code = [("import os", 0), ("def f():", 24), ("return 1", 36), ("f()", 72)]
+    found = rows([row(t, y, mono=True) for t, y in code])
+
+    assert listing_text(found) == "import os\n\ndef f():\nreturn 1\n\n\nf()"
+
+
+def test_code_parted_by_a_blank_line_is_one_listing() -> None:
+    parts = []
+    for text, y in (("import os;", 0), ("os.exit()", 26), ("exit", 90)):
+        item = row(text, y, mono=True)
+        parts.append(Block(BlockKind.TEXT, text, item.box, (item,)))
+    page = Page(1, (600, 800), tuple(parts), tuple(i for b in parts for i in b.lines))
+
+    found = set_listings(page).blocks
+
+    assert [b.text for b in found] == ["import os;\n\nos.exit()", "exit"]
+
+
+def test_a_typewritten_page_is_no_code() -> None:
+    lines = tuple(row(FULL.capitalize() + ".", 12 * n, mono=True) for n in range(8))
+    block = Block(BlockKind.TEXT, "", around(line.box for line in lines), lines)
+
+    result = set_listings(Page(1, (600, 800), (block,), lines))
+
+    assert [b.kind for b in result.blocks] == [BlockKind.TEXT]
+
+
+def test_a_page_of_nothing_but_code_is_code() -> None:
+    lines = tuple(
+        row(text, 12 * n, mono=True)
+        for n, text in enumerate(["def f(x):", "if x:", "return f(x - 1)", "print(f(3))"])
+    )
+    block = Block(BlockKind.TEXT, "", around(line.box for line in lines), lines)
+
+    result = set_listings(Page(1, (600, 800), (block,), lines))
+
+    assert [b.kind for b in result.blocks] == [BlockKind.CODE]
+
+
+def test_numbered_code_is_set_in_alike_though_its_numbers_stand_apart() -> None:
+    code = ["$ ./mongod", "$", "$ # a line that is much longer than all others", "> help"]
+    lines = tuple(
+        TextLine(f"{n} {text}", (20, 12 * n, 35 + 6 * len(text), 12 * n + 10), 10, 400, mono=True)
+        for n, text in enumerate(code, start=1)
+    )
+    block = Block(BlockKind.REFERENCE, "", around(item.box for item in lines), lines)
+
+    result = bring_back_leftovers(set_listings(Page(1, (600, 800), (block,), lines)))
+
+    assert [b.text for b in result.blocks] == ["\n".join(code)]

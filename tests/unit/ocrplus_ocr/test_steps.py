@@ -211,7 +211,8 @@ def body(y: float = 200) -> Block:
 @pytest.mark.parametrize(
     ("text", "y", "kind"),
     [
-        ("12", 770, BlockKind.PAGE_NUMBER),
+        ("- 12 -", 770, BlockKind.PAGE_NUMBER),
+        ("12", 770, BlockKind.TEXT),
         ("– iv –", 770, BlockKind.PAGE_NUMBER),
         ("Page 3 of 12", 20, BlockKind.PAGE_NUMBER),
         ("第 7 页", 775, BlockKind.PAGE_NUMBER),

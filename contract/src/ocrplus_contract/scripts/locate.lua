@@ -3,7 +3,8 @@
 -- ARGV   prefix ttl user epoch seq ('' and '': from now on; '' and a number: of the present epoch)
 -- RESULT {reason, epoch, top seq, oldest seq kept (0: none), stream id to read behind}
 --        reason: '' | 'epoch' | 'future_position' | 'trimmed'; then the id is that of the top
--- INVARIANT with no reason, every event after the position is in the stream.
+-- INVARIANT with no reason, every event after the position is in the stream, and the position is of an
+--           event that this server has, not of one that its predecessor lost and whose number is used again.
 local WALKED_AT_ONCE = 100
 local user, epoch, seq = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local stream, current = key('stream:task', user), epoch_of(user)
@@ -68,7 +69,26 @@ local function is_whole(id, wanted, top)
     return true
 end
 
+-- Whether another server took this one's place, or it began anew, since the event `seq` was numbered: it
+-- may have come back without the last ones, and numbered others alike. Those older than its start it had.
+local function may_be_of_another(seq)
+    local server, began_at = this_server()
+    local wrote = redis.call('HGET', key('events', user), 'server') or ''
+    if not server or wrote == '' or wrote == server then
+        return false
+    end
+    if began_at < tonumber(current, 16) / 1e6 then -- it ran beside the other one, as a replica
+        return true
+    end
+    local kept = redis.call('XREVRANGE', stream, string.format('%.0f', began_at * 1000), '-', 'COUNT', 1)[1]
+    return not kept or seq > seq_of(kept)
+end
+
 local top = tonumber(redis.call('HGET', key('events', user), 'seq'))
+if seq and seq > 0 and seq <= top and epoch == current and may_be_of_another(seq) then
+    redis.call('DEL', key('events', user))
+    current, top = epoch_of(user), 0
+end
 local first = first_from('-')
 local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
 local oldest = first and seq_of(first) or 0

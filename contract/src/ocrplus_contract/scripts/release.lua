@@ -81,6 +81,6 @@ elseif poison then
         '{"page":' .. suspect .. ',"state":"failed","markdown":"","source":null,"error":"page_poison"}',
         '{"type":"page","task_id":"' .. task .. '","page":' .. suspect
         .. ',"state":"failed","markdown":"","figures":[],"source":null,"error":"page_poison"'
-        .. ',"levels":"page","headings":[],"coverage":null,"incomplete":false,"repeated":null,"doubled":false}')
+        .. ',"levels":"page","headings":[],"coverage":null,"incomplete":false,"excused":null,"repeated":null,"doubled":false}')
 end
 return {1, permits, suspect}

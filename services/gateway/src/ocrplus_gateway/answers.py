@@ -50,6 +50,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "source": "text_layer",
         "coverage": 1.0,
         "incomplete": False,
+        "excused": 0.03,
         "repeated": 0.0,
         "doubled": False,
         "reading": ReadingRecord(reason="sound", characters=1840).model_dump(),
@@ -153,6 +154,11 @@ SCHEMAS: Final = {
             "incomplete": {
                 "type": "boolean",
                 "description": f"Whether `coverage` is below {LEAST_COVERAGE}.",
+            },
+            "excused": {
+                "type": ["number", "null"],
+                "description": "Share of all characters found that `coverage` leaves out: headers, "
+                "footers, page numbers, formulas, what stands in a picture.",
             },
             "repeated": {
                 "type": ["number", "null"],

@@ -5,7 +5,6 @@ owed one and has none carries a comment with the reason, as a failed page does.
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final  # Any: JSON, and redis-py's replies
@@ -14,6 +13,7 @@ import redis.asyncio
 
 from ocrplus_contract.captions import CaptionReason, CaptionRecord, CaptionState
 from ocrplus_contract.keys import Keys
+from ocrplus_contract.lines import with_pictures
 from ocrplus_contract.names import TaskId
 from ocrplus_contract.options import JobOptions
 from ocrplus_contract.records import PageRecord
@@ -21,8 +21,6 @@ from ocrplus_contract.settings import GatewaySettings
 
 OFF: Final = "off"
 ON: Final = "on"
-
-_PICTURE: Final = re.compile(r"^!\[[^\]]*\]\(figures/([^)\s]+)\.png\)$", re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +71,12 @@ def with_captions(
     if not notes:
         return list(pages)
 
-    def annotate(picture: re.Match[str]) -> str:
-        note = notes.get(picture[1])
-        return f"{picture[0]}\n\n{note}" if note else picture[0]
+    def annotate(picture: str, figure: str) -> str:
+        note = notes.get(figure)
+        return f"{picture}\n\n{note}" if note else picture
 
     return [
-        page.model_copy(update={"markdown": _PICTURE.sub(annotate, page.markdown)})
+        page.model_copy(update={"markdown": with_pictures(page.markdown, annotate)})
         if page.figures
         else page
         for page in pages

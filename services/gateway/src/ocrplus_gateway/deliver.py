@@ -1,6 +1,7 @@
 """Durable events as v2 and SSE clients receive them: what the stream only refers to filled in."""
 
 import json
+from contextlib import suppress
 from typing import Any, Final  # JSON
 
 from ocrplus_contract import wire
@@ -57,11 +58,11 @@ async def _page(event: Event, user: UserId, jobs: Jobs) -> str:
     if '"markdown": null' not in event.text:  # small text travels in the event itself
         return event.text
     data = event.data
-    try:
-        record = await jobs.page(user, TaskId(data["task_id"]), data["page"])
-        data["markdown"], data["headings"] = record.markdown, record.own_headings()
-    except JobRefused:
-        data["markdown"], data["headings"] = "", []  # deleted or expired meanwhile
+    data["markdown"], data["headings"] = "", []  # where it was deleted or has expired meanwhile
+    if await _stands(event, user, jobs):
+        with suppress(JobRefused):
+            record = await jobs.page(user, TaskId(event.task), data["page"])
+            data["markdown"], data["headings"] = record.markdown, record.own_headings()
     return json.dumps(data, ensure_ascii=False)
 
 
@@ -69,10 +70,17 @@ async def _caption(event: Event, user: UserId, jobs: Jobs) -> str:
     if '"state": "ok", "caption": null' not in event.text:
         return event.text
     data = event.data
-    captions = await jobs.captions(user, TaskId(data["task_id"]))
+    stands = await _stands(event, user, jobs)
+    captions = await jobs.captions(user, TaskId(event.task)) if stands else []
     said = (caption.caption for caption in captions if caption.figure == data["figure"])
     data["caption"] = next(said, None) or ""  # deleted or expired meanwhile
     return json.dumps(data, ensure_ascii=False)
+
+
+async def _stands(event: Event, user: UserId, jobs: Jobs) -> bool:
+    """Whether the task is still the one that the event tells of: its name may be used again."""
+    epoch, _, seq = (await jobs.begins(user, TaskId(event.task))).partition("-")
+    return event.epoch != epoch or event.seq >= int(seq)
 
 
 def _result(data: dict[str, Any]) -> str:

@@ -247,6 +247,7 @@ class HttpInterface:
                 "source": record.source,
                 "coverage": record.coverage,
                 "incomplete": record.incomplete,
+                "excused": record.excused,
                 "repeated": record.repeated,
                 "doubled": record.doubled,
                 "reading": record.reading.model_dump() if record.reading else None,

@@ -21,6 +21,8 @@ _CHILD: Final = Path(__file__).with_name("inspection_child.py")
 _START_SECONDS: Final = 5
 _HINT_SECONDS: Final = 3.0
 _EXIT_SECONDS: Final = 0.5
+_AT_A_LIMIT: Final = (-signal.SIGKILL, -signal.SIGXCPU, -signal.SIGABRT)
+"""How the child ends of its limits; PDFium aborts when memory is refused."""
 _HEADER_WITHIN_BYTES: Final = 1024  # where readers look for %PDF-
 
 
@@ -65,8 +67,9 @@ class Inspector:
         if decrypted.exists():
             decrypted.replace(pdf)
         if not lines:
-            timed_out = code in (-signal.SIGKILL, -signal.SIGXCPU)
-            raise JobRefused(ErrorCode.PDF_TIMEOUT if timed_out else ErrorCode.PDF_INVALID)
+            raise JobRefused(
+                ErrorCode.PDF_TIMEOUT if code in _AT_A_LIMIT else ErrorCode.PDF_INVALID
+            )
         if "error" in lines[0]:
             raise JobRefused(ErrorCode(lines[0]["error"]))
         pages = int(lines[0]["pages"])

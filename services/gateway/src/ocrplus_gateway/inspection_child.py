@@ -96,4 +96,7 @@ def _image_share(page: Any, raw: Any) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MemoryError:
+        _say(error="pdf_timeout")

@@ -6,16 +6,18 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final  # Any: JSON, and redis-py's replies
 
 import redis.asyncio
 
 from ocrplus_contract.blobs import BlobStore, job_prefix
 from ocrplus_contract.captions import CaptionRecord, read_captions
-from ocrplus_contract.document import settled
+from ocrplus_contract.document import page_texts, settled
 from ocrplus_contract.errors import BlobsUnavailable, ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, Location, run_async
+from ocrplus_contract.lines import with_pictures
 from ocrplus_contract.merging import merged
 from ocrplus_contract.messages import ErrorObject, PageMarkdown, Result
 from ocrplus_contract.names import TaskId, UserId
@@ -90,6 +92,11 @@ class Jobs:
         if await run_async(self.client, call) is None:
             raise JobRefused(ErrorCode.NOT_FOUND)
 
+    async def begins(self, user: UserId, task: TaskId) -> str:
+        """`epoch-seq` of the first event of a job; "" where there is none."""
+        raw: Any = await self.client.hget(self.keys.job(user, task), "begins")  # bytes
+        return raw.decode() if raw else ""
+
     async def pages(self, user: UserId, task: TaskId) -> list[PageRecord]:
         """A job's committed pages in order."""
         raw = await self.client.hgetall(self.keys.pages(user, task))
@@ -143,8 +150,8 @@ class Jobs:
         markdown = []
         for record in await asyncio.to_thread(settled, pages):
             text = page_text(record)
-            if figures_at is not None:
-                text = text.replace(_FIGURES, f"]({figures_at}")
+            if figures_at is not None and record.figures:
+                text = with_pictures(text, partial(_at, figures_at))
             markdown.append(PageMarkdown(page=record.page, markdown=text))
         return Result(
             filename=f"{job.task_id}.pdf",
@@ -169,6 +176,10 @@ class Jobs:
             )
 
 
+def _at(folder: str, picture: str, _figure: str) -> str:
+    return picture.replace(_FIGURES, f"]({folder}")
+
+
 def _unpacked(raw: dict[Any, Any]) -> list[PageRecord]:
     return sorted((PageRecord.unpack(data) for data in raw.values()), key=lambda r: r.page)
 
@@ -184,15 +195,9 @@ def merged_markdown(pages: list[PageRecord]) -> str:
     """The whole document: each page has its anchor, headings have the document's levels, what
     runs over a page's end is whole."""
     whole = settled(pages)
-    open_end = False
-    parts = []
-    for page in whole:
-        goes_on = open_end and not page.starts_paragraph
-        parts.append((f"<!-- page {page.page} -->", page_text(page), goes_on))
-        open_end = not page.ends_paragraph
     settled_levels = any(page.levels == "document" and page.headings for page in whole)
     mark = "<!-- heading levels: document -->\n\n" if settled_levels else ""
-    return f"{mark}{merged(parts)}\n"
+    return f"{mark}{merged(page_texts(whole, page_text))}\n"
 
 
 def is_open(job: JobRecord) -> bool:

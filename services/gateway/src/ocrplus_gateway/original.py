@@ -134,7 +134,7 @@ class OriginalSession(Session):
         self._epoch = ""  # of all that was asked and confirmed
         self._confirmed = (0, 0)
         self._asked: deque[str] = deque(maxlen=_MOST_ASKED)
-        self._recovered: set[tuple[str, str]] = set()
+        self._recovered: dict[str, tuple[str, set[str]]] = {}  # task: `begins`, what was said
         self._large: list[tuple[str, int]] = []  # unconfirmed large results: position, bytes
 
     # events → messages
@@ -170,32 +170,40 @@ class OriginalSession(Session):
             await self.shared.hub.detach(subscription)
 
     async def _send_event(self, event: Event, before: str) -> None:
-        if (event.type, event.task) in self._recovered:  # said already, by the records
-            self._recovered.discard((event.type, event.task))
-        elif event.type == "submitted":
+        if self._was_said(event):
+            return
+        if event.type == "submitted":
             await self.send(Submitted(task_id=event.task).model_dump_json())
         elif event.type == "result":
             text = await self._result(TaskId(event.task), event)
             if text is not None:
-                await self._send_result(event, before, text)
+                await self._send_result(event.task, event.stream_id, before, text)
 
-    async def _send_result(self, event: Event, before: str, text: str) -> None:
+    def _was_said(self, event: Event) -> bool:
+        """Whether the records have said it already, of this use of the task's name."""
+        begins, said = self._recovered.get(event.task, ("", set()))
+        if event.type == "submitted" and begins != f"{event.epoch}-{event.seq}":
+            self._recovered.pop(event.task, None)
+            return False
+        return event.type in said
+
+    async def _send_result(self, task: str, at: str, before: str, text: str) -> None:
         """A result that a client cannot take must not block what follows."""
         size = len(text.encode())
         if size > _LARGE_RESULT_BYTES:
-            if await self._positions.tries(self.user, event.stream_id) >= _MOST_TRIES:
+            if await self._positions.tries(self.user, at) >= _MOST_TRIES:
                 text = _failed(
-                    event.task,
+                    task,
                     ErrorCode.UNDELIVERABLE,
                     "The result is too large for this connection. Fetch it by HTTP: "
-                    f"/v1/tasks/{event.task}/result",
+                    f"/v1/tasks/{task}/result",
                 )
             else:
-                self._large.append((event.stream_id, size))
+                self._large.append((at, size))
                 self._ask(before)  # what the client has taken until here stays taken
         await self.send(text)
         if size > _LARGE_RESULT_BYTES:
-            self._ask(event.stream_id)
+            self._ask(at)
 
     async def _result(self, task: TaskId, event: Event | None = None) -> str | None:
         try:
@@ -237,10 +245,15 @@ class OriginalSession(Session):
                 if seconds is not None and _position_of(seconds) > position(after):
                     happened.append((_position_of(seconds), job, has_ended))
         for at, job, has_ended in sorted(happened, key=lambda entry: (entry[0], entry[2])):
-            begun = Submitted(task_id=job.task_id).model_dump_json()
-            await self.send(await self._end_of(job) if has_ended else begun)
-            self._recovered.add(("result" if has_ended else "submitted", job.task_id))
-            after = f"{at[0]}-{at[1]}"
+            before, after = after, f"{at[0]}-{at[1]}"
+            if has_ended:
+                await self._send_result(job.task_id, after, before, await self._end_of(job))
+            else:
+                await self.send(Submitted(task_id=job.task_id).model_dump_json())
+            known = self._recovered.get(job.task_id)
+            if known is None or known[0] != job.begins:
+                known = self._recovered[job.task_id] = (job.begins, set())
+            known[1].add("result" if has_ended else "submitted")
         if happened:
             self._ask(after)
         return after

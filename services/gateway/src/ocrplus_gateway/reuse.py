@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 import redis.asyncio
 
@@ -55,7 +54,7 @@ class Reuse:
         if source is None:
             return None
         jobs = Jobs(self.client, self.keys, self.ledger, self.blobs)
-        begins: Any = await self.client.hget(self.keys.job(user, source), "begins")  # bytes
+        begins = await jobs.begins(user, source)
         pages, captions = await jobs.pages(user, source), await jobs.captions(user, source)
         try:
             await asyncio.to_thread(self._copy_figures, user, source, task, pages)
@@ -65,7 +64,7 @@ class Reuse:
             user,
             task,
             fingerprint=fingerprint,
-            source=(source, (begins or b"").decode()),
+            source=(source, begins),
             facts=facts,
             submitted_body=submitted_body(task, len(pages), 0, 0.0),
             page_bodies=[page.event_body(task) for page in pages],

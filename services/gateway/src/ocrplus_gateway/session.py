@@ -145,6 +145,10 @@ class Session:
         """Answer what need not wait for earlier commands; None for all else."""
         return None
 
+    def asks_nothing(self, frame: dict[str, Any]) -> bool:
+        """Whether a message wants no answer; there may be as many as events."""
+        return False
+
     def goodbye(self, seconds: float) -> None:
         """The process ends within `seconds`; the client may be told."""
 
@@ -221,12 +225,16 @@ class Session:
         except JobRefused as refusal:
             await self._refuse({}, refusal)
             return
-        quick = self.at_once(frame)
-        if quick is not None:
-            await quick
+        if self.asks_nothing(frame):
+            await asyncio.sleep(0)
             return
         if self._messages.more_than(self.shared.limits.messages_per_second * _RATE_SECONDS):
             raise Refused(CLOSE_RATE, "too many messages")
+        quick = self.at_once(frame)
+        if quick is not None:
+            await quick
+            await asyncio.sleep(0)  # many that lie here already take turns with others'
+            return
         # One command at a time, in order; while it runs pongs and acks are still read.
         if self._command is not None:
             await self._command

@@ -38,6 +38,7 @@ class EventStream:
         self._task = TaskId(job.task_id)
         self._begins = _position(job.begins) if job.begins else None
         self._ended = not is_open(job)
+        self._is_used_again = False  # the task's name, by now for another
 
     async def is_complete(self, last: str) -> bool:
         """Whether a client that has taken `last` has all there will be.
@@ -64,12 +65,16 @@ class EventStream:
             await self._hub.detach(subscription)
 
     def _is_own(self, event: Event) -> bool:
-        """Whether it is of this task, and not of one before it by the same name."""
-        if event.task != self._task:
+        """Whether it is of this task, and not of one before or after it by the same name."""
+        if event.task != self._task or self._is_used_again:
             return False
-        if self._begins is None or event.epoch != self._begins[0]:
+        if self._begins is None:
             return True
-        return event.seq >= self._begins[1]
+        epoch, first = self._begins
+        if event.epoch == epoch and event.seq < first:
+            return False
+        self._is_used_again = event.type == "submitted" and (event.epoch, event.seq) != self._begins
+        return not self._is_used_again
 
     async def lines(self, last: str | None) -> AsyncGenerator[str, None]:
         """The stream's text: from the task's beginning, or behind the event `last`."""
@@ -97,8 +102,8 @@ class EventStream:
                         yield await self._lost(item)
                     else:
                         yield await self._event(item)
-        except (SlowConsumer, Gap):
-            return  # it comes back with the id of what it took last
+        except (SlowConsumer, Gap, JobRefused):
+            return  # it comes back with the id of what it took last, or the task was deleted
         finally:
             await self._hub.detach(subscription)
 

@@ -48,6 +48,10 @@ class Turns:
             self._waiting.append(receiver)
             receiver.pause_receiving()
 
+    def is_waiting(self, receiver: Receiver) -> bool:
+        """Whether a connection is not to be read before its turn."""
+        return receiver in self._waiting
+
     def left(self, receiver: Receiver) -> None:
         """A connection has closed."""
         self._slow.discard(receiver)

@@ -133,15 +133,14 @@ class V2Session(Session):
     # messages from the client
 
     def at_once(self, frame: dict[str, Any]) -> Awaitable[None] | None:
-        if not self.known:
+        if not self.known or frame.get("type") != "ping":
             return None
-        match frame.get("type"):
-            case "ping":
-                t = frame.get("t")
-                return self._say(wire.Pong(t=t if isinstance(t, int | float) else None))
-            case "ack":  # the position is the client's own: nothing depends on it here
-                return asyncio.sleep(0)
-        return None
+        t = frame.get("t")
+        return self._say(wire.Pong(t=t if isinstance(t, int | float) else None))
+
+    def asks_nothing(self, frame: dict[str, Any]) -> bool:
+        # The position is the client's own: nothing depends on an ack here.
+        return self.known and frame.get("type") == "ack"
 
     async def handle(self, frame: dict[str, Any], text: str, span: tuple[int, int] | None) -> None:
         kind = frame.get("type")

@@ -2,6 +2,16 @@
 local EVENTS_KEPT = 10000 -- entries of a user's stream; older ones show as history_lost
 local COUNTED_EVERY = 64 -- events: trimming by age is part of each XADD, by number it costs a command
 
+-- This server's own name, and a second that it did not see before it began; nil where it may not be asked.
+local function this_server()
+    local info = redis.pcall('INFO', 'server')
+    if type(info) ~= 'string' then
+        return nil
+    end
+    return string.match(info, 'run_id:(%w+)'),
+        math.floor(now()) - tonumber(string.match(info, 'uptime_in_seconds:(%d+)')) - 1
+end
+
 -- The epoch of a user's events. A new one begins with the first event, or when the numbering was
 -- lost: the old entries would carry doubled numbers.
 local function epoch_of(user)
@@ -10,7 +20,7 @@ local function epoch_of(user)
     if not epoch then
         epoch = string.format('%x', math.floor(now() * 1e6))
         redis.call('DEL', key('stream:task', user))
-        redis.call('HSET', meta, 'epoch', epoch, 'seq', 0)
+        redis.call('HSET', meta, 'epoch', epoch, 'seq', 0, 'server', this_server() or '')
         -- The clock may have gone back: whoever stood ahead of it would miss what comes now.
         local at, ms = redis.call('HGET', key('stream:last_id'), user), math.floor(now() * 1000)
         if at and tonumber(string.match(at, '^%d+')) > ms then

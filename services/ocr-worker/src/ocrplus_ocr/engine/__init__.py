@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from ocrplus_contract.errors import PageErrorCode
-from ocrplus_contract.records import EdgeRecord, HeadingRecord
+from ocrplus_contract.records import EdgeRecord, HeadingRecord, OpenRecord
 from ocrplus_contract.states import PageState, TextSource
 
 Box = tuple[float, float, float, float]
@@ -123,9 +123,10 @@ class PageResult:
     """What became of one page.
 
     `markdown` links its figures as `figures/{id}.png`; `starts_paragraph` and `ends_paragraph`
-    are false where a paragraph runs over from or into the neighbouring page; `coverage` is
-    the share of the characters found that the Markdown has, `repeated` the share that it has more
-    often than the page; `timings` are wall seconds by stage (render, text, engine).
+    are false where a paragraph runs over from or into the neighbouring page, `open_start` and
+    `open_end` say which; `coverage` is the share of the characters found that the Markdown has,
+    `excused` the share that it need not have, `repeated` the share that it has more often than
+    the page; `timings` are wall seconds by stage (render, text, engine).
     """
 
     page: int
@@ -136,10 +137,13 @@ class PageResult:
     blocks: tuple[Block, ...] = ()
     starts_paragraph: bool = True
     ends_paragraph: bool = True
+    open_start: OpenRecord | None = None
+    open_end: OpenRecord | None = None
     headings: tuple[HeadingRecord, ...] = ()
     edges: tuple[EdgeRecord, ...] = ()
     reading: Reading | None = None
     coverage: float | None = None
+    excused: float | None = None
     repeated: float | None = None
     error: PageErrorCode | None = None
     timings: Mapping[str, float] = field(default_factory=dict)

@@ -20,7 +20,9 @@ Matrix = tuple[float, float, float, float, float, float]
 MOST_CHARACTERS: Final = 60_000
 """A page with more is no page of text; it is read by OCR, within the page's deadline."""
 
-_HYPHENS: Final = frozenset("\u0002\u00ad\ufffe")  # PDFium's marks of a hyphen at a line's end
+_HYPHENS: Final = frozenset("\u0002\u00ad\ufffe\u2010\u2011")
+"""PDFium's marks of a hyphen at a line's end, and those of typesetters: no address works with
+one of theirs."""
 _SPACES: Final = frozenset("\u00a0\u2002\u2003\u2009\u202f\u3000\t ")
 _INVISIBLE: Final = 3  # text render mode of a hidden OCR layer
 _FIXED_PITCH: Final = 1  # bits of a font's flags

@@ -2,7 +2,7 @@
 
 A small text detection shows whether lines stand or lie and how far they lean; which way up they
 are, only reading a few of them both ways tells surely. The orientation model alone is not trusted:
-it errs on wide tables and on pages with little text.
+it errs on wide tables and on pages with little text, and of a picture without any it knows nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,6 +25,7 @@ _LEAST_LINES: Final = 3
 _LEAST_LENGTH: Final = 5  # times the height: shorter lines say little about the lean
 _LEAST_SKEW: Final = 0.25  # degrees; less moves no line of a page into its neighbour
 _MOST_SKEW: Final = 20.0
+_READS_WELL: Final = 0.8  # mean score of lines; printed ones have .9 and more
 _MARGIN: Final = 0.1  # by which turned lines must read better than the ones as they are
 
 
@@ -49,11 +50,26 @@ def lie_of(image: Pixels, reader: Reader) -> Lie:
     """How a page lies."""
     quads = reader.lines(image)
     if len(quads) == 0:
-        return Lie(reader.turn(image))
+        return Lie(_turn_without_lines(image, reader))
     turn = _turn(image, quads, reader)
     if len(quads) < _LEAST_LINES:  # perhaps the label of an axis: both have to say so
         return Lie(turn if turn == reader.turn(image) else 0)
     return Lie(turn, round(skew_of(turned_quads(quads, turn, image.shape[:2])), 2))
+
+
+def _turn_without_lines(image: Pixels, reader: Reader) -> int:
+    """The model's turn of a page on which no line was found, if it brings lines that read well to
+    light; else the page stays as it is."""
+    guess = reader.turn(image)
+    if guess == 0:
+        return 0
+    upright = np.ascontiguousarray(np.rot90(image, guess))
+    quads = reader.lines(upright)
+    if len(quads) == 0 or stand(quads):
+        return 0
+    longest = np.argsort(-_sides(quads).max(axis=1))[:_READ]
+    crops = [_crop(upright, quad) for quad in quads[longest]]
+    return guess if float(np.mean(reader.score(crops))) >= _READS_WELL else 0
 
 
 def _turn(image: Pixels, quads: Quads, reader: Reader) -> int:

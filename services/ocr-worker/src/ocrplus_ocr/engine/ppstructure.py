@@ -38,8 +38,8 @@ from ocrplus_ocr.engine.rulings import scanned_rules
 from ocrplus_ocr.engine.standins import RememberedLayout, TextLayerOcr, box_of
 from ocrplus_ocr.engine.textlayer import TextLayer, choose_source
 from ocrplus_ocr.engine.visible import visible_layer
-from ocrplus_ocr.markdown.continued import page_edges
-from ocrplus_ocr.markdown.coverage import coverage, repeated
+from ocrplus_ocr.markdown.continued import joints
+from ocrplus_ocr.markdown.coverage import coverage, excused, repeated
 from ocrplus_ocr.markdown.edges import edges
 from ocrplus_ocr.markdown.geometry import area
 from ocrplus_ocr.markdown.render import headings, page_markdown
@@ -133,7 +133,7 @@ class PPStructureEngine:
         wanted = options.figures != "none"
         figures = cropped_figures(page.page, blocks, image, page.scale) if wanted else ()
         markdown = page_markdown(blocks, figures, options)
-        starts, ends = page_edges(content)
+        start, end = joints(content) if is_on("continued", off) else (None, None)
         timings["engine"] = time.monotonic() - began
         return PageResult(
             page=page.page,
@@ -142,12 +142,15 @@ class PPStructureEngine:
             source=source,
             figures=() if options.figures == "inline" else figures,
             blocks=blocks,
-            starts_paragraph=starts,
-            ends_paragraph=ends,
+            starts_paragraph=start is None,
+            ends_paragraph=end is None,
+            open_start=start,
+            open_end=end,
             headings=headings(content) if is_on("heading_levels", off) else (),
             edges=edges(content) if is_on("running_lines", off) else (),
             reading=Reading(reason, page.text.evidence, lie.turn, lie.skew),
             coverage=coverage(content, markdown),
+            excused=excused(content),
             repeated=repeated(content, markdown),
             timings=timings,
         )

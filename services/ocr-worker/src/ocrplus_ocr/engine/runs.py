@@ -13,6 +13,7 @@ from typing import Final
 
 from ocrplus_ocr.engine import Box
 from ocrplus_ocr.engine.glyphs import UNKNOWN_FONT, Font, Glyph
+from ocrplus_ocr.engine.spaces import with_tight_spaces
 from ocrplus_ocr.engine.textlayer import Line
 from ocrplus_ocr.markdown.geometry import upright
 
@@ -86,8 +87,7 @@ def runs_of(glyphs: Sequence[Glyph], turn: int, size: tuple[float, float]) -> li
             for g in chosen
         ]
         standing = _levelled(standing)
-        if here:
-            standing = _by_place(standing)
+        standing = _by_place(standing) if here else with_tight_spaces(standing)
         found = _stacked(_with_initials(_joined(standing)))
         if relative == 0:
             runs += found

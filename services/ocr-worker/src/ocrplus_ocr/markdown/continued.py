@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from ocrplus_contract.records import OpenRecord
 from ocrplus_ocr.engine import Block, BlockKind
 from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
 from ocrplus_ocr.markdown.geometry import around
-from ocrplus_ocr.markdown.hyphens import Hyphens, hyphens_of, joined_lines
+from ocrplus_ocr.markdown.hyphens import Hyphens, hyphens_of, joined_lines, keeps_hyphen
 from ocrplus_ocr.markdown.joining import is_cjk
 from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.render import paragraphs_markdown
 from ocrplus_ocr.markdown.rows import Row, rows
 
 _BETWEEN: Final = (
@@ -25,6 +27,7 @@ _FINISHED: Final = re.compile(r"[.!?。！？:：;；…][\"'”’」』)）\]]
 _FULL: Final = 1.5  # font sizes that a full line may end before its column does
 _INDENT: Final = 0.8
 _SAME_SIZE: Final = 0.08
+_SHOWN: Final = 80  # characters that a paragraph of a page is known by
 
 
 def join_columns(page: Page) -> Page:
@@ -85,11 +88,33 @@ def _joined(block: Block, following: Block, hyphens: Hyphens) -> Block:
     return replace(block, text=text, lines=lines, box=around((block.box, following.box)))
 
 
-def page_edges(page: Page) -> tuple[bool, bool]:
-    """Whether the page begins with a paragraph of its own, and ends with a whole one. A
-    footnote below the last paragraph ends it: the next page's rest would be glued to the note."""
-    text = [block for block in page.blocks if block.kind not in FURNITURE]
-    body = [block for block in text if block.kind not in _BETWEEN]
-    begins = not (bool(text) and starts_open(text[0]))
-    ends = not (bool(body) and ends_open(body[-1]) and body[-1] is text[-1])
-    return begins, ends
+def joints(page: Page) -> tuple[OpenRecord | None, OpenRecord | None]:
+    """The paragraph that the page begins in the middle of, and the one that it ends within; None
+    where it begins, or ends, with a whole one."""
+    return open_start(page.blocks), open_end(page.blocks, page)
+
+
+def open_start(blocks: Sequence[Block]) -> OpenRecord | None:
+    """The paragraph of another page that blocks begin with, be it beneath a figure."""
+    block = next((b for b in blocks if b.kind not in _BETWEEN), None)
+    if block is None or not starts_open(block):
+        return None
+    first = paragraphs_markdown(block.text).split("\n\n")[0]
+    return OpenRecord(text=first[:_SHOWN], size=_print_size(rows(block.lines)[0]))
+
+
+def open_end(blocks: Sequence[Block], page: Page) -> OpenRecord | None:
+    """The paragraph that goes on after blocks of a page, be it above a footnote."""
+    block = next((b for b in reversed(blocks) if b.kind not in _BETWEEN), None)
+    if block is None or not ends_open(block):
+        return None
+    last = paragraphs_markdown(block.text).split("\n\n")[-1]
+    return OpenRecord(
+        text=last[-_SHOWN:],
+        keeps_hyphen=keeps_hyphen(last, hyphens_of([line.text for line in page.lines])),
+        size=_print_size(rows(block.lines)[-1]),
+    )
+
+
+def _print_size(row: Row) -> float:
+    return 0.0 if row.is_scanned else row.size

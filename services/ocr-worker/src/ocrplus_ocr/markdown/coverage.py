@@ -39,6 +39,13 @@ def coverage(page: Page, markdown: str) -> float:
     return round(1 - _size(lacking(needed, [_plain(markdown)])) / total, 4) if total else 1.0
 
 
+def excused(page: Page) -> float:
+    """Share of the characters of the page's lines that `coverage` leaves out, 0..1: what the steps
+    before call furniture, a picture or a formula. Where they err, here is what was lost."""
+    total, needed = (_size(words_of(lines)) for lines in (page.lines, expected(page)))
+    return round(1 - needed / total, 4) if total else 0.0
+
+
 def repeated(page: Page, markdown: str) -> float:
     """Share of the characters of the page's lines that the Markdown has more often than the page.
 
@@ -140,14 +147,14 @@ def _with_signs(text: str) -> str:
 def expected(page: Page) -> list[TextLine]:
     """The lines that the Markdown must have."""
     left_out = [b for b in page.blocks if b.kind in EXCUSED]
-    excused = {id(line) for block in left_out for line in block.lines}
+    no_words = {id(line) for block in left_out for line in block.lines}
     code = (line for b in page.blocks if b.kind is BlockKind.CODE for line in b.lines)
-    excused |= {id(line) for line in code if line.text.strip().isdecimal()}  # its lines' numbers
+    no_words |= {id(line) for line in code if squeezed(line.text).isdecimal()}  # its lines' numbers
     pictures = [block.box for block in left_out if block.kind in PICTURES]
     return [
         line
         for line in page.lines
-        if id(line) not in excused and not any(holds(box, line.box) for box in pictures)
+        if id(line) not in no_words and not any(holds(box, line.box) for box in pictures)
     ]
 
 

@@ -7,9 +7,10 @@ from typing import Final
 from ocrplus_contract.records import EdgeRecord
 from ocrplus_ocr.engine import Block, BlockKind
 from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
-from ocrplus_ocr.markdown.continued import ends_open, starts_open
+from ocrplus_ocr.markdown.continued import open_end, open_start
 from ocrplus_ocr.markdown.lines import rows_of
 from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.page_numbers import is_set_as_number
 from ocrplus_ocr.markdown.render import paragraphs_markdown
 
 _DEEP: Final = 0.15  # of the page's height
@@ -32,7 +33,7 @@ def edges(page: Page) -> tuple[EdgeRecord, ...]:
         top = 2 * _middle(block) < page.size[1]
         outermost = _middle(block) <= first if top else _middle(block) >= last
         if _is_near(block, page.size[1], top=top) and (out or outermost):
-            records.append(_record(block, text, page.size[1], top=top))
+            records.append(_record(block, text, page, top=top))
     return tuple(records[:_MOST])
 
 
@@ -52,15 +53,18 @@ def _middle(block: Block) -> float:
     return (block.box[1] + block.box[3]) / 2
 
 
-def _record(block: Block, text: Sequence[Block], height: float, *, top: bool) -> EdgeRecord:
+def _record(block: Block, text: Sequence[Block], page: Page, *, top: bool) -> EdgeRecord:
     out = block.kind in FURNITURE
     at = -1 if out else next(i for i, other in enumerate(text) if other is block)
-    beside = text[at + 1 : at + 2] if top else text[max(0, at - 1) : max(0, at)]
-    is_open = not out and any(starts_open(b) if top else ends_open(b) for b in beside)
+    paragraph = None
+    if not out:
+        paragraph = open_start(text[at + 1 :]) if top else open_end(text[:at], page)
     return EdgeRecord(
         text=" ".join(block.text.split()),
         top=top,
-        at=round(_middle(block) / height, 4),
+        at=round(_middle(block) / page.size[1], 4),
         markdown="" if out else paragraphs_markdown(block.text),
-        open=is_open,
+        open=paragraph is not None,
+        paragraph=paragraph,
+        page_number=not out and is_set_as_number(block, page),
     )

@@ -1,9 +1,9 @@
 """Headers, footers and page numbers that the layout model took for text, and the reverse. Pure.
 
-What tells them: a number where page numbers stand; a stamp along the page's side; a row or two in
+What tells them: a number that says it is a page's; a stamp along the page's side; a row or two in
 the page's margin, apart from the text, that is set smaller or in italics, parted from it by a line,
 or mixed with a page's number. A first or last line like the others is text: a header lost is less
-than a sentence lost.
+than a sentence lost. A bare number is left to the whole document, which sees it count.
 """
 
 import re
@@ -17,12 +17,14 @@ from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
 from ocrplus_ocr.markdown.joining import is_cjk
 from ocrplus_ocr.markdown.lines import rows_of
 from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.page_numbers import is_number, says_page
 from ocrplus_ocr.markdown.rows import Row, rows
 
 _MARGIN: Final = 0.08  # of the page's height
 _DEEP: Final = 0.15  # no header begins that far from the page's edge
 _EDGES: Final = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 _SIDE: Final = 0.1  # of its width
+_OUTSIDE: Final = 0.06
 _NARROW: Final = 0.05
 _LONGEST_TITLE: Final = 40
 _LONGEST_NUMBER: Final = 40
@@ -38,11 +40,6 @@ _LEAST_RULE: Final = 0.2  # of the page's width
 _LEAST_BODY: Final = 100  # characters: a page with less has nothing to be a header of
 _WORDS: Final = frozenset(
     {BlockKind.TEXT, BlockKind.REFERENCE, BlockKind.ASIDE, BlockKind.FOOTNOTE, BlockKind.HEADING}
-)
-_NUMBER: Final = re.compile(
-    r"[-–—·•.\s]*(?:page|p\.|第|seite)?\s*(?:\d{1,4}|[ivxlc]{1,7}|[一二三四五六七八九十〇○零百]{1,5})"
-    r"\s*页?(?:\s*(?:/|of|von|共)\s*\d{1,4}\s*页?)?[-–—·•.\s]*",
-    re.I,
 )
 _MIXED: Final = re.compile(
     r"(?:^\d{1,4}\s*[|·•–—]\s*\D)|(?:\D\s*[|·•–—]\s*\d{1,4}$)"
@@ -61,6 +58,9 @@ _OF_PRINTERS: Final = re.compile(
 )
 _STAMP: Final = re.compile(
     r"\bdownload(?:ed)?\s+(?:from|date|by|on)\b|\ball rights reserved\b", re.I
+)
+_OF_PUBLISHERS: Final = re.compile(
+    rf"{_OF_PRINTERS.pattern}|\barxiv:|manuscript|permission|licen[cs]", re.I
 )
 _SENTENCE_END: Final = re.compile(r"[.,;:!?。，；：！？、][\"'”’)）]*$")
 
@@ -120,10 +120,12 @@ def _kind(block: Block, page: Page, usual: _Body) -> BlockKind | None:
     height = page.size[1]
     above, below = block.box[3] / height, 1 - block.box[1] / height
     near = min(above, below)
-    if height_in_rows == 1 and near < _MARGIN and _is_number(block.text.strip()):
-        return BlockKind.PAGE_NUMBER if _outermost(block, page.blocks) else None
+    if height_in_rows == 1 and near < _DEEP and _is_beside_furniture(block, page):
+        return BlockKind.PAGE_NUMBER
     if near >= _MARGIN or not _outermost(block, page.blocks):
         return None
+    if height_in_rows == 1 and says_page(block.text):
+        return BlockKind.PAGE_NUMBER
     if _STAMP.search(block.text[:_LONGEST_MIXED]) or _is_running(block, page, usual):
         return BlockKind.HEADER if above < below else BlockKind.FOOTER
     return None
@@ -166,10 +168,6 @@ def _is_ruled_off(block: Block, page: Page) -> bool:
     )
 
 
-def _is_number(text: str) -> bool:
-    return len(text) <= _LONGEST_NUMBER and _NUMBER.fullmatch(text) is not None
-
-
 def _restored(block: Block, page: Page, usual: _Body) -> BlockKind | None:
     """What a header or footer is by how it is set, where that is not one: a line of the text in
     the margin, or a heading deep in the page with other words further out."""
@@ -194,7 +192,7 @@ def _is_set_as_text(block: Block, page: Page, usual: _Body) -> bool:
     speaks for it. In a scan, where sizes are guesses, it has to read as a sentence, too. A line
     that is kept here and runs over the pages goes when the document is whole."""
     text = block.text.strip()
-    if _is_number(text) or (len(text) <= _LONGEST_MIXED and _MIXED.search(text)):
+    if is_number(text) or (len(text) <= _LONGEST_MIXED and _MIXED.search(text)):
         return False
     if _OF_PRINTERS.search(text[:_LONGEST_MIXED]) or _is_ruled_off(block, page):
         return False
@@ -230,18 +228,30 @@ def _left(block: Block, page: Page) -> float:
     return min((line.box[0] for line in nearest.lines), default=0.0) if nearest else float("-inf")
 
 
+def _is_beside_furniture(block: Block, page: Page) -> bool:
+    """Whether a block is a number in one row with a header or footer, with nothing further out."""
+    if not is_number(block.text):
+        return False
+    headers = any(b.kind in _EDGES and _is_beside(block, b) for b in page.blocks)
+    return headers and _outermost(block, page.blocks)
+
+
 def _is_beside(block: Block, other: Block) -> bool:
     """Whether another block stands in the same row: a header and its number."""
     return min(block.box[3], other.box[3]) > max(block.box[1], other.box[1])
 
 
 def _is_stamp(block: Block, page: Page) -> bool:
-    """Whether a block stands along the side of the page, turned."""
+    """Whether a block stands along the side of the page, turned away from its text: further out
+    than text is printed, or with a publisher's words."""
     x0, y0, x1, y1 = block.box
     if x1 > _SIDE * page.size[0] and x0 < (1 - _SIDE) * page.size[0]:
         return False
     if all(line.turn for line in block.lines):
-        return True
+        if 2 * sum(line.turn > 0 for line in page.lines) > len(page.lines):
+            return False
+        outside = x1 <= _OUTSIDE * page.size[0] or x0 >= (1 - _OUTSIDE) * page.size[0]
+        return outside or _OF_PUBLISHERS.search(block.text[:_LONGEST_MIXED]) is not None
     narrow = x1 - x0 < _NARROW * page.size[0] and y1 - y0 > 4 * (x1 - x0)
     # Numbers of questions stand upright beside them, one under the other.
     lying = any(x1 - x0 > y1 - y0 for x0, y0, x1, y1 in (line.box for line in block.lines))

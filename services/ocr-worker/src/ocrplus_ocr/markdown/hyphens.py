@@ -65,6 +65,16 @@ def joined_lines(lines: Iterable[str], hyphens: Hyphens | None = None) -> str:
     return text
 
 
+def keeps_hyphen(text: str, hyphens: Hyphens) -> bool:
+    """Whether a hyphen that ends a page is the word's own, as far as the page tells: how the word
+    goes on stands on the next one."""
+    end = _parted_end(text)
+    if end is None:
+        return False
+    start = f"{end}-".casefold()
+    return _is_own(end, hyphens) or any(word.startswith(start) for word in hyphens.written)
+
+
 def _parted_end(text: str) -> str | None:
     """The letters before a hyphen that ends a text."""
     if text[-1:] not in tuple(_HYPHENS):
@@ -86,8 +96,12 @@ def _joint(text: str, following: str, hyphens: Hyphens) -> str:
 
 def _is_parted(before: str, after: str, hyphens: Hyphens) -> bool:
     """Whether a printer parted the word."""
-    if not hyphens.parts or f"{before}-{after}".casefold() in hyphens.written:
+    if _is_own(before, hyphens) or f"{before}-{after}".casefold() in hyphens.written:
         return False
-    if before.casefold() in _KEEP_AFTER:
-        return False
-    return after[0].islower() and not (len(before) > 1 and before.isupper())
+    return after[0].islower()
+
+
+def _is_own(before: str, hyphens: Hyphens) -> bool:
+    """Whether a hyphen after these letters is the word's own, however it goes on."""
+    capitals = len(before) > 1 and before.isupper()
+    return capitals or not hyphens.parts or before.casefold() in _KEEP_AFTER

@@ -1,9 +1,13 @@
-"""Code: rows in a font of fixed pitch, with their indentation and without line numbers. Pure."""
+"""Code: rows in a font of fixed pitch, with their indentation and without line numbers. Pure.
+
+A typewriter's font is of fixed pitch, too: a page that has no other and reads like a letter is
+none, and the numbers of a list stay where nothing tells that they count lines of code.
+"""
 
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import median
+from itertools import pairwise
 from typing import Final
 
 from ocrplus_ocr.engine import Block, BlockKind, TextLine
@@ -11,14 +15,29 @@ from ocrplus_ocr.markdown.geometry import around
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.rows import Row, rows
 
-_MAY_HOLD: Final = frozenset({BlockKind.TEXT, BlockKind.LIST, BlockKind.HEADING, BlockKind.CODE})
+_MAY_HOLD: Final = frozenset(
+    {BlockKind.TEXT, BlockKind.LIST, BlockKind.HEADING, BlockKind.CODE, BlockKind.REFERENCE}
+)
 _NUMBER: Final = re.compile(r"^(\d{1,4})(?:\s+|$)")
 _LEAST_CHARACTERS: Final = 3
+_CODE: Final = re.compile(
+    r"[{}<>=;|\\_$^~]|\(\)|\[\w*\]|::|\w\(|//|^\s*(?:#|\*|%)|\w\.\w+\(|^\s*(?:def|return|import|end)\b"
+)
+_CODE_SHARE: Final = 0.2  # of the rows
+_TYPED: Final = 0.8  # of a page's characters
+_USUAL_PITCH: Final = 0.6  # of the font size
+_ALIKE: Final = 0.05
+_SET_IN: Final = 1.6  # characters: "10" is one wider than "9"
+_LEAST_STEPS: Final = 3  # that tell how far apart lines are
+_LINE: Final = 1.4  # line heights, where they are too few
+_MOST_BLANK: Final = 2  # lines between two of one listing
 _LINE_GAP: Final = 0.5  # of the line height
 
 
 def set_listings(page: Page) -> Page:
     """The page with its code in blocks of its own."""
+    if _is_typewritten(page):
+        return page
     blocks: list[Block] = []
     for block in page.blocks:
         pieces = _parted(block) if block.kind in _MAY_HOLD and block.lines else [block]
@@ -29,6 +48,21 @@ def set_listings(page: Page) -> Page:
             else:
                 blocks.append(piece)
     return replace(page, blocks=tuple(blocks))
+
+
+def _is_typewritten(page: Page) -> bool:
+    """Whether a page is set in a fixed pitch throughout and says nothing that looks like code."""
+    if any(block.kind is BlockKind.CODE for block in page.blocks):
+        return False
+    found = [row for block in page.blocks if block.kind in _MAY_HOLD for row in rows(block.lines)]
+    typed = [row for row in found if row.mono]
+    share = sum(len(row.text) for row in typed) / max(1, sum(len(row.text) for row in found))
+    return share >= _TYPED and not _is_mostly_code([row.text for row in typed])
+
+
+def _is_mostly_code(texts: Sequence[str]) -> bool:
+    """Whether enough rows have signs that sentences have not."""
+    return sum(_CODE.search(text) is not None for text in texts) >= _CODE_SHARE * len(texts)
 
 
 def _parted(block: Block) -> list[Block]:
@@ -71,13 +105,14 @@ def _ends_a_sentence(piece: tuple[list[Row], bool], row: Row) -> bool:
 
 
 def _goes_on(blocks: Sequence[Block], piece: Block) -> bool:
-    """Whether a piece of code follows right under another one."""
+    """Whether a piece of code follows under another one, a blank line or two between."""
     if not blocks or piece.kind is not BlockKind.CODE or blocks[-1].kind is not BlockKind.CODE:
         return False
     if not piece.lines or not blocks[-1].lines:
         return False
     height = piece.lines[0].box[3] - piece.lines[0].box[1]
-    return -height < piece.box[1] - blocks[-1].box[3] < height
+    gap = piece.box[1] - blocks[-1].box[3]
+    return -height < gap < (_MOST_BLANK + 1) * height
 
 
 def _listing(lines: Sequence[TextLine]) -> Block:
@@ -92,10 +127,11 @@ def listing_text(found: Sequence[Row]) -> str:
     counted = [int(n.group(1)) for n in numbers if n is not None]
     numbered = bool(counted) and numbers[0] is not None
     numbered = numbered and counted == list(range(counted[0], counted[0] + len(counted)))
-    width = median(map(_pitch, found))
-    if not numbered:
+    width = _pitch(found)
+    if not numbered or not _counts_code(found, width):
         left = min(row.box[0] for row in found)
-        return "\n".join(_set_in(row.text, row.box[0] - left, width) for row in found)
+        shown = [_set_in(row.text, row.box[0] - left, width) for row in found]
+        return "".join(map(str.__add__, shown, [*_ends(found), ""]))
     out: list[tuple[str, float]] = []
     for row, number in zip(found, numbers, strict=True):
         if number is not None:
@@ -106,14 +142,43 @@ def listing_text(found: Sequence[Row]) -> str:
     return "\n".join(_set_in(code, start - left, width) for code, start in out)
 
 
+def _counts_code(found: Sequence[Row], width: float) -> bool:
+    """Whether numbers before rows count lines of code, and no items of a list: blank lines are
+    counted, code is set in or looks like some, or the numbers are in another font."""
+    rests = []
+    for row in found:
+        number = _NUMBER.match(row.text)
+        if number is not None:
+            rests.append((row, row.text[number.end() :]))
+    starts = [_start(row, rest, width) for row, rest in rests if rest]
+    set_in = bool(starts) and max(starts) - min(starts) >= _SET_IN * width
+    fonts = {(line.mono, round(line.size)) for row, _ in rests for line in row.lines}
+    blank = any(not rest for _, rest in rests)
+    return blank or set_in or len(fonts) > 1 or _is_mostly_code([rest for _, rest in rests])
+
+
+def _ends(found: Sequence[Row]) -> list[str]:
+    """What stands between the rows: line ends, more where a blank line is left."""
+    steps = [below.box[1] - above.box[1] for above, below in pairwise(found)]
+    height = min((row.height for row in found), default=0.0)
+    usual = max(height, min((step for step in steps if step > 0), default=0.0))
+    if len(steps) < _LEAST_STEPS:
+        usual = min(usual, _LINE * height)
+    blanks = [round(step / usual) - 1 if usual else 0 for step in steps]
+    return ["\n" * (1 + min(_MOST_BLANK, max(0, blank))) for blank in blanks]
+
+
 def _set_in(code: str, by: float, width: float) -> str:
     return " " * (round(by / width) if width and code else 0) + code
 
 
-def _pitch(row: Row) -> float:
-    """How wide a character is, by the longest line: a number before it stands apart."""
-    longest = max(row.lines, key=lambda line: len(line.text))
-    return (longest.box[2] - longest.box[0]) / max(1, len(longest.text))
+def _pitch(found: Sequence[Row]) -> float:
+    """How wide a character is, by the longest line; a number before it may stand apart, but nearly
+    all fonts of fixed pitch have one width."""
+    longest = max((line for row in found for line in row.lines), key=lambda line: len(line.text))
+    width = (longest.box[2] - longest.box[0]) / max(1, len(longest.text))
+    usual = _USUAL_PITCH * longest.size
+    return usual if abs(usual - width) <= _ALIKE * width else width
 
 
 def _start(row: Row, code: str, width: float) -> float:

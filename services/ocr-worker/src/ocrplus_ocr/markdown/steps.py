@@ -12,8 +12,10 @@ from ocrplus_ocr.markdown.captions import place_captions
 from ocrplus_ocr.markdown.continued import join_columns
 from ocrplus_ocr.markdown.dropped_pictures import bring_back_pictures
 from ocrplus_ocr.markdown.figures import find_figures, fit_figures
+from ocrplus_ocr.markdown.footnotes import mark_footnotes
 from ocrplus_ocr.markdown.formulas import set_formulas
 from ocrplus_ocr.markdown.furniture import mark_furniture
+from ocrplus_ocr.markdown.hanging_marks import join_hanging_marks
 from ocrplus_ocr.markdown.headings import mend_headings
 from ocrplus_ocr.markdown.leftovers import bring_back_leftovers
 from ocrplus_ocr.markdown.listings import set_listings
@@ -40,7 +42,9 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("found_figures", find_figures),
     Step("subfigures", part_subfigures),
     Step("lost_lines", bring_back_lines),
+    Step("hanging_marks", join_hanging_marks),
     Step("furniture", mark_furniture),
+    Step("footnotes", mark_footnotes),
     Step("figure_boxes", fit_figures),
     Step("reading_order", order_blocks),
     Step("captions", place_captions),

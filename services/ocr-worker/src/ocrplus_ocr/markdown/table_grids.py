@@ -51,12 +51,13 @@ def _turned_tables(page: Page, turn: int) -> dict[Box, Block]:
         for line in page.lines
         if line.turn == turn
     }
+    upright_of = {line: shown for shown, line in own.items()}
     blocks = [
         Block(
             block.kind,
             block.text,
             upright(block.box, turn, page.size),
-            tuple(line for line, shown in own.items() if shown in block.lines),
+            tuple(upright_of[line] for line in block.lines if line in upright_of),
         )
         for block in page.blocks
         if 2 * sum(line.turn == turn for line in block.lines) > len(block.lines)
@@ -200,7 +201,8 @@ def _smaller(inner: Box, outer: Box) -> bool:
 
 def _without_lines(block: Block, table: Block) -> list[Block]:
     """A block without the lines that stand in a table, nor their text; none where no line stays."""
-    lines = tuple(line for line in block.lines if line not in table.lines)
+    taken = frozenset(table.lines)
+    lines = tuple(line for line in block.lines if line not in taken)
     if len(lines) == len(block.lines):
         return [block]
     if block.kind in PICTURES:
