@@ -66,7 +66,7 @@ format: $(VENV)/.dev ## format the code
 .PHONY: bench
 bench: $(VENV)/.dev ## every benchmark; writes benchmarks/results
 	$(BIN)/ocrplus models assemble
-	for name in original pages streaming faults delivery wire eta captions; do $(BENCH)/$$name.py || exit 1; done
+	for name in original pages streaming faults delivery wire eta captions observing; do $(BENCH)/$$name.py || exit 1; done
 
 .PHONY: autoscaling
 autoscaling: $(VENV)/.dev ## the operator's law beside its peers, in virtual time: half an hour

@@ -56,7 +56,8 @@ def _watched(model: str, out: Path) -> tuple[list[str], dict[str, Any]]:
     }
     with service(env=env) as running, monitoring_load.played_operator() as operator:
         scraped = {**running.metrics, "operator": [operator]}
-        with prometheus_server.prometheus(scraped, RULES) as server:
+        namespaces = {prometheus_server.NAMESPACE: scraped}
+        with prometheus_server.prometheus(namespaces, RULES) as server:
             began = time.monotonic()
             done = asyncio.run(monitoring_load.load(running.http, LOAD_SECONDS))
             return _judged(server, out, done, time.monotonic() - began)

@@ -64,9 +64,13 @@ class Prometheus:
         return [t["scrapeUrl"] for t in targets if t["health"] != "up"]
 
 
+Scraped = Mapping[str, Mapping[str, Sequence[str]]]
+"""Namespace → component → URLs of /metrics."""
+
+
 @contextmanager
-def prometheus(metrics: Mapping[str, Sequence[str]], rules: Sequence[Path]) -> Iterator[Prometheus]:
-    """Scrape `component → URLs of /metrics` for the length of a block.
+def prometheus(metrics: Scraped, rules: Sequence[Path]) -> Iterator[Prometheus]:
+    """Scrape what is given for the length of a block.
 
     Raises:
         Missing: it is not installed.
@@ -91,7 +95,8 @@ def prometheus(metrics: Mapping[str, Sequence[str]], rules: Sequence[Path]) -> I
             yield server
 
 
-def _configuration(metrics: Mapping[str, Sequence[str]], rules: Sequence[Path]) -> dict[str, Any]:
+def _configuration(metrics: Scraped, rules: Sequence[Path]) -> dict[str, Any]:
+    components = sorted({component for given in metrics.values() for component in given})
     return {
         "global": {"scrape_interval": EVERY, "scrape_timeout": EVERY, "evaluation_interval": EVERY},
         "rule_files": [str(path) for path in rules],
@@ -100,12 +105,13 @@ def _configuration(metrics: Mapping[str, Sequence[str]], rules: Sequence[Path]) 
                 "job_name": component,
                 "static_configs": [
                     {
-                        "targets": [urlsplit(url).netloc for url in urls],
-                        "labels": {"namespace": NAMESPACE},
+                        "targets": [urlsplit(url).netloc for url in given.get(component, ())],
+                        "labels": {"namespace": namespace},
                     }
+                    for namespace, given in metrics.items()
                 ],
             }
-            for component, urls in metrics.items()
+            for component in components
         ],
     }
 

@@ -70,6 +70,7 @@ _SUBJECTS = {
     "cluster": "The chart on a real node, `cpu` values, through Contour and nginx",
     "monitoring": "Every dashboard panel over the local services under load, by a real Prometheus",
     "monitoring_faults": "Faults that users feel: seconds until the alert for it fires",
+    "observing": "What metrics, logs and spans cost, all on, beside a page's CPU",
     "fresh_clone": "An empty folder: seconds of each step",
 }
 _HEAD = """\

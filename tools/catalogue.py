@@ -202,7 +202,7 @@ V2: Final = (
             "task_id": "report",
             "req": "r1",
             "retry_after_ms": None,
-            "trace": "9f86d081884c7d65",
+            "trace": "4bf92f3577b34da6a3ce929d0e0e4736",
         },
     ),
     Message(

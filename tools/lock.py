@@ -12,11 +12,11 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 SETS: Final[dict[str, str]] = {
-    "gateway": "gateway,s3",
-    "ocr-worker-cpu": "cpu,s3",
-    "ocr-worker-gpu-onnx": "gpu-onnx,s3",
-    "ocr-worker-gpu": "engine,s3",
-    "caption-worker": "caption,s3",
+    "gateway": "gateway,s3,traces",
+    "ocr-worker-cpu": "cpu,s3,traces",
+    "ocr-worker-gpu-onnx": "gpu-onnx,s3,traces",
+    "ocr-worker-gpu": "engine,s3,traces",
+    "caption-worker": "caption,s3,traces",
     "operator": "operator",
     "models": "models",
     "images": "images",

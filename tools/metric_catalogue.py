@@ -40,6 +40,7 @@ UNKNOWN_READINGS: Final = (
     "Timeout",
     "Unauthorised",
     "Unreachable",
+    "UrlUnreadable",
     "WrongType",
 )
 
@@ -56,7 +57,7 @@ LABELS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("ocrplus_ocr_pages_total", "source"): tuple(TextSource),
     ("ocrplus_ocr_page_seconds", "stage"): ocr.STAGES,
     ("ocrplus_ocr_worker_state", "state"): tuple(WorkerState),
-    ("ocrplus_caption_given_up_total", "reason"): tuple(gateway.CaptionCounts().given_up),
+    ("ocrplus_caption_given_up_total", "reason"): gateway.GIVEN_UP,
     ("ocrplus_caption_calls_total", "outcome"): caption.CALL_OUTCOMES,
     ("ocrplus_caption_figures_total", "outcome"): tuple(
         dict.fromkeys(state for state, _ in caption.FIGURE_ENDS)
@@ -119,11 +120,20 @@ class Metric:
 def registries() -> dict[str, CollectorRegistry]:
     """The registry of each component's process, as it is built."""
     return {
-        "gateway": gateway.GatewayMetrics().registry,
+        "gateway": _gateway(),
         "ocr-worker": REGISTRY,
         "caption-worker": caption.CaptionMetrics(CaptionSettings()).registry,
         "operator": operator.OperatorMetrics().registry,
     }
+
+
+def _gateway() -> CollectorRegistry:
+    """With everything that is not there before it was read."""
+    metrics = gateway.GatewayMetrics()
+    metrics.counts.expired = dict.fromkeys(Pool, 0)
+    metrics.counts.poisoned = dict.fromkeys(Pool, 0)
+    metrics.captions.late, metrics.captions.given_up = 0, dict.fromkeys(gateway.GIVEN_UP, 0)
+    return metrics.registry
 
 
 def metrics() -> list[Metric]:

@@ -547,6 +547,34 @@ def test_the_ports_of_an_external_servers_url_are_let_through(url: str, more: se
         assert set(ports) <= {53, 443, 6443, 6379, 6380, 26379} | more
 
 
+def test_spans_are_sent_where_a_collector_is_named_and_its_port_is_let_through() -> None:
+    values = {
+        "tracing": {
+            "endpoint": "http://collector.observability:4318",
+            "sampleRatio": 0.05,
+            "resourceAttributes": {"deployment.environment.name": "blue, west"},
+        }
+    }
+    off, on = chart_render.render(), chart_render.render(values=values)
+
+    def variables(objects: Any, name: str) -> dict[str, Any]:
+        (container,) = of(objects, "Deployment", name)["spec"]["template"]["spec"]["containers"]
+        found = {one["name"]: one.get("value") for one in container["env"]}
+        return {name: value for name, value in found.items() if name.startswith("OTEL_")}
+
+    for name in ("ocrplus-gateway", "ocrplus-ocr-worker"):
+        assert variables(off, name) == {}
+        assert variables(on, name) == {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.observability:4318",
+            "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+            "OTEL_TRACES_SAMPLER_ARG": "0.05",
+            "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=blue%2C%20west",
+        }
+        rules = of(on, "NetworkPolicy", name)["spec"]["egress"]
+        assert {"ports": [{"port": 4318, "protocol": "TCP"}]} in rules
+        assert "4318" not in str(of(off, "NetworkPolicy", name))
+
+
 def test_policies_may_be_left_out() -> None:
     objects = chart_render.render(values={"networkPolicy": {"enabled": False}})
 

@@ -7,13 +7,26 @@ from dataclasses import replace
 
 import pytest
 import redis
-from ledger_steps import KEYS, LEDGER, admit, commit, events, finish, milestones, release, take
+from ledger_steps import (
+    CAPTIONS_ON,
+    KEYS,
+    LEDGER,
+    admit,
+    commit,
+    events,
+    finish,
+    milestones,
+    release,
+    take,
+    take_figure,
+)
 
 from ocrplus_contract.errors import ErrorCode, LeaseLost
 from ocrplus_contract.ledger import Admission, Full, Limits, run
 from ocrplus_contract.names import Pool, TaskId, UserId
 from ocrplus_contract.records import JobRecord, PageRecord
 from ocrplus_contract.states import JobState, PageState
+from ocrplus_contract.trace import TraceContext
 
 USER, TASK = UserId("u"), TaskId("t")
 
@@ -43,6 +56,51 @@ def test_the_last_page_ends_the_job_with_one_result(client: redis.Redis) -> None
     assert job(client).state is JobState.OK
     assert [e["type"] for e in milestones(client, "u")] == ["submitted", "page", "page", "result"]
     assert finish(client, lease)
+
+
+def test_a_job_keeps_its_trace_and_every_lease_of_it_tells_it(client: redis.Redis) -> None:
+    trace = TraceContext.new(sampled=True)
+    facts = {"traceparent": trace.traceparent, **CAPTIONS_ON}
+    admit(client, "u", "t", [(1, 1), (2, 2)], facts=facts)
+
+    first = take(client)
+    commit(client, first, 1, figures=["p1-f1"])
+    release(client, take(client), "died")
+
+    assert (first.trace, take(client).trace, take_figure(client).trace) == (trace,) * 3
+    assert job(client).trace == trace
+
+
+def test_a_lease_says_since_when_its_own_chunk_waited_whoevers_permit_it_is(client) -> None:
+    def now() -> float:
+        seconds, micros = client.time()
+        return seconds + micros / 1e6
+
+    admit(client, "a", "long", [(1, 2), (3, 4)], facts=CAPTIONS_ON)
+    time.sleep(0.2)
+    later = now()
+    admit(client, "b", "short", [(1, 1)])
+    waited = {lease.task: lease.waiting_since for lease in (take(client), take(client))}
+    assert waited["long"] <= later - 0.2 < later - 0.01 <= waited["short"] <= now()
+
+    time.sleep(0.2)
+    back = now()
+    tail = take(client)
+    assert tail.waiting_since == waited["long"]
+    commit(client, tail, 3, figures=["p3-f1"])
+    release(client, tail, "died")
+    assert back - 0.01 <= take(client).waiting_since <= now()
+    assert back - 0.01 <= take_figure(client).waiting_since <= now()
+
+
+def test_a_job_that_was_admitted_before_there_were_traces_is_read_all_the_same(client) -> None:
+    admit(client, "u", "t", [(1, 1)], facts=CAPTIONS_ON)
+
+    lease = take(client)
+    commit(client, lease, 1, figures=["p1-f1"])
+
+    assert (lease.trace, take_figure(client).trace, job(client).trace) == (None,) * 3
+    assert (lease.blob, lease.options) == ("b", "{}")
 
 
 def test_a_failed_page_makes_the_job_partial(client: redis.Redis) -> None:

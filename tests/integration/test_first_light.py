@@ -22,12 +22,32 @@ from service import Service, original_client, service
 
 SAMPLES = Path(__file__).parents[2] / "examples" / "samples"
 
+# In each Python process that has it on its path: who imports anything of OpenTelemetry.
+WATCH = """
+import sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("opentelemetry"):
+            command = open("/proc/self/cmdline").read().replace("\\0", " ")
+            open({log!r}, "a").write(f"{{name}} in {{command}}\\n")
+sys.meta_path.insert(0, Watch())
+open({log!r}, "a").write("watched\\n")
+"""
+
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Service]:
+def imports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("watch")
+    log = folder / "imports"
+    (folder / "sitecustomize.py").write_text(WATCH.format(log=str(log)))
+    return log
+
+
+@pytest.fixture(scope="module")
+def running(imports: Path) -> Iterator[Service]:
     with vlm_server.running(text="Bars of ships.") as vlm:
         env = {"OCRPLUS_LEASE_SECONDS": "6", "OPENAI_BASE_URL": vlm.base_url}
-        with service(env=env) as stack:
+        with service(env={**env, "PYTHONPATH": str(imports.parent)}) as stack:
             yield stack
 
 
@@ -216,3 +236,14 @@ def test_a_worker_told_to_drain_ends_its_chunk_takes_none_and_goes_on_when_told(
     running.client.srem("drain:ocr", pod)
     _assert_all_pages(running, "drained", 36)
     until("idle")
+
+
+def test_with_traces_off_no_process_loads_what_makes_them(running: Service, imports: Path) -> None:
+    lines = imports.read_text().splitlines()
+    found = {line for line in lines if line != "watched"}
+    others = {line for line in found if "ocrplus_gateway" not in line}
+    heavy = {line for line in found if re.match(r"opentelemetry\.(sdk|exporter|proto)\b", line)}
+
+    assert lines.count("watched") >= 4, "gateway, OCR worker and its child, caption worker"
+    assert others == set(), "FastAPI loads the interface of it in the gateway; nobody else anything"
+    assert heavy == set()

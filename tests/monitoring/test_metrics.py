@@ -1,5 +1,7 @@
 """Every metric is described, its labels are closed, and a deployment's series are few."""
 
+import re
+
 import metric_catalogue
 import promql
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from ocrplus_contract import metrics as names
 
 METRICS = promql.METRICS
+OPERATOR = promql.ROOT / "operator" / "src"
 FLEET = {"gateway": 3, "ocr-worker": 10, "caption-worker": 2, "operator": 2}
 """What serves 1,000 users: no label knows them, so their number adds nothing."""
 MOST_SERIES = 2000
@@ -57,3 +60,12 @@ def test_no_process_tells_when_a_counter_was_made() -> None:
     for registry in metric_catalogue.registries().values():
         names_told = [s.name for family in registry.collect() for s in family.samples]
         assert [name for name in names_told if name.endswith("_created")] == []
+
+
+def test_the_operator_has_no_reason_for_an_unknown_reading_that_is_not_listed() -> None:
+    """Its reasons are words in its code: one that is new would be a new series unseen."""
+    sources = "".join(file.read_text() for file in OPERATOR.rglob("*.py"))
+    raised = re.findall(r"(?:Unreadable|Unknown)\(\s*\"([A-Za-z]+)\"", sources)
+
+    assert len(set(raised)) >= 10
+    assert set(raised) <= set(metric_catalogue.UNKNOWN_READINGS)

@@ -107,7 +107,7 @@ class Running:
 
 
 @contextmanager
-def deployed(server: redis_server.Server, blobs: Path) -> Iterator[Running]:
+def deployed(server: redis_server.Server, blobs: Path, **more: str) -> Iterator[Running]:
     """A gateway and a model, over an empty Redis."""
     server.client.flushall()
     env = {
@@ -115,6 +115,7 @@ def deployed(server: redis_server.Server, blobs: Path) -> Iterator[Running]:
         "OCRPLUS_CAPTION__ENABLED": "on",
         "OCRPLUS_RECONCILE_SECONDS": "0.5",
         "OCRPLUS_LEASE_SECONDS": "2",
+        **more,
     }
     with vlm_server.running() as vlm, gateway(server.url, blobs, **env) as door:
         yield Running(door, vlm, server.client, blobs, server.url)

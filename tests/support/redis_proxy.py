@@ -1,9 +1,9 @@
-"""A wire between a client and a Redis server: cut, silent, or answering what it is told to."""
+"""A wire between a client and a Redis server: cut, silent, lying, or answering as it is told."""
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -13,6 +13,7 @@ class Wire:
     def __init__(self, upstream: int) -> None:
         self._upstream = upstream
         self.mode = "pass"
+        self.rewrite: Callable[[bytes], bytes] = lambda answer: answer
         self.port = 0
         self.requests = 0
         """Bytes arrived from the client in so many pieces: one a round trip, for small requests."""
@@ -39,6 +40,7 @@ class Wire:
             if self.mode == "cut":
                 return
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+            self._writers.add(up_writer)
             back = asyncio.create_task(self._back(up_reader, writer))
             while data := await reader.read(65536):
                 self.requests += 1
@@ -58,7 +60,7 @@ class Wire:
     async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, OSError):
             while data := await reader.read(65536):
-                writer.write(data)
+                writer.write(self.rewrite(data))
             writer.close()
 
 
@@ -79,6 +81,7 @@ def wire(upstream: int) -> Iterator[Wire]:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         made._cut()
+        await asyncio.sleep(0.01)  # what was closed is gone with its loop
 
     thread = threading.Thread(target=lambda: made.loop.run_until_complete(main()), daemon=True)
     thread.start()

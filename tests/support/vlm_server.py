@@ -30,6 +30,9 @@ class Behaviour:
     per_minute: int = 0
     window_seconds: float = 60.0
     text: str = "A picture of a harbour with {n} bytes."
+    models: tuple[str, ...] = ("qwen-vl-max", "qwen-vl-plus")
+    told_per_minute: int = 0
+    """In the answers' headers; 0: not told."""
     only_first: int = 0
     """Of 0: the mode holds for all; else for so many requests, then all is well."""
 
@@ -73,6 +76,8 @@ class VlmServer:
                     _reply(writer, 200, {})
                 elif path == "/stats":
                     _reply(writer, 200, self._told())
+                elif method == "GET" and path == "/v1/models":
+                    await self._models(writer)
                 elif method == "POST" and path.endswith("/chat/completions"):
                     await self._completion(writer, headers, body)
                 else:
@@ -88,6 +93,20 @@ class VlmServer:
 
     def _told(self) -> dict[str, Any]:
         return {f.name: getattr(self.stats, f.name) for f in fields(Stats)}
+
+    async def _models(self, writer: asyncio.StreamWriter) -> None:
+        mode = self.behaviour.mode
+        if mode == "hang":
+            await asyncio.sleep(86400)
+        listed = [{"id": name, "object": "model"} for name in self.behaviour.models]
+        replies = {
+            "unauthorized": (401, {"error": {"code": "invalid_api_key", "message": "no"}}),
+            "error": (500, {"error": {"message": "broken"}}),
+            "shapeless": (200, {"hello": "world"}),
+        }
+        status, reply = replies.get(mode, (200, {"object": "list", "data": listed}))
+        limit = self.behaviour.told_per_minute
+        _reply(writer, status, reply, {"x-ratelimit-limit-requests": str(limit)} if limit else {})
 
     async def _completion(
         self, writer: asyncio.StreamWriter, headers: dict[str, str], body: bytes

@@ -125,6 +125,25 @@ capabilities: {drop: [ALL]}
 - {name: OCRPLUS_JOB_DEADLINE_SECONDS, value: {{ include "ocrplus.value" .Values.settings.jobDeadlineSeconds }}}
 - {name: OCRPLUS_LEASE_SECONDS, value: {{ include "ocrplus.value" .Values.settings.leaseSeconds }}}
 {{ include "ocrplus.blobs.env" . }}
+{{- include "ocrplus.tracing.env" . -}}
+{{- end -}}
+
+{{/* The standard variables of OpenTelemetry. */}}
+{{- define "ocrplus.tracing.env" -}}
+{{- with .Values.tracing }}
+{{- if .endpoint }}
+- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ quote .endpoint }}}
+- {name: OTEL_TRACES_SAMPLER, value: parentbased_traceidratio}
+- {name: OTEL_TRACES_SAMPLER_ARG, value: {{ quote .sampleRatio }}}
+{{- with .resourceAttributes }}
+{{- $pairs := list }}
+{{- range $name, $value := . }}
+{{- $pairs = append $pairs (printf "%s=%s" $name (urlquery $value | replace "+" "%20")) }}
+{{- end }}
+- {name: OTEL_RESOURCE_ATTRIBUTES, value: {{ join "," $pairs | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{- define "ocrplus.blobs.env" -}}

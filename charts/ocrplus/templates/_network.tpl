@@ -91,6 +91,11 @@ spec:
 {{- with compact $urls }}
 {{ include "ocrplus.policy.beyond" (concat (list $root) .) }}
 {{- end }}
+{{- with $root.Values.tracing.endpoint }}
+{{- $named := regexFind ":[0-9]+$" (get (urlParse .) "host") | trimPrefix ":" }}
+- ports:
+    - {port: {{ default (ternary 80 443 (hasPrefix "http://" .)) $named | int }}, protocol: TCP}
+{{- end }}
 {{- with $root.Values.networkPolicy.extraEgress }}
 {{ toYaml . }}
 {{- end }}

@@ -88,6 +88,10 @@ class BlobStore(Protocol):
         """Whose blobs there are, where they do not expire by themselves."""
         ...
 
+    def stored_at(self, name: str) -> float | None:
+        """When a blob was stored (unix seconds), by a clock of the store's own; None without."""
+        ...
+
     def room_bytes(self) -> int:
         """How many more bytes can be stored now; the gateway refuses uploads above."""
         ...
@@ -159,6 +163,9 @@ class DirectoryStore:
                 age = time.time() - folder.stat().st_mtime
                 yield StoredJob(UserId(folder.parent.name), TaskId(folder.name), age)
 
+    def stored_at(self, name: str) -> float | None:
+        return self._path(name).stat().st_mtime  # a network volume's is its server's
+
     def room_bytes(self) -> int:
         self._root.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(self._root).free
@@ -210,6 +217,9 @@ class RedisStore:
 
     def jobs(self) -> Iterator[StoredJob]:
         return iter(())  # each has its lifetime
+
+    def stored_at(self, name: str) -> float | None:
+        return None
 
     def room_bytes(self) -> int:
         memory = self._client.info("memory")

@@ -38,8 +38,16 @@ class Keys:
         return self._key("tries", user, stream_id)
 
     def gateway(self, name: str) -> str:
-        """There while this gateway process lives."""
+        """There while this gateway process lives; its version."""
         return self._key("gateway", name)
+
+    def gateways(self) -> str:
+        """Last heartbeat of each gateway process."""
+        return self._key("gateways")
+
+    def probe(self, name: str) -> str:
+        """There for a moment: whether the server takes writes."""
+        return self._key("probe", name)
 
     def ticket(self, digest: str) -> str:
         """Whom a one-time ticket, by its SHA-256, lets in."""
@@ -160,6 +168,10 @@ class Keys:
     def worker(self, pool: Pool, worker_id: str) -> str:
         """One worker's record."""
         return self._key("worker", pool, worker_id)
+
+    def worker_version(self, pool: Pool, worker_id: str) -> str:
+        """Version of OcrPlus that a worker runs."""
+        return self._key("worker-version", pool, worker_id)
 
     def workers(self, pool: Pool) -> str:
         """Last heartbeat of each worker."""

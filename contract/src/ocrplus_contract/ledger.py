@@ -17,6 +17,7 @@ from ocrplus_contract import scripts
 from ocrplus_contract.errors import Conflict, ErrorCode, LeaseLost, OcrPlusError
 from ocrplus_contract.names import Permit, Pool, TaskId, UserId
 from ocrplus_contract.states import JobState, PageState
+from ocrplus_contract.trace import TraceContext
 
 T = TypeVar("T")
 
@@ -114,6 +115,10 @@ class Lease:
     first_page_deaths: int
     figure: str = ""
     """Of pool caption: the figure's record in JSON."""
+    trace: TraceContext | None = None
+    """The job's; None for one that a gateway of before traces admitted."""
+    waiting_since: float = 0.0
+    """When it began to wait: unix seconds by the server's clock."""
 
     @property
     def pages(self) -> range:
@@ -164,7 +169,7 @@ class Ledger:
         limits: Limits = NO_LIMITS,
         pool: Pool = Pool.OCR,
     ) -> Call[Admission]:
-        """Accept a document. `facts` are job fields (name, blob, options, …).
+        """Accept a document. `facts` are job fields (name, blob, options, traceparent, …).
 
         Raises (when run):
             Conflict: the task_id stands for another fingerprint.
@@ -349,7 +354,7 @@ def _admission(reply: Any) -> Admission:
 def _lease(reply: Any) -> Lease | None:
     if reply is None:
         return None
-    permit, user, task, first, last, blob, options, deaths, figure = reply
+    permit, user, task, first, last, blob, options, deaths, figure, traceparent, since = reply
     return Lease(
         permit=Permit(permit.decode()),
         user=UserId(user.decode()),
@@ -360,6 +365,8 @@ def _lease(reply: Any) -> Lease | None:
         options=options.decode(),
         first_page_deaths=int(deaths),
         figure=figure.decode(),
+        trace=TraceContext.parse(traceparent.decode()),
+        waiting_since=float(since),
     )
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from ocrplus_contract.errors import PageErrorCode
 from ocrplus_contract.names import TaskId
 from ocrplus_contract.states import JobState, PageState, TextSource, WorkerState
+from ocrplus_contract.trace import TraceContext
 
 _COMPRESS_ABOVE_BYTES: Final = 1024
 INLINE_TEXT_BYTES: Final = 4096
@@ -231,6 +232,7 @@ class JobRecord(BaseModel):
     failed_pages: tuple[int, ...]
     error: str
     begins: str = ""  # `epoch-seq` of its first event
+    traceparent: str = ""  # none in the record of a gateway of before traces
     created_at: float
     finished_at: float | None = None
     expires_at: float | None = None
@@ -243,6 +245,11 @@ class JobRecord(BaseModel):
         text = _text_of(fields)
         text["failed_pages"] = sorted(int(n) for n in text["failed_pages"].split(",") if n)
         return cls(task_id=task, **text)
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """The trace it was submitted in."""
+        return TraceContext.parse(self.traceparent)
 
     @property
     def elapsed_seconds(self) -> float | None:

@@ -10,9 +10,11 @@ from typing import Any  # redis-py's replies
 
 import redis
 
+from ocrplus_contract import tracing
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, run
-from ocrplus_contract.names import GROUP, Permit, Pool
+from ocrplus_contract.names import GROUP, Permit, Pool, TaskId, UserId
+from ocrplus_contract.trace import TraceContext, within
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ def release_predecessor(client: "redis.Redis", ledger: Ledger, pool: Pool, worke
         if lease["owner"] == worker_id:
             released = run(client, ledger.release(pool, Permit(permit.decode()), "died"))
             doorbells += released.permits
+            with within(_trace_of(client, ledger, lease)):
+                tracing.broken_off(Permit(permit.decode()), lease, pool, "died")
             log.warning(
                 "brought back the chunk of a process that died",
                 extra={"job_id": lease["task"], "page": released.blamed},
@@ -52,6 +56,17 @@ def release_expired(client: "redis.Redis", ledger: Ledger, pool: Pool, lease_ms:
     doorbells = 0
     for entry in idle:
         permit = Permit(entry["message_id"].decode())
+        raw: Any = client.hget(Keys(ledger.prefix).lease(pool), permit)  # bytes
         released = run(client, ledger.release(pool, permit, "expired", idle_ms=lease_ms))
         doorbells += released.permits
+        if released.held and raw is not None:
+            lease = json.loads(raw)
+            with within(_trace_of(client, ledger, lease)):
+                tracing.broken_off(permit, lease, pool, "expired")
     return doorbells
+
+
+def _trace_of(client: "redis.Redis", ledger: Ledger, lease: dict[str, Any]) -> TraceContext | None:
+    job = Keys(ledger.prefix).job(UserId(lease["user"]), TaskId(lease["task"]))
+    raw: Any = client.hget(job, "traceparent")  # bytes
+    return TraceContext.parse((raw or b"").decode())

@@ -183,6 +183,10 @@ class S3Store:
     def _listed(self, prefix: str) -> "Iterator[obstore.ObjectMeta]":
         return itertools.chain.from_iterable(obstore.list(self._bucket, prefix or None))
 
+    def stored_at(self, name: str) -> float | None:
+        with self._answering(name):
+            return obstore.head(self._bucket, self._prefix + name)["last_modified"].timestamp()
+
     def room_bytes(self) -> int:
         """What is left of the capacity, where one is set; the server itself would not say."""
         if not self._capacity:

@@ -54,3 +54,19 @@ class WorkerState(StrEnum):
     BUSY = "busy"
     DRAINING = "draining"
     DRAINED = "drained"
+
+
+class PartCode(StrEnum):
+    """How a part of a gateway is, as `/readyz` tells programs."""
+
+    OK = "ok"
+    DRAINING = "draining"
+    NO_ANSWER = "no_answer"
+    ACCESS_DENIED = "access_denied"
+    LOADING = "loading"
+    UNFIT = "unfit"
+    NO_EVENTS = "no_events"
+    GROUP_MISSING = "group_missing"
+    LAG_UNKNOWN = "lag_unknown"
+    STORE_UNAVAILABLE = "store_unavailable"
+    INSPECTION_FAILS = "inspection_fails"

@@ -68,6 +68,9 @@ class Submit(_Message):
     name: str | None = Field(default=None, max_length=255)
     pdf_file: str
     options: JobOptions = JobOptions()
+    traceparent: str | None = Field(
+        default=None, description="Trace to go on with (W3C Trace Context); default: a new one."
+    )
 
 
 class Ack(_Message):
@@ -229,7 +232,7 @@ class Error(ErrorObject):
     task_id: str | None
     req: str | None
     retry_after_ms: int | None
-    trace: str
+    trace: str = Field(description="Trace id: finds the lines that the service logged.")
 
 
 # Durable events as they are delivered

@@ -1,4 +1,4 @@
-"""The `ocrplus` command: convert, serve, models."""
+"""The `ocrplus` command: convert, serve, models, doctor."""
 
 import argparse
 import getpass
@@ -25,6 +25,7 @@ examples:
   ocrplus convert a.pdf --url http://host:8080 by a service that runs already
   ocrplus serve --port 8080                    gateway and worker, until Ctrl-C
   ocrplus models verify                        is the model pack complete and unchanged?
+  ocrplus doctor                               what is wrong with a deployment, and what to do
 """
 _CONVERT = """\
 Converts PDFs to Markdown. Without --url the real services are started on this machine for the
@@ -32,6 +33,12 @@ time it takes. Writes DIR/<stem>.md and DIR/<stem>_figures/.
 
 exit codes: 0 all converted · 1 a document failed (named with its code) · 2 wrong usage ·
 3 all converted, but some pages failed
+"""
+_DOCTOR = """\
+Looks at server, queues, workers, document store, models, model endpoint, tokens and this machine
+with the OCRPLUS_… variables of this environment, and says of each what is wrong and what to do.
+
+exit codes: 0 all is well · 1 warnings · 2 something failed
 """
 
 
@@ -53,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     pack.add_argument("action", choices=["assemble", "verify", "list"])
     pack.add_argument("--dir", type=Path, help="the pack's folder (default: OCRPLUS_MODELS_DIR)")
     pack.add_argument("--wheels", type=Path, help="folder with the wheels, for machines offline")
+    check = commands.add_parser(
+        "doctor",
+        help="check a deployment with the settings of this environment",
+        description=_DOCTOR,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return parser
 
 
@@ -98,6 +112,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _convert(arguments)
             case "serve":
                 return _serve(arguments)
+            case "doctor":
+                from ocrplus_local import doctor
+
+                return doctor.run(as_json=arguments.json)
             case _:
                 return models.run(arguments.action, arguments.dir, arguments.wheels)
     except Interrupted as interrupted:

@@ -17,7 +17,7 @@ from ocrplus_operator import logs
 from ocrplus_operator.errors import ApiError
 from ocrplus_operator.explain import explain
 from ocrplus_operator.handlers import registry
-from ocrplus_operator.health import Health
+from ocrplus_operator.health import Health, Waiting
 from ocrplus_operator.kube import Kube, connection
 from ocrplus_operator.leader import Candidacy, Leader
 from ocrplus_operator.metrics import OperatorMetrics
@@ -69,7 +69,8 @@ async def _run(settings: OperatorSettings, namespace: str) -> None:
     async with Kube() as kube:
         pools = Pools(kube, settings, metrics)
         leader = Leader(kube, Candidacy(namespace, own.lease_name, own.identity, own.lease_seconds))
-        runner = web.AppRunner(Health(pools, leader, metrics).app(), access_log=None)
+        health = Health(pools, leader, metrics)
+        runner = web.AppRunner(health.app(), access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, settings.host, settings.metrics_port)
         await site.start()
@@ -78,7 +79,7 @@ async def _run(settings: OperatorSettings, namespace: str) -> None:
         url = f"http://{settings.host}:{port}/metrics"
         print(json.dumps({"ready": "operator", "metrics": url}), flush=True)
         try:
-            await _resource_known(kube, namespace)
+            await _resource_known(kube, namespace, health.waiting)
             await kopf.operator(
                 registry=registry(pools),
                 namespaces=[namespace],
@@ -92,13 +93,15 @@ async def _run(settings: OperatorSettings, namespace: str) -> None:
             await runner.cleanup()
 
 
-async def _resource_known(kube: Kube, namespace: str) -> None:
+async def _resource_known(kube: Kube, namespace: str, waiting: Waiting) -> None:
     """Wait until the CRD is installed: kopf would never look for it again."""
     while True:
         try:
             await kube.get(pools_path(namespace))
+            waiting.reason = ""
             return
         except ApiError as error:
+            waiting.reason = str(error)
             log.warning("WorkerPools cannot be listed yet", extra={"error": str(error)})
         await asyncio.sleep(_WAIT_SECONDS)
 

@@ -1,11 +1,12 @@
 """Probes and metrics on one port: /livez, /readyz, /metrics.
 
-Alive: every pool was looked at lately. Ready: the API server answered lately, whoever leads.
+Alive: every pool was looked at lately. Ready: the API server answered lately, whoever leads, and
+knows WorkerPools. An answer says of each part whether it is so, with a code, and why not.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
@@ -17,6 +18,15 @@ from ocrplus_operator.pool import Pools
 
 _STUCK_SECONDS: Final = 60.0
 _SILENT_SECONDS: Final = 30.0
+_CODES: Final = {"pools": "stuck", "api": "no_answer", "resource": "not_listed"}
+"""Part → what its problem is called, for programs."""
+
+
+@dataclass(slots=True)
+class Waiting:
+    """What the operator waits for before it looks after pools; empty when for nothing."""
+
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +37,7 @@ class Health:
     leader: Leader
     metrics: OperatorMetrics
     clock: Callable[[], float] = time.monotonic
+    waiting: Waiting = field(default_factory=Waiting)
 
     def problems(self) -> dict[str, str]:
         """Part → what is wrong with it."""
@@ -40,6 +51,8 @@ class Health:
         found = self.problems()
         if self.clock() - self.leader.heard > _SILENT_SECONDS:
             found["api"] = "the API server has not answered lately"
+        if self.waiting.reason:
+            found["resource"] = f"WorkerPools cannot be listed: {self.waiting.reason}"
         return found
 
     def app(self) -> web.Application:
@@ -63,6 +76,13 @@ class Health:
 
 
 def _answer(problems: dict[str, str]) -> web.Response:
-    return web.json_response(
-        {"ok": not problems, "problems": problems}, status=503 if problems else 200
-    )
+    parts = {
+        part: {
+            "ready": part not in problems,
+            "code": code if part in problems else "ok",
+            "reason": problems.get(part, ""),
+        }
+        for part, code in _CODES.items()
+    }
+    body = {"ok": not problems, "problems": problems, "parts": parts}
+    return web.json_response(body, status=503 if problems else 200)

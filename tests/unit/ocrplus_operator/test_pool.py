@@ -2,6 +2,7 @@
 
 import kube_api
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import generate_latest
 
 from ocrplus_operator.control.types import Condition, ConditionType, Decision, Reason
@@ -61,6 +62,26 @@ async def test_the_probes_tell_a_silent_api_server_from_a_loop_that_hangs(kube: 
     clock[0] += 40
     assert set(health.unready()) == {"api"}
     assert health.problems() == {}
+
+
+async def test_a_probe_says_of_each_part_whether_it_is_ready_and_why_not(kube: Kube) -> None:
+    pools = Pools(kube, OperatorSettings(), OperatorMetrics())
+    leader = Leader(kube, Candidacy("n", "lease", "a", 15))
+    health = Health(pools, leader, OperatorMetrics())
+    await leader.once()
+    health.waiting.reason = "404 no such resource"
+
+    async with TestClient(TestServer(health.app())) as client:
+        answer = await client.get("/readyz")
+        told, alive = await answer.json(), await client.get("/livez")
+
+    assert (answer.status, alive.status) == (503, 200)
+    assert told["parts"]["resource"] == {
+        "ready": False,
+        "code": "not_listed",
+        "reason": "WorkerPools cannot be listed: 404 no such resource",
+    }
+    assert told["parts"]["api"] == {"ready": True, "code": "ok", "reason": ""}
 
 
 async def test_a_loop_that_was_not_looked_after_is_a_problem(kube: Kube) -> None:

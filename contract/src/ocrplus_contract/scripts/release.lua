@@ -66,6 +66,7 @@ for _, run in ipairs(runs) do
             score = string.format('%.4f', behind(pool, user))
         end
         put_waiting(pool, user, chunk_name(task, run.first, run.last), score)
+        redis.call('HSET', job, since_field(pool, run.first), stamp(now()))
         count_waiting(pool, user, task, run.last - run.first + 1)
         permits = permits + 1
     end

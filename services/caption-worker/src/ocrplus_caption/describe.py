@@ -20,6 +20,7 @@ from ocrplus_caption.memory import Memory, Remembered, Shown, Turn
 from ocrplus_caption.metrics import CaptionMetrics
 from ocrplus_caption.picture import Picture, UnreadablePicture, encoded, oblong, read_picture
 from ocrplus_caption.prompt import Context, Prompt, ask, context_of
+from ocrplus_contract import tracing
 from ocrplus_contract.blobs import BlobStore, figure_name
 from ocrplus_contract.caption_settings import CaptionSettings
 from ocrplus_contract.captions import CaptionReason, CaptionRecord, CaptionState
@@ -222,7 +223,9 @@ class Describer:
             call = await self.gate.enter(permit)
             began = time.monotonic()
             try:
-                answer = await self.captioner.ask(body)
+                with tracing.span("vlm call", {"model": self.settings.model}) as span:
+                    answer = await self.captioner.ask(body)
+                    span.note(input_tokens=answer.input_tokens, output_tokens=answer.output_tokens)
             except BaseException as failure:
                 outcome, verdict, pause = _came_of(failure)
                 self.metrics.call(outcome, time.monotonic() - began)

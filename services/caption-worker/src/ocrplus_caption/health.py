@@ -1,22 +1,19 @@
-"""Probe command of a pod: `python -m ocrplus_caption.health` exits 0 while its worker beats."""
+"""Probe command of a pod: `python -m ocrplus_caption.health` exits 0 while its worker beats.
+
+Why it exits 1 stands on stderr: the kubelet shows it.
+"""
 
 import sys
 
-from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import Pool
-from ocrplus_contract.records import WorkerRecord
-from ocrplus_contract.recovery import pod_name
-from ocrplus_contract.server import connect
+from ocrplus_contract.probing import Probe
 from ocrplus_contract.settings import CaptionWorkerSettings
 
 
 def main() -> int:
     """Exit code of the probe."""
     settings = CaptionWorkerSettings()
-    client, keys = connect(settings), Keys(settings.key_prefix)
-    pod = pod_name(settings.pod_name, parent_pid=1)  # in a container the worker is process 1
-    record = WorkerRecord.from_hash(client.hgetall(keys.worker(Pool.CAPTION, f"{pod}.0")))
-    return 0 if record is not None else 1
+    return Probe(settings, Pool.CAPTION, settings.pod_name, slots=1).run()
 
 
 if __name__ == "__main__":

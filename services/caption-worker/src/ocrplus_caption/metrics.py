@@ -13,6 +13,8 @@ from ocrplus_contract.captions import CaptionReason, CaptionRecord, CaptionState
 from ocrplus_contract.ledger import Lease
 from ocrplus_contract.names import Pool, made_at
 from ocrplus_contract.states import WorkerState
+from ocrplus_contract.trace import current
+from ocrplus_contract.tracing import exemplar
 
 BREAKER_STATES: Final = ("closed", "half_open", "open")
 CALL_OUTCOMES: Final = (
@@ -127,12 +129,13 @@ class CaptionMetrics:
 
     def taken(self, lease: Lease) -> None:
         """Note how long what was taken had waited."""
-        self._wait.labels(Pool.CAPTION).observe(max(0.0, time.time() - made_at(lease.permit)))
+        waited = max(0.0, time.time() - made_at(lease.permit))
+        self._wait.labels(Pool.CAPTION).observe(waited, exemplar(lease.trace))
 
     def call(self, outcome: str, seconds: float) -> None:
         """Count a call."""
         self._calls.labels(outcome).inc()
-        self._call_seconds.observe(seconds)
+        self._call_seconds.observe(seconds, exemplar(current()))
 
     def spent(self, answer: Answer) -> None:
         """Count an answer's tokens, and what they cost."""

@@ -27,8 +27,9 @@ from ocrplus_caption.memory import Memory
 from ocrplus_caption.metrics import CaptionMetrics
 from ocrplus_caption.prompt import load
 from ocrplus_caption.pulse import Pulse
+from ocrplus_contract import tracing
 from ocrplus_contract.blobs import open_store
-from ocrplus_contract.captions import commit_caption
+from ocrplus_contract.captions import CaptionRecord, commit_caption
 from ocrplus_contract.draining import FOLLOW_SECONDS
 from ocrplus_contract.errors import LeaseLost
 from ocrplus_contract.ledger import Lease, Ledger, ReleaseReason, run_async
@@ -106,10 +107,12 @@ class Process:
         try:
             self.describer.crowd.turn_away(chunk)
             self.describer.metrics.taken(lease)  # one that gives way goes on waiting
-            record = await self.describer.describe(lease)
-            if await run_async(
-                self.client, commit_caption(self.ledger, lease.permit, lease.task, record)
-            ):
+            tracing.waited(lease)
+            with tracing.worked(lease) as span:
+                record = await self.describer.describe(lease)
+                span.note(state=record.state, reason=record.reason or "")
+                committed = await self._commit(lease, record)
+            if committed:
                 self.describer.metrics.ended(record)
                 log.info("figure done", extra={**fields, "state": record.state})
             return 0
@@ -127,6 +130,11 @@ class Process:
         except Exception:  # the room's outermost loop: the figure is blamed
             log.exception("figure failed", extra=fields)
             return await self._release(lease, "died")
+
+    async def _commit(self, lease: Lease, record: CaptionRecord) -> bool:
+        call = commit_caption(self.ledger, lease.permit, lease.task, record)
+        with tracing.span("commit"):
+            return await run_async(self.client, call)
 
     async def _release(self, lease: Lease, reason: ReleaseReason) -> int:
         call = self.ledger.release(Pool.CAPTION, lease.permit, reason)
@@ -160,6 +168,7 @@ def metrics() -> CaptionMetrics:
 def start(ring: Ring) -> None:
     """Bring back a predecessor's figures, start the loop, begin to beat."""
     global _current, _thread
+    tracing.configure("caption-worker")
     loop = asyncio.new_event_loop()
     _thread = threading.Thread(target=loop.run_forever, name="captions", daemon=True)
     _thread.start()
@@ -183,6 +192,7 @@ def stop() -> None:
         )
         process.loop.call_soon_threadsafe(process.loop.stop)
         _thread.join(10)
+    tracing.stop()
 
 
 async def _build(ring: Ring, loop: asyncio.AbstractEventLoop) -> Process:

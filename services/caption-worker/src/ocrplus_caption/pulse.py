@@ -136,7 +136,10 @@ class Pulse:
         queue_record(pipe, self._keys, Pool.CAPTION, self._worker_id, record)
         pipe.zadd(self._keys.workers(Pool.CAPTION), {self._worker_id: time.time()})
         pipe.set(self._keys.captioner(), self._captioner, ex=self._ledger.ttl_seconds)
-        await pipe.execute()
+        pipe.hget(self._keys.breaker(), "state")
+        *_, breaker = await pipe.execute()
+        # All workers share it; one that is idle would go on telling what it saw last.
+        self._metrics.breaker(breaker.decode() if breaker else "closed")
         oldest = min((hold.began for hold in self._held.values()), default=None)
         self._metrics.beat(record.state, time.monotonic() - oldest if oldest is not None else 0.0)
 

@@ -1,5 +1,6 @@
 """`python -m ocrplus_gateway`: one gateway process, configured by the environment alone."""
 
+import asyncio
 import ipaddress
 import json
 import os
@@ -10,14 +11,14 @@ import uvicorn
 from prometheus_client import start_http_server
 from pydantic import ValidationError
 
-from ocrplus_contract import logs
+from ocrplus_contract import logs, tracing
 from ocrplus_contract.blobs import open_store
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import GatewaySettings
 from ocrplus_gateway.app import Parts, build_parts, create_app
 from ocrplus_gateway.barrier import BarrierProtocol
 from ocrplus_gateway.loop import tune_garbage_collection
-from ocrplus_gateway.memory import return_large_blocks
+from ocrplus_gateway.memory import allow_files, return_large_blocks
 from ocrplus_gateway.metrics import GatewayMetrics
 
 
@@ -37,6 +38,7 @@ class _AnnouncedServer(uvicorn.Server):
         # While it drains the listener stays: readiness is off, who comes all the same is sent away.
         await self.parts.sessions.drain(self.drain_seconds)
         await super().shutdown(sockets)
+        await asyncio.to_thread(tracing.stop)  # here: the signal that ended us is raised anew
 
 
 def main() -> int:
@@ -59,7 +61,9 @@ def main() -> int:
         print(f"gateway: {wrong}", file=sys.stderr)
         return 2
     logs.configure("gateway", settings.log_level)
+    tracing.configure("gateway")
     return_large_blocks()
+    allow_files(settings.max_connections)
     return _serve(settings)
 
 

@@ -14,7 +14,7 @@ import redis.asyncio
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from ocrplus_contract import logs
+from ocrplus_contract import logs, tracing
 from ocrplus_contract.blobs import BlobStore, source_name
 from ocrplus_contract.broker import celery_options
 from ocrplus_contract.errors import BlobsUnavailable, Conflict, ErrorCode, JobRefused
@@ -24,6 +24,7 @@ from ocrplus_contract.names import RING_TASK, Pool, UserId
 from ocrplus_contract.options import JobOptions, parse_page_ranges
 from ocrplus_contract.settings import GatewaySettings
 from ocrplus_contract.states import JobState
+from ocrplus_contract.trace import current_or_new
 from ocrplus_gateway.captions import CaptionTerms, content_of
 from ocrplus_gateway.chunking import Cutting, Work, selected_pages, work_of
 from ocrplus_gateway.forecast import Forecast
@@ -103,6 +104,13 @@ class Admission:
         Raises:
             JobRefused: with the code the client is told.
         """
+        of_job = tracing.of_job(submission.user, submission.task)
+        with tracing.span("submit", of_job, began=submission.began) as span:
+            admitted = await self._admit(submission)
+            span.note(pages=admitted.pages_total, duplicate=admitted.duplicate_of is not None)
+            return admitted
+
+    async def _admit(self, submission: Submission) -> Admitted:
         sha256, size = await asyncio.to_thread(_hash, submission.file)
         options = self._resolved(submission.options)
         fingerprint = f"{sha256}:{hashlib.sha256(options.encode()).hexdigest()[:16]}"
@@ -112,6 +120,7 @@ class Admission:
             "sha256": sha256,
             "size": str(size),
             "options": options,
+            "traceparent": current_or_new().traceparent,
             # Whoever has no password may not have what one opened.
             "content": "" if submission.options.password else content_of(fingerprint, captions),
             **captions,
@@ -144,12 +153,13 @@ class Admission:
             raise JobRefused(ErrorCode.BUSY, "The document store is full. Try again later.")
         await self._refuse_if_full(submission.user)
         password = submission.options.password
-        inspection = await self._inspector.inspect(
-            submission.file, password.get_secret_value() if password else None
-        )
+        with tracing.span("inspect"):
+            inspection = await self._inspector.inspect(
+                submission.file, password.get_secret_value() if password else None
+            )
         work = self._work(inspection, submission.options, facts["options"])
         blob = source_name(submission.user, submission.task, fingerprint)
-        with _storing():
+        with tracing.span("store"), _storing():
             await asyncio.to_thread(self._blobs.put_file, blob, submission.file)
         ahead, seconds = await self._forecast.of(submission.user, work)
         call = self._ledger.admit(
@@ -163,7 +173,8 @@ class Admission:
             limits=self._limits,
         )
         try:
-            admission = await run_async(self._client, call)
+            with tracing.span("admit", {"chunks": len(work.chunks)}):
+                admission = await run_async(self._client, call)
         except Conflict:
             await asyncio.to_thread(self._blobs.delete, blob)
             raise

@@ -8,7 +8,7 @@ from ocrplus_contract.errors import MESSAGES, RETRYABLE, ErrorCode
 from ocrplus_contract.messages import ErrorObject, PageHeading, Result
 from ocrplus_contract.records import LEAST_COVERAGE, MOST_REPEATED, ReadingRecord
 from ocrplus_contract.schemas import definitions
-from ocrplus_contract.states import PageState, TextSource
+from ocrplus_contract.states import PageState, PartCode, TextSource
 
 _REFS: Final = "#/components/schemas/"
 
@@ -75,8 +75,16 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     },
     "Ticket": {"ticket": "k3Fz8Q2mX0aB", "expires_in": 30},
     "Alive": {"status": "ok"},
-    "Ready": {"ready": True, "workers": {"idle": 2}},
-    "NotReady": {"ready": False, "problems": {"redis": "no answer"}},
+    "Ready": {
+        "ready": True,
+        "workers": {"idle": 2},
+        "parts": {"redis": {"ready": True, "code": "ok", "reason": ""}},
+    },
+    "NotReady": {
+        "ready": False,
+        "problems": {"redis": "no answer"},
+        "parts": {"redis": {"ready": False, "code": "no_answer", "reason": "no answer"}},
+    },
 }
 """An answer of each schema."""
 
@@ -104,7 +112,15 @@ SCHEMAS: Final = {
     **definitions([(model, "serialization") for model in _MODELS], _REFS),
     "Problem": _object(
         "How every request that is not fulfilled is answered.",
-        {"error": _ref(ErrorObject.__name__), "task_id": {"type": ["string", "null"]}},
+        {
+            "error": _ref(ErrorObject.__name__),
+            "task_id": {"type": ["string", "null"]},
+            "trace": {
+                "type": "string",
+                "description": "Trace id, of the task whose end is told, else of the request: "
+                "finds the lines that the service logged.",
+            },
+        },
     ),
     "Accepted": _object(
         "A submitted document. `duplicate`: the same bytes and options were there already.",
@@ -220,13 +236,27 @@ SCHEMAS: Final = {
         {
             "ready": {"const": True},
             "workers": {"type": "object", "additionalProperties": _INTEGER},
+            "parts": _ref("Parts"),
         },
     ),
+    "Parts": {
+        "type": "object",
+        "description": "Every part: gateway, redis, hub, queues, blobs, inspection.",
+        "additionalProperties": _object(
+            "Whether a part can do its work; `reason` says why not, and what to look at.",
+            {
+                "ready": {"type": "boolean"},
+                "code": {"enum": [str(code) for code in PartCode]},
+                "reason": _STRING,
+            },
+        ),
+    },
     "NotReady": _object(
         "What is not well, and why, by part.",
         {
             "ready": {"const": False},
             "problems": {"type": "object", "additionalProperties": _STRING},
+            "parts": _ref("Parts"),
         },
     ),
 }
@@ -260,5 +290,9 @@ def problem(description: str, code: ErrorCode) -> dict[str, Any]:
     """An answer that is an error."""
     error = {"code": str(code), "message": MESSAGES[code], "retryable": code in RETRYABLE}
     answer = in_json(description, "Problem")
-    answer["content"]["application/json"]["example"] = {"error": error, "task_id": "report"}
+    answer["content"]["application/json"]["example"] = {
+        "error": error,
+        "task_id": "report",
+        "trace": "4bf92f3577b34da6a3ce929d0e0e4736",
+    }
     return {**answer, "headers": _HEADERS[code]} if code in _HEADERS else answer

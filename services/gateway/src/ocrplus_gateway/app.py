@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import redis.asyncio
@@ -21,6 +21,7 @@ from ocrplus_contract.blobs import open_store
 from ocrplus_contract.errors import BlobsUnavailable, ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger
+from ocrplus_contract.names import UserId
 from ocrplus_contract.sentinels import async_pool
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import GatewaySettings
@@ -29,9 +30,11 @@ from ocrplus_gateway.auth import Doorkeeper
 from ocrplus_gateway.cancellation import ended
 from ocrplus_gateway.deadlines import CaptionDeadlines
 from ocrplus_gateway.door import Door
+from ocrplus_gateway.events import Event
 from ocrplus_gateway.health import Health
 from ocrplus_gateway.http import HttpInterface, error_response
 from ocrplus_gateway.hub import Hub
+from ocrplus_gateway.inspection import Inspector
 from ocrplus_gateway.jobs import Jobs
 from ocrplus_gateway.loop import watch_loop
 from ocrplus_gateway.metrics import GatewayMetrics
@@ -43,10 +46,14 @@ from ocrplus_gateway.retention import Sweeper, remove_stale_uploads
 from ocrplus_gateway.room import RoomWatch
 from ocrplus_gateway.session import SessionLimits, Sessions, Shared
 from ocrplus_gateway.submission import STORE_AWAY
+from ocrplus_gateway.traces import JobTraces
+from ocrplus_gateway.trial import InspectionTrial
 
 log = logging.getLogger(__name__)
 
 _MOST_CONNECTIONS = 3  # however many clients there are
+# Its own spans and logs tell of each request by path, query and an error's words. Ours do not.
+_NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 _CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.NOT_FOUND, 413: ErrorCode.TOO_LARGE}
 
 
@@ -108,7 +115,12 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
     ledger = Ledger(settings.key_prefix, settings.result_ttl_seconds)
     blobs = open_store(settings, connect(settings))
     bell = Bell(settings)
-    hub = Hub(client, _event_client(url), keys, metrics.observe, settings.gap_seconds)
+    traces = JobTraces(client, keys)
+
+    def observe(stream: str, event: Event) -> None:
+        metrics.observe(stream, event, traces.heard(UserId(stream.rpartition(":")[2]), event))
+
+    hub = Hub(client, _event_client(url), keys, observe, settings.gap_seconds)
     jobs = Jobs(client, keys, ledger, blobs)
     admission = Admission(settings, client, blobs, bell)
     limits = SessionLimits(
@@ -121,21 +133,21 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
         ping_seconds=settings.ping_seconds,
     )
     sessions = Sessions(limits, metrics, settings.max_connections, settings.max_user_connections)
-    shared = Shared(hub, jobs, ledger, admission, metrics, limits)
+    shared = Shared(hub, jobs, ledger, admission, metrics, traces, limits)
     presence = Presence(client, keys)
     doorkeeper = Doorkeeper(settings.auth, client, keys)
     reconciler = Reconciler(settings, client, broker, bell, Sweeper(client, keys, blobs), metrics)
     return Parts(
         hub=hub,
         http=HttpInterface(
-            hub, jobs, admission, doorkeeper, sessions, metrics, settings.max_pdf_bytes
+            hub, jobs, admission, doorkeeper, sessions, metrics, traces, settings.max_pdf_bytes
         ),
         shared=shared,
         sessions=sessions,
         positions=Positions(client, keys, ledger, presence.name),
         presence=presence,
         doorkeeper=doorkeeper,
-        health=Health(client, keys, blobs, sessions),
+        health=Health(client, keys, blobs, hub, sessions, InspectionTrial(Inspector(settings))),
         reconciler=reconciler,
         deadlines=CaptionDeadlines(client, keys, ledger, lambda: reconciler.leading),
         room=RoomWatch(client, blobs, metrics),
@@ -169,12 +181,14 @@ def http_app(parts: Parts) -> FastAPI:
         with suppress(RedisError, OSError):
             await parts.presence.stop()
         await parts.hub.stop()
+        await parts.shared.traces.stop()
 
     app = FastAPI(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=operation_id,
+        telemetry=_NO_TELEMETRY,
         **DESCRIPTION,
     )
     app.state.doorkeeper = parts.doorkeeper
@@ -194,8 +208,8 @@ def _guard_origins(app: FastAPI, doorkeeper: Doorkeeper) -> None:
             CORSMiddleware,
             allow_origins=sorted(doorkeeper.origins),
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
-            expose_headers=["Retry-After"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "traceparent"],
+            expose_headers=["Retry-After", "traceresponse"],
         )
 
     @app.middleware("http")
@@ -216,11 +230,15 @@ def _add_health(app: FastAPI, health: Health) -> None:
 
     @app.get("/readyz", **READYZ)
     async def readyz() -> JSONResponse:
-        """Redis and the document store answer and are fit; the gateway is not shutting down."""
-        problems = await health.problems()
+        """Every part that a document needs, down to the process that opens it; and that it is not
+        shutting down."""
+        parts = await health.parts()
+        told = {name: asdict(part) for name, part in parts.items()}
+        problems = {name: part.reason for name, part in parts.items() if not part.ready}
         if problems:
-            return JSONResponse({"ready": False, "problems": problems}, 503)
-        return JSONResponse({"ready": True, "workers": await health.workers()})
+            return JSONResponse({"ready": False, "problems": problems, "parts": told}, 503)
+        workers = await health.workers()
+        return JSONResponse({"ready": True, "workers": workers, "parts": told})
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -67,6 +67,9 @@ class Subject:
 
 EVERYBODY: Final = Subject(None)
 
+KEYS_UNUSABLE: Final = (OSError, ValueError, TypeError, PyJWTError)
+"""What fetching an identity provider's keys may raise."""
+
 
 class _Mode(Protocol):
     """One way to check a token."""
@@ -205,22 +208,28 @@ class _PublicKeys:
 
     async def _fetch(self) -> None:
         try:
-            data = await asyncio.to_thread(_get_json, self._url)
-            keys = jwt.PyJWKSet.from_dict(data).keys
-        except (OSError, ValueError, TypeError, PyJWTError):
+            usable = await asyncio.to_thread(fetch_keys, self._url, _JWKS_TIMEOUT_SECONDS)
+        except KEYS_UNUSABLE:
             log.exception("the identity provider's keys could not be fetched")
             return
-        usable = [key for key in keys if key.algorithm_name in _PUBLIC_KEY_ALGORITHMS]
         self._keys = {key.key_id: key for key in usable}
         if len(usable) == 1:
             self._keys[None] = usable[0]  # a provider with one key need not name it
         self._fetched = time.monotonic()
 
 
-def _get_json(url: str) -> dict[str, Any]:
-    with urllib.request.urlopen(url, timeout=_JWKS_TIMEOUT_SECONDS) as answer:
-        document: dict[str, Any] = json.loads(answer.read(_JWKS_MOST_BYTES))
-        return document
+def fetch_keys(url: str, seconds: float) -> list[jwt.PyJWK]:
+    """An identity provider's keys of kinds that are used here.
+
+    Raises:
+        OSError, ValueError, TypeError, PyJWTError: see KEYS_UNUSABLE.
+    """
+    with urllib.request.urlopen(url, timeout=seconds) as answer:
+        document = json.loads(answer.read(_JWKS_MOST_BYTES))
+    if not isinstance(document, dict):
+        raise ValueError("a set of keys is a JSON object")
+    keys = jwt.PyJWKSet.from_dict(document).keys
+    return [key for key in keys if key.algorithm_name in _PUBLIC_KEY_ALGORITHMS]
 
 
 def _mode(settings: AuthSettings) -> _Mode:

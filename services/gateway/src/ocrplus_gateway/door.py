@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.names import UserId, valid_id
+from ocrplus_contract.trace import TraceContext, current_or_new, within
 from ocrplus_contract.wire import SUBPROTOCOL
 from ocrplus_gateway.auth import Doorkeeper, Subject
 from ocrplus_gateway.http import error_response
@@ -25,6 +26,28 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _PATH: Final = re.compile(r"/ws/([^/]+)")
+TRACE_RESPONSE: Final = "traceresponse"
+"""Header of every answer: the trace that the request was part of, as a `traceparent`."""
+
+
+def _trace_of(scope: Scope) -> TraceContext:
+    """The client's trace, or a new one."""
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            return TraceContext.parse(value.decode("latin-1")) or TraceContext.new()
+    return TraceContext.new()
+
+
+def _telling(send: Send, trace: TraceContext) -> Send:
+    """Answers with the trace in a header."""
+    header = (TRACE_RESPONSE.encode(), trace.traceparent.encode())
+
+    async def telling(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), header]
+        await send(message)
+
+    return telling
 
 
 class Door:
@@ -47,15 +70,23 @@ class Door:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "websocket":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        socket = WebSocket(scope, receive, send)
+        trace = _trace_of(scope)
+        with within(trace):
+            if scope["type"] == "http":
+                await self._app(scope, receive, _telling(send, trace))
+            else:
+                await self._serve(WebSocket(scope, receive, send), send)
+
+    async def _serve(self, socket: WebSocket, send: Send) -> None:
         try:
             user, subject = await self._admitted(socket)
         except JobRefused as refusal:
             self._metrics.refused(refusal.code)
             response: JSONResponse = error_response(refusal, None)
+            response.headers[TRACE_RESPONSE] = current_or_new().traceparent
             await socket.send_denial_response(response)
             return
         session = await self._accepted(socket, user, subject, send)

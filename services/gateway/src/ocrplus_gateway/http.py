@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from ocrplus_contract.messages import ErrorObject
 from ocrplus_contract.names import ID_PATTERN, TaskId, UserId, valid_id
 from ocrplus_contract.options import JobOptions
 from ocrplus_contract.records import JobRecord
+from ocrplus_contract.trace import TraceContext, current_or_new
 from ocrplus_gateway.admission import Admission
 from ocrplus_gateway.archive import blocks, zipped
 from ocrplus_gateway.auth import TICKET_SECONDS, Doorkeeper, Subject
@@ -48,6 +50,7 @@ from ocrplus_gateway.openapi import (
 from ocrplus_gateway.session import Sessions
 from ocrplus_gateway.sse import EventStream
 from ocrplus_gateway.submission import Submission
+from ocrplus_gateway.traces import JobTraces
 from ocrplus_gateway.uploads import received
 
 DEFAULT_USER: Final = "local"
@@ -96,6 +99,7 @@ class HttpInterface:
     doorkeeper: Doorkeeper
     sessions: Sessions
     metrics: GatewayMetrics
+    traces: JobTraces
     most_pdf_bytes: int
 
     def router(self) -> APIRouter:
@@ -119,6 +123,7 @@ class HttpInterface:
         self, request: Request, subject: Annotated[Subject, Depends(_subject)]
     ) -> Response:
         """Submit a PDF: a raw body, or a form with the field `file`; `?wait=` for the result."""
+        began = time.time()
         async with received(request, self.most_pdf_bytes) as upload:
             given = {**dict(request.query_params), **upload.fields}
             user = subject.acting_as(given.get("user"), DEFAULT_USER)
@@ -126,7 +131,7 @@ class HttpInterface:
             wait = _wait_seconds(given)
             name = given.get("name") or upload.name or f"{task}.pdf"
             try:
-                submission = Submission(user, task, upload.file, name[:255], _options(given))
+                submission = Submission(user, task, upload.file, name[:255], _options(given), began)
                 admitted = await self.admission.admit(submission)
             except JobRefused as refusal:
                 self.metrics.refused(refusal.code)
@@ -179,7 +184,7 @@ class HttpInterface:
         204 when all are taken.
         """
         job = await self._find(user, task_id)
-        stream = EventStream(self.hub, self.jobs, user, job)
+        stream = EventStream(self.hub, self.jobs, self.traces, user, job)
         refused = self.sessions.refusal(user, known=True)
         if refused is not None:
             raise JobRefused(ErrorCode.RATE_LIMITED, f"{refused.reason}; try again later.")
@@ -209,7 +214,7 @@ class HttpInterface:
         if is_open(job):
             return JSONResponse(status(job), 202)
         if job.error:
-            return error_response(JobRefused(ErrorCode(job.error)), job.task_id)
+            return _end_of(job)
         pages = await self.jobs.described(user, TaskId(task_id))
         text = (await asyncio.to_thread(merged_markdown, pages)).encode()
         return Response(text, media_type="text/markdown; charset=utf-8", headers=_NOSNIFF)
@@ -220,7 +225,7 @@ class HttpInterface:
         if is_open(job):
             return JSONResponse(status(job), 202)
         if job.error:
-            return error_response(JobRefused(ErrorCode(job.error)), job.task_id)
+            return _end_of(job)
         pages = await self.jobs.described(user, TaskId(task_id))
         file = await asyncio.to_thread(zipped, self.jobs.blobs, user, job, pages)
         return StreamingResponse(
@@ -275,7 +280,7 @@ class HttpInterface:
 
     async def _ended(self, user: UserId, job: JobRecord, *, with_status: bool = True) -> Response:
         if job.error:
-            return error_response(JobRefused(ErrorCode(job.error)), job.task_id)
+            return _end_of(job)
         result = await self.jobs.result(user, job)
         body: dict[str, Any] = {"task_id": job.task_id, "result": result.model_dump()}
         if with_status:
@@ -299,16 +304,24 @@ class HttpInterface:
             await self.hub.detach(subscription)
 
 
-def error_response(refusal: JobRefused, task: str | None) -> JSONResponse:
-    """An error as every route answers it."""
+def error_response(
+    refusal: JobRefused, task: str | None, trace: TraceContext | None = None
+) -> JSONResponse:
+    """An error as every route answers it; `trace`: of the task whose end is told."""
     error = ErrorObject.of(refusal.code, refusal.message)
-    body = {"error": error.model_dump(), "task_id": task}
+    trace_id = (trace or current_or_new()).trace_id
+    body = {"error": error.model_dump(), "task_id": task, "trace": trace_id}
     headers = {}
     if refusal.retry_after_seconds is not None:
         headers["Retry-After"] = str(math.ceil(refusal.retry_after_seconds))
     if refusal.code is ErrorCode.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(body, HTTP_STATUS[refusal.code], headers)
+
+
+def _end_of(job: JobRecord) -> JSONResponse:
+    """How a task that failed is told of, with the trace that it was read in."""
+    return error_response(JobRefused(ErrorCode(job.error)), job.task_id, job.trace)
 
 
 def _task(text: str) -> TaskId:

@@ -28,6 +28,8 @@ _READ_AT_ONCE: Final = 200
 _RECONNECT_SECONDS: Final = 0.5
 _SUBSCRIBE_SECONDS: Final = 20
 _PING_SECONDS: Final = 10.0
+_DEAD_AFTER_PINGS: Final = 2.5
+_FIRST_HEARD_SECONDS: Final = 2.0
 
 
 class _Feed:
@@ -61,7 +63,8 @@ class Hub:
         self._subscribing = asyncio.Lock()  # redis-py would connect twice at once, and lose one
         self._tasks: set[asyncio.Task[None]] = set()
         self._gap_seconds = gap_seconds
-        self._heard = 0.0
+        self._heard = -math.inf
+        self._hearing = asyncio.Event()
 
     async def start(self) -> None:
         """Begin to listen; a server that is not there yet is waited for."""
@@ -145,6 +148,7 @@ class Hub:
         await connection.connect()  # does nothing where it is connected
         handle: Any = self._pubsub.handle_message  # untyped there
         self._heard = time.monotonic()
+        self._hearing.set()
         while True:
             message = await connection.read_response(timeout=math.inf, disconnect_on_error=False)
             self._heard = time.monotonic()
@@ -158,14 +162,29 @@ class Hub:
             except (ValueError, KeyError):
                 log.exception("an event could not be read; it is left out")
 
+    async def silence(self) -> float:
+        """Seconds since the server was last heard; the first time is waited for, not for long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_HEARD_SECONDS):
+                await self._hearing.wait()
+        return time.monotonic() - self._heard
+
+    @property
+    def longest_silence(self) -> float:
+        """Seconds after which a connection that says nothing is taken for dead."""
+        return _DEAD_AFTER_PINGS * self._pause + 1
+
+    @property
+    def _pause(self) -> float:
+        return min(_PING_SECONDS, self._gap_seconds / 3)
+
     async def _watch(self) -> None:
         """Have the server say something now and then; a connection that is silent is cut.
 
         Where nothing was heard for long this gateway may be the only one: its clients go elsewhere.
         """
-        pause = min(_PING_SECONDS, self._gap_seconds / 3)
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(self._pause)
             silent = time.monotonic() - self._heard
             if silent > self._gap_seconds:
                 for feed in self._feeds.values():
@@ -175,7 +194,7 @@ class Hub:
             if connection is None:
                 continue
             with suppress(RedisError, OSError):
-                if silent > 2.5 * pause:
+                if silent > _DEAD_AFTER_PINGS * self._pause:
                     await connection.disconnect(nowait=True)
                 else:
                     await connection.send_command("PING", check_health=False)

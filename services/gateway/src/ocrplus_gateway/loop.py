@@ -12,7 +12,7 @@ from typing import Final
 
 from ocrplus_gateway.metrics import GatewayMetrics
 
-_TICK_SECONDS: Final = 0.05
+TICK_SECONDS: Final = 0.05
 _TICKS_PER_WINDOW: Final = 300  # 15 s: two windows cover the usual time between scrapes
 _THRESHOLDS: Final = (50_000, 50, 100)
 
@@ -54,7 +54,7 @@ class LoopWatch:
     async def tick(self) -> None:
         """Sleep a moment and see how late that ends."""
         self._began = time.monotonic()
-        await asyncio.sleep(_TICK_SECONDS)
+        await asyncio.sleep(TICK_SECONDS)
         self._now = max(self._now, self._late())
         self._ticks += 1
         if self._ticks == _TICKS_PER_WINDOW:
@@ -65,4 +65,4 @@ class LoopWatch:
         return max(self._before, self._now, self._late())
 
     def _late(self) -> float:
-        return max(0.0, time.monotonic() - self._began - _TICK_SECONDS)
+        return max(0.0, time.monotonic() - self._began - TICK_SECONDS)

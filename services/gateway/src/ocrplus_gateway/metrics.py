@@ -2,7 +2,9 @@
 
 What stands in Redis (queues, memory, how often leases expired) every gateway tells alike: take the
 largest, not the sum. A closed set of label values is there from the start, at zero: the first
-increase of a counter that appears with it is none to Prometheus.
+increase of a counter that appears with it is none to Prometheus. What the ledger has counted for
+long is the other way round: it is not there until it was read, or each new gateway would tell of a
+jump from zero to all that ever was.
 """
 
 import importlib.metadata
@@ -21,6 +23,8 @@ from ocrplus_contract.captions import CaptionReason
 from ocrplus_contract.errors import ErrorCode
 from ocrplus_contract.names import Pool
 from ocrplus_contract.states import OPEN_JOB_STATES, JobState
+from ocrplus_contract.trace import TraceContext
+from ocrplus_contract.tracing import exemplar
 from ocrplus_gateway.events import Event
 
 _MOST_JOURNEYS: Final = 10_000
@@ -31,14 +35,18 @@ SUBMISSIONS: Final = ("accepted", "duplicate", *ErrorCode)
 ENDS: Final = tuple(state for state in JobState if state not in OPEN_JOB_STATES)
 WAYS: Final = ("live", "replayed")
 GENERATIONS: Final = ("0", "1", "2")
+GIVEN_UP: Final = (CaptionReason.UNAVAILABLE, CaptionReason.POISON)
 
 
 class QueueCounts(Collector):
-    """What the ledger has counted of each pool, whoever did it; every gateway tells the same."""
+    """What the ledger has counted of each pool, whoever did it; every gateway tells the same.
+
+    Empty until it was read.
+    """
 
     def __init__(self) -> None:
-        self.expired = dict.fromkeys(Pool, 0)
-        self.poisoned = dict.fromkeys(Pool, 0)
+        self.expired: dict[Pool, int] = {}
+        self.poisoned: dict[Pool, int] = {}
 
     def collect(self) -> Iterator[Metric]:
         """For the registry."""
@@ -55,17 +63,21 @@ class QueueCounts(Collector):
 
 
 class CaptionCounts(Collector):
-    """What the ledger has counted of figures that no worker ended; every gateway tells the same."""
+    """What the ledger has counted of figures that no worker ended; every gateway tells the same.
+
+    Empty until it was read.
+    """
 
     def __init__(self) -> None:
-        self.late = 0
-        self.given_up = dict.fromkeys((CaptionReason.UNAVAILABLE, CaptionReason.POISON), 0)
+        self.late: int | None = None
+        self.given_up: dict[CaptionReason, int] = {}
 
     def collect(self) -> Iterator[Metric]:
         """For the registry."""
-        yield CounterMetricFamily(
-            names.CAPTION_LATE, "Figures that a result did not wait for.", value=self.late
-        )
+        late = CounterMetricFamily(names.CAPTION_LATE, "Figures that a result did not wait for.")
+        if self.late is not None:
+            late.add_metric([], self.late)
+        yield late
         given_up = CounterMetricFamily(
             names.CAPTION_GIVEN_UP, "Figures that were given up, by reason.", labels=["reason"]
         )
@@ -212,12 +224,12 @@ class GatewayMetrics:
         """Count a client that was told that its history is lost."""
         self._history_lost.labels(reason).inc()
 
-    def delivered(self, event: Event, since: float) -> None:
+    def delivered(self, event: Event, since: float, trace: TraceContext | None = None) -> None:
         """Note an event's way from the server's clock to a socket that opened at `since`."""
         way = self._replayed if event.made < since else self._live
-        way.observe(max(0.0, time.time() - event.made))
+        way.observe(max(0.0, time.time() - event.made), exemplar(trace))
 
-    def observe(self, stream: str, event: Event) -> None:
+    def observe(self, stream: str, event: Event, trace: TraceContext | None = None) -> None:
         """Note a live event of a connected user: how long first pages and whole jobs take."""
         journey = (stream, event.task)
         if event.type == "submitted":
@@ -229,14 +241,14 @@ class GatewayMetrics:
             began, has_pages = self._journeys[journey]
             if event.type == "page" and not has_pages:
                 self._journeys[journey] = (began, True)
-                self._first_page.observe(event.made - began)
+                self._first_page.observe(event.made - began, exemplar(trace))
             elif event.type == "result":
                 del self._journeys[journey]
                 result = event.data
                 self._job_ends.labels(result["status"]).inc()
                 pages = result["pages"]
                 size = "small" if pages <= 5 else "medium" if pages <= 50 else "large"
-                self._job_seconds.labels(size).observe(event.made - began)
+                self._job_seconds.labels(size).observe(event.made - began, exemplar(trace))
 
     @contextmanager
     def connected(self, protocol: str) -> Iterator[None]:

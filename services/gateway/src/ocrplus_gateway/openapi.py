@@ -31,8 +31,10 @@ DESCRIPTION: Final[Route] = {
     "description": "Submit a PDF, follow its pages, fetch Markdown and figures. The same jobs and "
     "events as on the WebSocket `/ws/{user_id}` (docs/asyncapi.json). Every error has one shape: "
     "`error.code` is from a closed set, `error.retryable` says whether the same request may "
-    "succeed later. The user is the token's subject; where nobody has to authenticate, and for a "
-    "token of every user, it is the parameter `user`.",
+    "succeed later, `trace` finds what the service logged. A request may carry a W3C "
+    "`traceparent`; every answer says in `traceresponse` which trace it was part of. The user is "
+    "the token's subject; where nobody has to authenticate, and for a token of every user, it is "
+    "the parameter `user`.",
     "license_info": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
     "openapi_tags": [
         {"name": "tasks", "description": "Documents, their pages and results."},
@@ -48,6 +50,13 @@ _SECURITY: Final = {
         "no token.",
     }
 }
+
+_TRACE: Final = {
+    "description": "The trace that the request was part of, in the form of a `traceparent`.",
+    "schema": {"type": "string"},
+    "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
+}
+_TRACE_REF: Final = {"$ref": "#/components/headers/traceresponse"}
 
 COMMON: Final[Responses] = {
     400: problem("The request is wrong.", ErrorCode.BAD_MESSAGE),
@@ -251,8 +260,14 @@ def document(app: FastAPI) -> dict[str, Any]:
             if path.startswith("/v1/"):
                 operation["security"] = [{"bearer": []}]
             operation["responses"] = dict(sorted(operation["responses"].items()))
+            for response in operation["responses"].values():
+                response["headers"] = {**response.get("headers", {}), "traceresponse": _TRACE_REF}
             _add_examples(operation["responses"])
-    whole["components"] = {"schemas": dict(sorted(SCHEMAS.items())), "securitySchemes": _SECURITY}
+    whole["components"] = {
+        "headers": {"traceresponse": _TRACE},
+        "schemas": dict(sorted(SCHEMAS.items())),
+        "securitySchemes": _SECURITY,
+    }
     return whole
 
 

@@ -160,7 +160,7 @@ class OriginalSession(Session):
                     at = await self._recover(at)
                     continue
                 await self._send_event(item, at)
-                self.shared.metrics.delivered(item, since)
+                self.delivered(item, since)
                 at = item.stream_id
                 unasked += 1
                 if subscription.empty or unasked == _EVENTS_A_BARRIER:

@@ -3,17 +3,20 @@
 import asyncio
 import logging
 import secrets
+import time
 from typing import Final
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from ocrplus_contract.heartbeat import own_version
 from ocrplus_contract.keys import Keys
 
 log = logging.getLogger(__name__)
 
 _TTL_SECONDS: Final = 30
 _BEAT_SECONDS: Final = 5
+_FORGOTTEN_SECONDS: Final = 3600  # clocks of gateways may differ; the key above decides
 
 
 class Presence:
@@ -23,16 +26,29 @@ class Presence:
         self.name = secrets.token_hex(8)
         self._client = client
         self._key = keys.gateway(self.name)
+        self._all = keys.gateways()
 
     async def run(self) -> None:
         """Say so until cancelled."""
         while True:
             try:
-                await self._client.set(self._key, 1, ex=_TTL_SECONDS)
+                await self._beat()
             except (RedisError, OSError):
                 log.warning("cannot say that this gateway lives")
             await asyncio.sleep(_BEAT_SECONDS)
 
+    async def _beat(self) -> None:
+        now = time.time()
+        pipe = self._client.pipeline(transaction=False)
+        pipe.set(self._key, own_version(), ex=_TTL_SECONDS)
+        pipe.zadd(self._all, {self.name: now})
+        pipe.zremrangebyscore(self._all, "-inf", now - _FORGOTTEN_SECONDS)
+        pipe.expire(self._all, _FORGOTTEN_SECONDS)
+        await pipe.execute()
+
     async def stop(self) -> None:
         """Say that it has ended."""
-        await self._client.delete(self._key)
+        pipe = self._client.pipeline(transaction=False)
+        pipe.delete(self._key)
+        pipe.zrem(self._all, self.name)
+        await pipe.execute()

@@ -5,6 +5,7 @@ It runs in every gateway; a Redis lease lets one act at a time, the others only 
 
 import asyncio
 import logging
+import math
 import secrets
 import time
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from ocrplus_contract.settings import GatewaySettings
 from ocrplus_contract.states import JobState
 from ocrplus_gateway.admission import Bell
 from ocrplus_gateway.cancellation import ended
-from ocrplus_gateway.metrics import GatewayMetrics
+from ocrplus_gateway.metrics import GIVEN_UP, GatewayMetrics
 from ocrplus_gateway.retention import Sweeper
 
 log = logging.getLogger(__name__)
@@ -96,7 +97,13 @@ class Reconciler:
 
     async def once(self) -> None:
         """One round."""
-        self.leading = await self._leads()
+        try:
+            self.leading = await self._leads()
+        except (
+            ResponseError
+        ) as refused:  # full, or a replica: what it holds can be read all the same
+            self.leading = False
+            log.warning("nobody reconciles: a write is refused", extra={"error": str(refused)[:80]})
         if self.leading:
             for pool in Pool:
                 await self._bring_back(pool)
@@ -111,7 +118,7 @@ class Reconciler:
         for pool in Pool:
             reading = await self.read(pool)
             self._export(pool, reading)
-            if await self._leads() and (count := missing_doorbells(reading)):
+            if self.leading and (count := missing_doorbells(reading)) and await self._leads():
                 log.info(
                     "ringing doorbells that were missing", extra={"pool": pool, "count": count}
                 )
@@ -187,7 +194,9 @@ class Reconciler:
             return QueueReading(0, 0, pages, rings, 0.0, expired, poisoned)
         if isinstance(groups, BaseException):
             raise groups
-        group = next(g for g in groups if g["name"] == GROUP.encode())
+        group = next((g for g in groups if g["name"] == GROUP.encode()), None)
+        if group is None:  # somebody destroyed it: /readyz and the doctor say so
+            return QueueReading(None, 0, pages, rings, math.nan, expired, poisoned)
         oldest = 0.0
         if group["lag"]:
             after = f"({group['last-delivered-id'].decode()}"
@@ -198,10 +207,10 @@ class Reconciler:
 
     async def _count_captions(self) -> None:
         counts = self._metrics.captions
-        fields = ["late", *(f"ended:{reason}" for reason in counts.given_up)]
+        fields = ["late", *(f"ended:{reason}" for reason in GIVEN_UP)]
         found: Any = await self._client.hmget(self._keys.load(Pool.CAPTION), fields)
         late, *given_up = (int(count or 0) for count in found)
-        counts.late, counts.given_up = late, dict(zip(counts.given_up, given_up, strict=True))
+        counts.late, counts.given_up = late, dict(zip(GIVEN_UP, given_up, strict=True))
 
     def _export(self, pool: Pool, reading: QueueReading) -> None:
         waiting = reading.waiting_chunks

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import aclosing, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final  # Any: ASGI messages, JSON
@@ -17,15 +17,17 @@ from redis.exceptions import RedisError
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.ledger import Ledger
 from ocrplus_contract.names import UserId
+from ocrplus_contract.trace import TraceContext, within
 from ocrplus_gateway.admission import Admission
 from ocrplus_gateway.barrier import EXTENSION
 from ocrplus_gateway.cancellation import ended
-from ocrplus_gateway.events import Gap, SlowConsumer
+from ocrplus_gateway.events import Event, Gap, SlowConsumer
 from ocrplus_gateway.frames import split_frame, write_decoded
 from ocrplus_gateway.hub import Hub
 from ocrplus_gateway.jobs import Jobs
 from ocrplus_gateway.metrics import GatewayMetrics
 from ocrplus_gateway.submission import Admitted, Submission
+from ocrplus_gateway.traces import JobTraces
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,7 @@ class Shared:
     ledger: Ledger
     admission: Admission
     metrics: GatewayMetrics
+    traces: JobTraces
     limits: SessionLimits
     large_frames: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """One large frame is decoded at a time: each stalls the loop a little."""
@@ -148,6 +151,11 @@ class Session:
     def asks_nothing(self, frame: dict[str, Any]) -> bool:
         """Whether a message wants no answer; there may be as many as events."""
         return False
+
+    def delivered(self, event: Event, since: float) -> None:
+        """Note an event that was sent on this socket, which opened at `since`."""
+        trace = self.shared.traces.delivered(event, self.user, self.protocol_name, since)
+        self.shared.metrics.delivered(event, since, trace)
 
     def goodbye(self, seconds: float) -> None:
         """The process ends within `seconds`; the client may be told."""
@@ -238,7 +246,12 @@ class Session:
         # One command at a time, in order; while it runs pongs and acks are still read.
         if self._command is not None:
             await self._command
-        self._command = asyncio.create_task(self._follow(frame, text, span))
+        self._command = asyncio.create_task(self._traced(frame, text, span))
+
+    async def _traced(self, frame: dict[str, Any], text: str, span: tuple[int, int] | None) -> None:
+        """Each command begins a trace, or goes on with the client's."""
+        with within(TraceContext.parse(frame.get("traceparent")) or TraceContext.new()):
+            await self._follow(frame, text, span)
 
     async def _follow(self, frame: dict[str, Any], text: str, span: tuple[int, int] | None) -> None:
         try:
@@ -274,12 +287,12 @@ class Session:
             JobRefused: with the code the client is told.
         """
         text, span = encoded
-        large = span[1] - span[0] > _LARGE_FRAME
+        began, large = time.time(), span[1] - span[0] > _LARGE_FRAME
         with tempfile.TemporaryDirectory(prefix=UPLOAD_PREFIX) as folder:
             file = Path(folder) / "upload.pdf"
             async with self.shared.large_frames if large else nullcontext():
                 await write_decoded(text, span, file, self.shared.limits.pdf_bytes)
-            admitted = await self.shared.admission.admit(submission(file))
+            admitted = await self.shared.admission.admit(replace(submission(file), began=began))
         self.shared.metrics.submitted(duplicate=admitted.duplicate_of is not None)
         return admitted
 
@@ -381,8 +394,7 @@ class Sessions:
         waiting = list(self._open)
         for session in waiting:
             session.goodbye(seconds)
-        size = -(-len(waiting) // slices)
-        for start in range(0, len(waiting), size or 1):
-            for session in waiting[start : start + size]:
+        for first in range(min(slices, len(waiting))):
+            for session in waiting[first::slices]:
                 session.end(CLOSE_RESTART, "restart")
             await asyncio.sleep(seconds / slices)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
@@ -22,6 +23,7 @@ from ocrplus_gateway.events import (
 )
 from ocrplus_gateway.hub import Hub
 from ocrplus_gateway.jobs import Jobs, is_open, status
+from ocrplus_gateway.traces import JobTraces
 
 _PING_SECONDS: Final = 15.0
 _ID: Final = re.compile(r"([0-9a-f]{1,64})-(\d{1,18})")
@@ -31,9 +33,12 @@ _RETRY_MS: Final = 2000
 class EventStream:
     """One client's stream of one task's events."""
 
-    def __init__(self, hub: Hub, jobs: Jobs, user: UserId, job: JobRecord) -> None:
+    def __init__(
+        self, hub: Hub, jobs: Jobs, traces: JobTraces, user: UserId, job: JobRecord
+    ) -> None:
         self._hub = hub
         self._jobs = jobs
+        self._traces = traces
         self._user = user
         self._task = TaskId(job.task_id)
         self._begins = _position(job.begins) if job.begins else None
@@ -90,7 +95,7 @@ class EventStream:
             seq = at.seq
             if self._ended:
                 return
-        subscription = await self._hub.attach(self._user, after, at.epoch, seq)
+        subscription, since = await self._hub.attach(self._user, after, at.epoch, seq), time.time()
         yield f"retry: {_RETRY_MS}\n\n"
         try:
             own = self._own(subscription, at.seq if last is None else None)
@@ -102,6 +107,7 @@ class EventStream:
                         yield await self._lost(item)
                     else:
                         yield await self._event(item)
+                        self._traces.delivered(item, self._user, "sse", since)
         except (SlowConsumer, Gap, JobRefused):
             return  # it comes back with the id of what it took last, or the task was deleted
         finally:

@@ -1,6 +1,7 @@
 """A document on its way in, and what became of it."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -13,13 +14,14 @@ STORE_AWAY: Final = "The document store does not answer. Try again later."
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A document on its way in: its bytes lie in `file`."""
+    """A document on its way in: its bytes lie in `file`; `began`: when it began to come."""
 
     user: UserId
     task: TaskId
     file: Path
     name: str
     options: JobOptions
+    began: float = field(default_factory=time.time)
 
 
 @dataclass(frozen=True, slots=True)

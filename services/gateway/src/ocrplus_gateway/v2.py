@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import secrets
 import time
 from collections.abc import Awaitable
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from ocrplus_contract import wire
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.names import TaskId, UserId, valid_id
+from ocrplus_contract.trace import current_or_new
 from ocrplus_gateway.auth import Doorkeeper
 from ocrplus_gateway.deliver import delivered, history_lost
 from ocrplus_gateway.events import Event, Lost, Subscription, just_before
@@ -80,7 +80,7 @@ class V2Session(Session):
                     await self._history_lost(item)
                 elif self._wanted(item, subscription):
                     await self.send(await delivered(item, self.user, self.shared.jobs))
-                    self.shared.metrics.delivered(item, since)
+                    self.delivered(item, since)
         finally:
             await self.shared.hub.detach(subscription)
 
@@ -218,7 +218,7 @@ class V2Session(Session):
 
     async def refuse(self, frame: dict[str, Any], refusal: JobRefused) -> None:
         task, req = frame.get("task_id"), frame.get("req")
-        trace = secrets.token_hex(8)
+        trace = current_or_new().trace_id
         log.info("command refused", extra={"code": refusal.code, "trace": trace})
         after = refusal.retry_after_seconds
         await self._say(

@@ -15,6 +15,7 @@ from typing import Final
 import redis
 from billiard import current_process
 
+from ocrplus_contract import tracing
 from ocrplus_contract.blobs import open_store
 from ocrplus_contract.draining import FOLLOW_SECONDS
 from ocrplus_contract.ledger import Ledger, run
@@ -66,6 +67,7 @@ class Child:
         if lease is None:
             return
         self.reader.metrics.taken(lease)
+        tracing.waited(lease)
         try:
             self.ring(self.reader.read(lease))
         except redis.RedisError:
@@ -90,6 +92,7 @@ def start(ring: Ring, ring_captions: Ring) -> None:
     """Bring back a predecessor's chunk, build and warm the engine, begin to beat."""
     global _current
     settings = OcrSettings()
+    tracing.configure("ocr-worker")
     try:
         _current = _build(settings, ring, ring_captions)
     except Exception:  # outermost: Celery would swallow it and use a child without an engine
@@ -103,6 +106,7 @@ def stop() -> None:
     if _current is not None:
         _current.pulse.stop()
         _current.engine.close()
+    tracing.stop()
 
 
 def _seconds_since_start() -> float:

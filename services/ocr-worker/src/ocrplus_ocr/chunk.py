@@ -9,6 +9,7 @@ from typing import Final
 
 import redis
 
+from ocrplus_contract import tracing
 from ocrplus_contract.blobs import BlobStore, figure_blob, figure_name
 from ocrplus_contract.errors import BlobMissing, BlobsUnavailable, ErrorCode, JobRefused, LeaseLost
 from ocrplus_contract.keys import Keys
@@ -40,6 +41,10 @@ class ChunkReader:
 
     def read(self, lease: Lease) -> int:
         """Do the chunk of a lease; return how many doorbells to ring for what waits anew."""
+        with tracing.worked(lease, deaths=lease.first_page_deaths) as span:
+            return self._read(lease, span)
+
+    def _read(self, lease: Lease, span: tracing.Span) -> int:
         started = time.monotonic()
         self.pulse.begin_chunk(lease)
         fields = {"job_id": lease.task, "chunk": f"{lease.first}-{lease.last}"}
@@ -52,11 +57,14 @@ class ChunkReader:
             )
             return doorbells
         except LeaseLost:
+            span.drop()
             log.warning("chunk was taken away; what it still owed is another's", extra=fields)
             return 0
         except (JobRefused, BlobMissing) as refusal:
+            span.fail(type(refusal).__name__)
             return self._give_up(lease, refusal)
         except BlobsUnavailable as away:
+            span.fail("BlobsUnavailable")
             log.error(
                 "documents cannot be read or stored; the chunk is given back",
                 extra={**fields, "problem": str(away)},
@@ -69,14 +77,21 @@ class ChunkReader:
     def _read_pages(self, lease: Lease, pdf: Path) -> None:
         results = self.engine.read(pdf, lease.pages, _read_options(lease))
         try:
+            began = time.time()
             for result in results:
-                self._commit(lease, result)
+                with tracing.span("page", _told_of(lease, result), began=began):
+                    self._commit(lease, result)
+                began = time.time()
                 if self.pulse.lost:
                     return
         finally:
             results.close()
 
     def _commit(self, lease: Lease, result: PageResult) -> None:
+        with tracing.span("commit", {"figures": len(result.figures)}):
+            self._store(lease, result)
+
+    def _store(self, lease: Lease, result: PageResult) -> None:
         record = _record(result, lease.permit)
         names = [figure_name(lease.user, lease.task, figure) for figure in record.figures]
         for name, figure in zip(names, result.figures, strict=True):
@@ -139,6 +154,19 @@ class ChunkReader:
         )
         run(self.client, self.ledger.finish(Pool.OCR, lease.permit))
         return 0
+
+
+def _told_of(lease: Lease, result: PageResult) -> dict[str, tracing.Attribute]:
+    """What a page's span says of it: nothing that is written there."""
+    if not tracing.is_on():
+        return {}
+    return {
+        **tracing.of_lease(lease),
+        "page": result.page,
+        "state": result.state,
+        "source": result.source,
+        **{f"{stage}_seconds": seconds for stage, seconds in result.timings.items()},
+    }
 
 
 def _read_options(lease: Lease) -> ReadOptions:

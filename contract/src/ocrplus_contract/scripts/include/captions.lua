@@ -22,7 +22,7 @@ local function add_figures(user, task, page, figures)
     for _, figure in ipairs(figures) do
         local number = redis.call('HINCRBY', job, 'captions_total', 1)
         redis.call('HSET', job .. ':captions', number,
-            cjson.encode({state = 'pending', page = page, figure = figure}))
+            cjson.encode({state = 'pending', page = page, figure = figure, since = stamp(now())}))
         local score = number == 1 and turn or turn + 32 + number / 1e4
         put_waiting('caption', user, chunk_name(task, number, number), string.format('%.4f', score))
     end

@@ -12,6 +12,11 @@ local function deaths_field(pool, page)
     return (pool == 'caption' and 'figure-deaths:' or 'deaths:') .. page
 end
 
+-- The job's field that says since when work that was brought back waits.
+local function since_field(pool, page)
+    return (pool == 'caption' and 'figure-since:' or 'since:') .. page
+end
+
 local function uncommitted(pool, lease)
     local pages = {}
     for page = lease.first, lease.last do
