@@ -146,13 +146,14 @@ networkPolicy.egressTo: *within
 {{- define "ocrplus.idle.notes" -}}
 {{- $root := . -}}
 {{- $found := dict -}}
+{{- $defaults := .Files.Get "files/defaults.json" | fromJson -}}
 {{- $idle := include "ocrplus.idle" . | fromYaml -}}
 {{- with $idle.Error -}}
 {{- fail (printf "ocrplus.idle is no YAML: %s" .) -}}
 {{- end -}}
 {{- range $path, $why := $idle -}}
 {{- $value := $root.Values -}}
-{{- $default := $root.Files.Get "files/defaults.json" | fromJson -}}
+{{- $default := $defaults -}}
 {{- range splitList "." $path -}}
 {{- $value = index $value . -}}
 {{- $default = index $default . -}}
