@@ -30,7 +30,7 @@ from ocrplus_gateway.chunking import Cutting, Work, selected_pages, work_of
 from ocrplus_gateway.forecast import Forecast
 from ocrplus_gateway.inspection import Inspection, Inspector
 from ocrplus_gateway.reuse import Reuse, submitted_body
-from ocrplus_gateway.submission import STORE_AWAY, Admitted, Submission
+from ocrplus_gateway.submission import SERVER_FULL, STORE_AWAY, Admitted, Submission
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +106,16 @@ class Admission:
         Raises:
             JobRefused: with the code the client is told.
         """
+        try:
+            return await self._traced(submission)
+        except redis.exceptions.OutOfMemoryError as full:
+            log.error("no document can be admitted: the Redis server is full")
+            raise JobRefused(ErrorCode.BUSY, SERVER_FULL) from full
+        except (redis.RedisError, OSError) as error:
+            log.exception("a document cannot be admitted")
+            raise JobRefused(ErrorCode.INTERNAL) from error
+
+    async def _traced(self, submission: Submission) -> Admitted:
         of_job = tracing.of_job(submission.user, submission.task)
         with tracing.span("submit", of_job, began=submission.began) as span:
             admitted = await self._admit(submission)
