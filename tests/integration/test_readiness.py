@@ -31,7 +31,7 @@ from ocrplus_gateway.app import build_parts
 from ocrplus_gateway.health import Health
 from ocrplus_gateway.inspection import Inspector
 from ocrplus_gateway.metrics import GatewayMetrics
-from ocrplus_gateway.session import Sessions
+from ocrplus_gateway.sessions import Sessions
 from ocrplus_gateway.trial import InspectionTrial
 from ocrplus_ocr import health as ocr_health
 
