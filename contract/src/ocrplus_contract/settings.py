@@ -178,7 +178,9 @@ class GatewaySettings(CommonSettings):
         default=100, gt=0, description="Messages a client may send, over ten seconds; then 4429."
     )
     send_seconds: float = Field(
-        default=30, gt=0, description="A client that takes nothing for so long is closed (4008)."
+        default=30,
+        gt=0,
+        description="A client that takes nothing for so long is cut; a slow one is not.",
     )
     ping_seconds: int = Field(
         default=20, ge=1, le=20, description="How often a WebSocket is pinged, that it is not cut."

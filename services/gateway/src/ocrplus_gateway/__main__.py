@@ -12,6 +12,7 @@ from typing import Final
 import uvicorn
 from prometheus_client import start_http_server
 from pydantic import ValidationError
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ocrplus_contract import logs, tracing
 from ocrplus_contract.blobs import open_store
@@ -22,6 +23,7 @@ from ocrplus_gateway.barrier import BarrierProtocol
 from ocrplus_gateway.loop import tune_garbage_collection
 from ocrplus_gateway.memory import allow_files, return_large_blocks
 from ocrplus_gateway.metrics import GatewayMetrics
+from ocrplus_gateway.taking import watched
 
 log = logging.getLogger("ocrplus_gateway")
 
@@ -104,8 +106,8 @@ def _serve(settings: GatewaySettings) -> int:
     parts = build_parts(settings, metrics)
     config = uvicorn.Config(
         create_app(parts),
-        ws=BarrierProtocol,
-        http="httptools",
+        ws=watched(BarrierProtocol, settings.send_seconds),
+        http=watched(HttpToolsProtocol, settings.send_seconds),
         loop="uvloop",
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,

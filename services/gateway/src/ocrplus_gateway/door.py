@@ -12,16 +12,18 @@ from typing import Any, Final  # Any: ASGI scopes and messages
 from fastapi import WebSocket
 from fastapi.responses import JSONResponse
 
-from ocrplus_contract import logs
+from ocrplus_contract import logs, tracing
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.names import UserId, valid_id
 from ocrplus_contract.trace import TraceContext, current_or_new, within
 from ocrplus_contract.wire import SUBPROTOCOL
 from ocrplus_gateway.auth import Doorkeeper, Subject
+from ocrplus_gateway.barrier import EXTENSION
 from ocrplus_gateway.http import error_response
 from ocrplus_gateway.metrics import GatewayMetrics
 from ocrplus_gateway.original import OriginalSession, Positions
-from ocrplus_gateway.session import Send, Session, Sessions, Shared
+from ocrplus_gateway.session import Send, Session, Shared
+from ocrplus_gateway.sessions import Sessions
 from ocrplus_gateway.v2 import V2Session
 
 Scope = MutableMapping[str, Any]
@@ -39,8 +41,8 @@ def _trace_of(scope: Scope) -> TraceContext:
     """The client's trace, or a new one."""
     for name, value in scope["headers"]:
         if name == b"traceparent":
-            return TraceContext.parse(value.decode("latin-1")) or TraceContext.new()
-    return TraceContext.new()
+            return TraceContext.parse(value.decode("latin-1")) or tracing.new_trace()
+    return tracing.new_trace()
 
 
 class _Answer:
@@ -121,6 +123,8 @@ class Door:
             response: JSONResponse = error_response(refusal, None)
             response.headers[TRACE_RESPONSE] = current_or_new().traceparent
             await socket.send_denial_response(response)
+            if (protocol := socket.scope["extensions"].get(EXTENSION)) is not None:
+                protocol.handshake_complete = True  # or the server logs each refusal as an error
             return
         logs.note(user=logs.hashed(user))
         session = await self._accepted(socket, user, subject, send)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from ocrplus_contract import logs
@@ -48,8 +48,9 @@ from ocrplus_gateway.openapi import (
     TASK,
     TICKET,
 )
-from ocrplus_gateway.session import Sessions
+from ocrplus_gateway.sessions import Sessions
 from ocrplus_gateway.sse import EventStream
+from ocrplus_gateway.streamed import Streamed
 from ocrplus_gateway.submission import Submission
 from ocrplus_gateway.traces import JobTraces
 from ocrplus_gateway.uploads import received
@@ -196,10 +197,10 @@ class HttpInterface:
             raise JobRefused(ErrorCode.RATE_LIMITED, f"{refused.reason}; try again later.")
         if last_event_id is not None and await stream.is_complete(last_event_id):
             return Response(status_code=204)  # an EventSource then stops coming back
-        return StreamingResponse(
+        return Streamed(
             self.sessions.counted(user, stream.lines(last_event_id)),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            "text/event-stream",
+            {"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
     async def ticket(self, user: User) -> Response:
@@ -234,10 +235,10 @@ class HttpInterface:
             return _end_of(job)
         pages = await self.jobs.described(user, TaskId(task_id))
         file = await asyncio.to_thread(zipped, self.jobs.blobs, user, job, pages)
-        return StreamingResponse(
+        return Streamed(
             blocks(file),
-            media_type="application/zip",
-            headers={**_NOSNIFF, "Content-Disposition": f'attachment; filename="{task_id}.zip"'},
+            "application/zip",
+            {**_NOSNIFF, "Content-Disposition": f'attachment; filename="{task_id}.zip"'},
         )
 
     async def page(self, task_id: TaskPath, page: PagePath, user: User) -> Response:

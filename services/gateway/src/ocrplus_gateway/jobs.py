@@ -177,6 +177,7 @@ class Jobs:
                 "files of a deleted task stay until the store is swept",
                 extra={"job_id": task, "error": away},
             )
+        await self.client.delete(self.keys.forgetting(user, task))
 
 
 @asynccontextmanager
