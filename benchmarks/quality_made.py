@@ -362,6 +362,31 @@ def ledger(made: Made) -> None:
     made.say(text)
 
 
+def remarks(made: Made) -> None:
+    """A ruled table with notes right below it, that the model's region of it takes in."""
+    made.line("Weights of the harbour", 72, 60, "Helvetica-Bold", 18)
+    made.say("# Weights of the harbour")
+    text = made.prose(3)
+    top = made.paragraph(text, 72, 96, 450) + 20
+    made.say(text)
+    rows = [["Place", "1901", "1902", "1903"]]
+    for place in made.rng.sample(_WORDS, 5):
+        rows.append([place, *(str(made.rng.randint(100, 9999)) for _ in range(3))])
+    for number, row in enumerate(rows):
+        for column, word in enumerate(row):
+            x, y = 110 + column * 90, top + number * 18
+            made.canvas.rect(x, HEIGHT - y - 18, 90, 18)
+            made.line(word, x + 5, y + 4, _SERIF, 10)
+    top += len(rows) * 18
+    made.say(_pipes(rows))
+    for number, note in enumerate(("a) without the copper of the market", "b) weighed twice")):
+        made.line(note, 112, top + 2 + 10 * number, _SERIF, 8)
+        made.say(note)
+    text = made.prose(3)
+    made.paragraph(text, 72, top + 40, 450)
+    made.say(text)
+
+
 def accounts(made: Made) -> None:
     """A table whose headings stand above its drawn lines, and its sums below."""
     made.line("Accounts of the market", 72, 60, "Helvetica-Bold", 18)
@@ -399,6 +424,7 @@ KINDS: Final[tuple[Callable[[Made], None], ...]] = (
     article,
     drawings,
     ledger,
+    remarks,
     accounts,
 )
 

@@ -77,7 +77,7 @@ def levels(headings: Sequence[HeadingRecord], *, scanned: float = 0.0) -> list[i
 
 
 def _by_style(headings: Sequence[HeadingRecord], same: float) -> list[int]:
-    ranks = _size_ranks([heading.size for heading in headings], same)
+    ranks = _size_ranks(headings, same)
     names = [numbering(heading.text) for heading in headings]
     keys = [
         (rank, not heading.bold, _RANK[name] if name else None)
@@ -96,8 +96,10 @@ def _by_style(headings: Sequence[HeadingRecord], same: float) -> list[int]:
     return _consistent([order[key] for key in whole], names)
 
 
-def _size_ranks(sizes: Sequence[float], same: float) -> list[int]:
+def _size_ranks(headings: Sequence[HeadingRecord], same: float) -> list[int]:
     """0 for the largest size; sizes that differ little are one."""
+    known = sorted({heading.size for heading in headings if heading.size and not heading.scanned})
+    sizes = [_printed(h.size, known) if h.scanned else h.size for h in headings]
     rank_of: dict[float, int] = {}
     rank, least = 0, None
     for size in sorted(set(sizes), reverse=True):
@@ -106,6 +108,12 @@ def _size_ranks(sizes: Sequence[float], same: float) -> list[int]:
         rank_of[size] = rank
         least = size
     return [rank_of[size] for size in sizes]
+
+
+def _printed(guess: float, known: Sequence[float]) -> float:
+    """A scanned heading's size as the document's printed ones are, where one is about as large."""
+    nearest = min(known, key=lambda size: abs(size - guess), default=guess)
+    return nearest if abs(nearest - guess) <= (1 - _SAME_SIZE_SCANNED) * guess else guess
 
 
 def _consistent(found: Sequence[int], names: Sequence[str | None]) -> list[int]:

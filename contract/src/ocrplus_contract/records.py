@@ -45,7 +45,8 @@ class FigureRecord(BaseModel):
 class HeadingRecord(BaseModel):
     """A heading of a page's Markdown, in its order, and what tells its depth.
 
-    `level` is what the page alone gives; `size` in points and `bold` are 0 and false in a scan.
+    `level` is what the page alone gives; `size` in points is a guess and `bold` false where it is
+    `scanned`.
     `bookmark` is its depth in the PDF's outline, 0 where it has none.
     """
 
@@ -56,6 +57,7 @@ class HeadingRecord(BaseModel):
     size: float = 0.0
     bold: bool = False
     bookmark: int = 0
+    scanned: bool = False
 
 
 class OpenRecord(BaseModel):

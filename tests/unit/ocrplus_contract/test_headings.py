@@ -166,3 +166,13 @@ def test_a_fence_ends_at_its_own_sign_only(code: str) -> None:
     )
 
     assert settled([top, page])[1].markdown.endswith("\n\n## Causes")
+
+
+def test_a_scanned_heading_has_the_size_of_the_printed_one_it_is_nearest_to() -> None:
+    printed = [heading("Report", 16.3), heading("Causes", 13.4), heading("Of rain", 11.5)]
+    scanned = [
+        heading("Effects", 14.3).model_copy(update={"scanned": True}),
+        heading("Of snow", 12.3).model_copy(update={"scanned": True}),
+    ]
+
+    assert levels([*printed, *scanned], scanned=0.4) == [1, 2, 3, 2, 3]

@@ -1,11 +1,18 @@
 """Which rows of a page are headings."""
 
+from dataclasses import replace
+
+import pytest
+
 from ocrplus_contract.states import TextSource
 from ocrplus_ocr.engine import Block, BlockKind, TextLine
 from ocrplus_ocr.markdown.geometry import around
 from ocrplus_ocr.markdown.headings import mend_headings
 from ocrplus_ocr.markdown.page import Bookmark, Page
+from ocrplus_ocr.markdown.paragraphs import set_paragraphs
+from ocrplus_ocr.markdown.reading import order_blocks
 from ocrplus_ocr.markdown.render import headings
+from ocrplus_ocr.markdown.run_in_headings import part_run_in_headings
 
 BODY = "All the words of a line of running text in a paragraph of the page"
 
@@ -175,3 +182,124 @@ def test_the_last_line_of_a_list_of_authors_in_bold_is_no_heading() -> None:
     result = mend_headings(page(authors, body(200, rows=9)))
 
     assert [b.kind for b in result.blocks] == [BlockKind.TEXT, BlockKind.TEXT]
+
+
+def test_a_caption_that_is_set_as_the_headings_are_is_one() -> None:
+    heading = block(BlockKind.HEADING, row("Causes of rain", 20, size=12.5))
+    misnamed = block(BlockKind.CAPTION, row("What follows from it", 200, size=12.5))
+    caption = block(BlockKind.CAPTION, row("Rain by the month", 230, size=11))
+
+    found = mend_headings(page(heading, body(100), misnamed, caption)).blocks
+
+    assert [b.kind for b in found[2:]] == [BlockKind.HEADING, BlockKind.CAPTION]
+
+
+def test_a_formula_of_a_scan_is_no_heading_though_it_is_large() -> None:
+    lines = [scanned(BODY, 100 + 14 * n, em=8) for n in range(4)]
+    formula = block(BlockKind.TEXT, scanned("E = p w", 20, em=16))
+
+    found = mend_headings(page(formula, block(BlockKind.TEXT, *lines), source=TextSource.OCR))
+
+    assert found.blocks[0].kind is BlockKind.TEXT
+
+
+def test_a_scanned_heading_without_letters_below_the_line_is_as_large_as_the_others() -> None:
+    low = TextLine("Trends in cash flow", (50, 20, 163, 30))
+    high = TextLine("Managing deep loads", (50, 60, 178, 74))
+    text = [scanned(BODY, 100 + 14 * n, em=5) for n in range(4)]
+
+    found = mend_headings(
+        page(
+            block(BlockKind.HEADING, low),
+            block(BlockKind.HEADING, high),
+            block(BlockKind.TEXT, *text),
+            source=TextSource.OCR,
+        )
+    )
+
+    assert [b.level for b in found.blocks] == [1, 1, 0]
+
+
+def test_a_columns_heading_that_the_model_calls_a_header_stands_over_its_column() -> None:
+    def column(x: float, y: float, text: str) -> Block:
+        lines = [row(text, y + 12 * n) for n in range(8)]
+        moved = [replace(i, box=(x, i.box[1], x + 230, i.box[3])) for i in lines]
+        return block(BlockKind.TEXT, *moved)
+
+    header = block(BlockKind.HEADER, replace(row("Results", 52, size=14), box=(400, 52, 450, 66)))
+    above = block(BlockKind.HEADER, row("Harbour Press", 20, size=8))
+    left, right = column(50, 50, BODY), column(310, 80, BODY)
+
+    found = order_blocks(page(header, above, left, right)).blocks
+
+    assert [b.kind for b in found] == [
+        BlockKind.HEADER,
+        BlockKind.TEXT,
+        BlockKind.HEADER,
+        BlockKind.TEXT,
+    ]
+    assert found[2] is header
+
+
+def test_a_row_of_capitals_is_a_heading_among_others() -> None:
+    numbered = block(BlockKind.HEADING, row("V. CONCLUSIONS", 20))
+    alone = block(BlockKind.TEXT, row("ACKNOWLEDGMENT", 200))
+    short = block(BlockKind.TEXT, row("NASA", 260))
+
+    found = mend_headings(page(numbered, body(100), alone, short)).blocks
+    without = mend_headings(page(body(100), alone)).blocks
+
+    assert [b.kind for b in found[2:]] == [BlockKind.HEADING, BlockKind.TEXT]
+    assert without[1].kind is BlockKind.TEXT
+
+
+def test_a_title_that_runs_into_its_paragraph_is_a_heading() -> None:
+    abstract = block(BlockKind.TEXT, row(f"Abstract— {BODY}", 20), row(BODY, 32))
+    plain = block(BlockKind.TEXT, row("Abstract. We address it", 60), row(BODY, 72))
+
+    found = set_paragraphs(part_run_in_headings(page(abstract, plain))).blocks
+
+    assert [b.kind for b in found] == [BlockKind.HEADING, BlockKind.TEXT, BlockKind.TEXT]
+    assert found[0].text == "Abstract"
+    assert found[1].text == f"{BODY} {BODY}"
+
+
+def test_a_heading_without_a_bookmark_is_written_as_the_others_that_are_printed_in_capitals() -> (
+    None
+):
+    known = block(BlockKind.HEADING, row("V. CONCLUSIONS", 20))
+    unknown = block(BlockKind.HEADING, row("ACKNOWLEDGMENT OF HELP", 200))
+    marks = [Bookmark("Conclusions", 1, 1)]
+
+    found = mend_headings(page(known, body(100), unknown, bookmarks=marks)).blocks
+    alone = mend_headings(page(known, body(100), unknown)).blocks
+
+    assert [b.text for b in found if b.level] == ["V. Conclusions", "Acknowledgment of Help"]
+    assert alone[2].text == "ACKNOWLEDGMENT OF HELP"
+
+
+def test_chinese_of_a_scan_that_is_only_wider_is_no_heading() -> None:
+    text = [TextLine("正文" * 10, (50, y, 250, y + 12)) for y in (100, 116, 132, 148)]
+    wide = TextLine("本人承诺所填内容真实委托他人", (50, 20, 230, 32))
+    large = TextLine("审核意见", (50, 60, 106, 76))
+
+    found = mend_headings(
+        page(
+            block(BlockKind.TEXT, wide),
+            block(BlockKind.TEXT, large),
+            block(BlockKind.TEXT, *text),
+            source=TextSource.OCR,
+        )
+    )
+
+    assert [b.kind for b in found.blocks] == [BlockKind.TEXT, BlockKind.HEADING, BlockKind.TEXT]
+
+
+@pytest.mark.parametrize("names", ["李明远 王思涵 陈嘉禾", "M. Hartley, S. Okafor and J. Lind"])
+def test_the_authors_under_a_scanned_title_are_no_heading(names: str) -> None:
+    text = [scanned(BODY, 100 + 14 * n, em=5) for n in range(4)]
+    authors = block(BlockKind.HEADING, TextLine(names, (50, 20, 158, 32)))
+
+    found = mend_headings(page(authors, block(BlockKind.TEXT, *text), source=TextSource.OCR))
+
+    assert found.blocks[0].kind is BlockKind.TEXT

@@ -2,18 +2,23 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from ocrplus_ocr.engine import Block, BlockKind, TextLine
+from ocrplus_ocr.markdown.footnotes import mark_footnotes
 from ocrplus_ocr.markdown.furniture import mark_furniture
 from ocrplus_ocr.markdown.geometry import around
+from ocrplus_ocr.markdown.hanging_marks import join_hanging_marks
 from ocrplus_ocr.markdown.hyphens import hyphens_of, joined_lines
+from ocrplus_ocr.markdown.interleaved import part_interleaved
 from ocrplus_ocr.markdown.lost_lines import bring_back_lines
 from ocrplus_ocr.markdown.one_place import give_lines_one_place
 from ocrplus_ocr.markdown.page import LayoutBox, Page
 from ocrplus_ocr.markdown.paragraphs import flowing_text
 from ocrplus_ocr.markdown.rows import rows
+from ocrplus_ocr.markdown.run_in_headings import part_run_in_headings
 from ocrplus_ocr.markdown.table_grids import rebuild_tables
 
 SIZE = (3000.0, 4000.0)
@@ -91,6 +96,23 @@ def test_many_regions_take_their_lines_in_no_time() -> None:
 
     assert cost(lambda: found.append(give_lines_one_place(page))) < 10
     assert sum(len(block.lines) for block in found[0].blocks) == 4000
+
+
+@pytest.mark.parametrize("text", ["12.", "some words"])
+@pytest.mark.parametrize("blocks", [1, 90, 290])
+def test_steps_over_pairs_of_regions_take_no_time(text: str, blocks: int) -> None:
+    lines = tuple(row(text if index % 2 else "words", index, 8000) for index in range(8000))
+    each = len(lines) // blocks
+    parts = [lines[each * n : each * (n + 1)] for n in range(blocks)]
+    page = Page(
+        1,
+        SIZE,
+        tuple(Block(BlockKind.TEXT, "x", around(i.box for i in own), own) for own in parts),
+        lines,
+    )
+
+    for step in (part_interleaved, join_hanging_marks, mark_footnotes, part_run_in_headings):
+        assert cost(partial(step, page)) < 2, step.__name__
 
 
 def test_a_large_ruled_table_is_made_in_no_time() -> None:

@@ -10,6 +10,7 @@ from ocrplus_ocr.markdown.aligned_grid import aligned_grid, with_currency
 from ocrplus_ocr.markdown.found_tables import found_tables
 from ocrplus_ocr.markdown.geometry import around, upright
 from ocrplus_ocr.markdown.grid import Cell, Grid, filled, grid_html
+from ocrplus_ocr.markdown.missed_borders import with_missed_borders
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.ruled_grid import connected, ruled_grid
 from ocrplus_ocr.markdown.table_grids import rebuild_tables
@@ -365,3 +366,16 @@ def test_captions_remarks_and_words_outside_of_the_region_are_no_rows() -> None:
     table = next(b for b in accounts(caption, remark, *far) if b.kind is BlockKind.TABLE)
 
     assert table.text.count("<tr>") == 2
+
+
+def test_a_faint_border_in_one_row_parts_cells_that_have_words_on_both_sides() -> None:
+    rules = [r for r in FULL if r != steep(250, 100, 140)] + [steep(250, 120, 140)]
+    grid = ruled_grid(rules)
+    assert grid is not None
+
+    each = with_missed_borders(grid, [line("A", 175, 110), line("B", 325, 110)])
+    one = with_missed_borders(grid, [line("A", 175, 110)])
+    across = with_missed_borders(grid, [line("A", 175, 110), line("of both", 250, 110)])
+
+    assert shape(each)[:2] == [(0, 0, 1, 1), (0, 1, 1, 1)]
+    assert shape(one) == shape(across) == shape(grid)

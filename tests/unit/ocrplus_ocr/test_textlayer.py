@@ -266,3 +266,17 @@ def test_a_line_of_code_after_its_number_is_code() -> None:
     (whole,) = join_prose(runs, [])
 
     assert (whole.text, whole.mono) == ("1 $ ./start", True)
+
+
+def test_small_capitals_are_of_the_size_that_they_are_set_in() -> None:
+    large = Font(10.0, 400, italic=False, mono=False, hidden=False)
+    small = Font(8.0, 400, italic=False, mono=False, hidden=False)
+
+    def run(text: str) -> Line:
+        found = glyphs(text)
+        for index, glyph in enumerate(found):
+            glyph.font = large if index == 0 else small
+        return runs_of(found, 0, (600, 800))[0]
+
+    assert run("RESULTS").size == 10.0
+    assert run("Results").size == 8.0

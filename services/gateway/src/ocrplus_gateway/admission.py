@@ -14,7 +14,7 @@ import redis.asyncio
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from ocrplus_contract import logs, tracing
+from ocrplus_contract import tracing
 from ocrplus_contract.blobs import BlobStore, source_name
 from ocrplus_contract.broker import celery_options
 from ocrplus_contract.errors import BlobsUnavailable, Conflict, ErrorCode, JobRefused
@@ -30,7 +30,7 @@ from ocrplus_gateway.chunking import Cutting, Work, selected_pages, work_of
 from ocrplus_gateway.forecast import Forecast
 from ocrplus_gateway.inspection import Inspection, Inspector
 from ocrplus_gateway.reuse import Reuse, submitted_body
-from ocrplus_gateway.submission import STORE_AWAY, Admitted, Submission
+from ocrplus_gateway.submission import SERVER_FULL, STORE_AWAY, Admitted, Submission
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +106,16 @@ class Admission:
         Raises:
             JobRefused: with the code the client is told.
         """
+        try:
+            return await self._traced(submission)
+        except redis.exceptions.OutOfMemoryError as full:
+            log.error("no document can be admitted: the Redis server is full")
+            raise JobRefused(ErrorCode.BUSY, SERVER_FULL) from full
+        except (redis.RedisError, OSError) as error:
+            log.exception("a document cannot be admitted")
+            raise JobRefused(ErrorCode.INTERNAL) from error
+
+    async def _traced(self, submission: Submission) -> Admitted:
         of_job = tracing.of_job(submission.user, submission.task)
         with tracing.span("submit", of_job, began=submission.began) as span:
             admitted = await self._admit(submission)
@@ -137,8 +147,6 @@ class Admission:
         log.info(
             "document admitted",
             extra={
-                "job_id": submission.task,
-                "user": logs.hashed(submission.user),
                 "pages": admitted.pages_total,
                 "bytes": size,
                 "duplicate": admitted.duplicate_of is not None,
@@ -241,7 +249,7 @@ def _storing() -> Iterator[None]:
     try:
         yield
     except (BlobsUnavailable, OSError) as error:
-        log.error("documents cannot be stored", extra={"problem": str(error)})
+        log.error("documents cannot be stored", extra={"error": error})
         raise JobRefused(ErrorCode.BUSY, STORE_AWAY) from error
 
 

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
+from ocrplus_contract import logs
 from ocrplus_contract.blobs import figure_name
 from ocrplus_contract.errors import (
     HTTP_STATUS,
@@ -79,7 +80,9 @@ async def _user(
         ),
     ] = None,
 ) -> UserId:
-    return subject.acting_as(user, DEFAULT_USER)
+    acting = subject.acting_as(user, DEFAULT_USER)
+    logs.note(user=logs.hashed(acting))
+    return acting
 
 
 User = Annotated[UserId, Depends(_user)]
@@ -129,6 +132,7 @@ class HttpInterface:
             given = {**dict(request.query_params), **upload.fields}
             user = subject.acting_as(given.get("user"), DEFAULT_USER)
             task = _new_task(given)
+            logs.note(user=logs.hashed(user), job_id=task)
             wait = _wait_seconds(given)
             name = given.get("name") or upload.name or f"{task}.pdf"
             try:
@@ -170,7 +174,9 @@ class HttpInterface:
 
     async def forget(self, task_id: TaskPath, user: User) -> Response:
         """Cancel a task if it runs, and delete all that is kept of it."""
-        await self.jobs.forget(user, _task(task_id))
+        task = _task(task_id)
+        logs.note(job_id=task)
+        await self.jobs.forget(user, task)
         return Response(status_code=204)
 
     async def events(
@@ -277,7 +283,9 @@ class HttpInterface:
         return Response(png, media_type="image/png", headers=_NOSNIFF)
 
     async def _find(self, user: UserId, task_id: str) -> JobRecord:
-        return await self.jobs.find(user, _task(task_id))
+        task = _task(task_id)
+        logs.note(job_id=task)
+        return await self.jobs.find(user, task)
 
     async def _ended(self, user: UserId, job: JobRecord, *, with_status: bool = True) -> Response:
         if job.error:
@@ -309,6 +317,7 @@ def error_response(
 ) -> JSONResponse:
     """An error as every route answers it; `trace`: of the task whose end is told."""
     error = ErrorObject.of(refusal.code, refusal.message)
+    logs.note(code=refusal.code)
     trace_id = (trace or current_or_new()).trace_id
     body = {"error": error.model_dump(), "task_id": task, "trace": trace_id}
     headers = {}

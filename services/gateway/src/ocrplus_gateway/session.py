@@ -13,9 +13,10 @@ from typing import Any, Final  # Any: ASGI messages, JSON
 from fastapi import WebSocket, WebSocketDisconnect
 from redis.exceptions import RedisError
 
+from ocrplus_contract import logs, tracing
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.ledger import Ledger
-from ocrplus_contract.names import UserId
+from ocrplus_contract.names import TaskId, UserId
 from ocrplus_contract.trace import TraceContext, within
 from ocrplus_gateway.admission import Admission
 from ocrplus_gateway.barrier import EXTENSION
@@ -25,6 +26,7 @@ from ocrplus_gateway.frames import split_frame, write_decoded
 from ocrplus_gateway.hub import Hub
 from ocrplus_gateway.jobs import Jobs
 from ocrplus_gateway.metrics import GatewayMetrics
+from ocrplus_gateway.rate import RATE_SECONDS, Rate
 from ocrplus_gateway.submission import Admitted, Submission
 from ocrplus_gateway.traces import JobTraces
 
@@ -88,24 +90,6 @@ class Refused(Exception):
         super().__init__(reason)
 
 
-class _Rate:
-    """Counts events of the last ten seconds, coarsely."""
-
-    __slots__ = ("_began", "_count")
-
-    def __init__(self) -> None:
-        self._began = 0.0
-        self._count = 0
-
-    def more_than(self, most: float) -> bool:
-        """Count one; whether there were more than `most` within ten seconds."""
-        now = time.monotonic()
-        if now - self._began > _RATE_SECONDS:
-            self._began, self._count = now, 0
-        self._count += 1
-        return self._count > most
-
-
 class Session:
     """One accepted socket of one user. Subclasses speak a protocol."""
 
@@ -121,8 +105,8 @@ class Session:
         self._socket = socket
         self._sending = asyncio.Lock()
         self._command: asyncio.Task[None] | None = None
-        self._messages = _Rate()
-        self._bad = _Rate()
+        self._messages = Rate()
+        self._bad = Rate()
         self.introduce: Callable[[], None] = lambda: None  # set by `Sessions`
         self._ending: asyncio.Future[Refused] = asyncio.get_running_loop().create_future()
 
@@ -204,7 +188,10 @@ class Session:
     async def send(self, text: str) -> None:
         """Send one message; a client that takes nothing is cut by the protocol."""
         async with self._sending:
-            await self._send({"type": "websocket.send", "text": text})
+            try:
+                await self._send({"type": "websocket.send", "text": text})
+            except OSError as gone:  # the client's connection, not the store's
+                raise WebSocketDisconnect(1006) from gone
 
     async def _receive(self) -> None:
         while True:
@@ -225,7 +212,7 @@ class Session:
         if self.asks_nothing(frame):
             await asyncio.sleep(0)
             return
-        if self._messages.more_than(self.shared.limits.messages_per_second * _RATE_SECONDS):
+        if self._messages.more_than(self.shared.limits.messages_per_second * RATE_SECONDS):
             raise Refused(CLOSE_RATE, "too many messages")
         quick = self.at_once(frame)
         if quick is not None:
@@ -239,7 +226,7 @@ class Session:
 
     async def _traced(self, frame: dict[str, Any], text: str, span: tuple[int, int] | None) -> None:
         """Each command begins a trace, or goes on with the client's."""
-        with within(TraceContext.parse(frame.get("traceparent")) or TraceContext.new()):
+        with within(TraceContext.parse(frame.get("traceparent")) or tracing.new_trace()):
             await self._follow(frame, text, span)
 
     async def _follow(self, frame: dict[str, Any], text: str, span: tuple[int, int] | None) -> None:
@@ -267,6 +254,7 @@ class Session:
 
     async def admit(
         self,
+        task: TaskId,
         encoded: tuple[str, tuple[int, int]],
         submission: Callable[[Path], Submission],
     ) -> Admitted:
@@ -276,6 +264,7 @@ class Session:
             JobRefused: with the code the client is told.
         """
         text, span = encoded
+        logs.note(job_id=task)
         began, large = time.time(), span[1] - span[0] > _LARGE_FRAME
         with tempfile.TemporaryDirectory(prefix=UPLOAD_PREFIX) as folder:
             file = Path(folder) / "upload.pdf"

@@ -24,6 +24,7 @@ PROSE_GAP: Final = 0.75
 _WORD_GAP: Final = 0.15  # loose boxes of one word touch; a space is a quarter of the size
 _LIGATURE_LETTERS: Final = frozenset("fijlst")
 _INITIAL: Final = 1.8  # times as large as the letters after it
+_SMALL_CAPITALS: Final = (0.65, 0.9)  # of the size that they are set in
 _ONE_ROW: Final = 0.4  # of a character's height
 _CJK: Final = "\u2e80"
 _TOUCHING: Final = 0.06
@@ -165,9 +166,8 @@ def _joined(glyphs: Sequence[Glyph]) -> list[Line]:
         joined = _line_text(text)
         if joined:
             font = fonts.most_common(1)[0][0] if fonts else UNKNOWN_FONT
-            runs.append(
-                Line(*box, joined, font.size, font.weight, italic=font.italic, mono=font.mono)
-            )
+            size = _set_size(font, fonts, joined)
+            runs.append(Line(*box, joined, size, font.weight, italic=font.italic, mono=font.mono))
         text.clear()
         fonts.clear()
 
@@ -193,6 +193,14 @@ def _joined(glyphs: Sequence[Glyph]) -> list[Line]:
         space = ended = False
     flush()
     return runs
+
+
+def _set_size(font: Font, fonts: Counter[Font], text: str) -> float:
+    """The size that a run is set in: of small capitals that of the large ones among them."""
+    largest = max((f.size for f in fonts), default=font.size)
+    least, most = _SMALL_CAPITALS
+    small = text.isupper() and least * largest <= font.size <= most * largest
+    return largest if small else font.size
 
 
 def _is_initial(text: Sequence[str], fonts: Counter[Font], glyph: Glyph) -> bool:

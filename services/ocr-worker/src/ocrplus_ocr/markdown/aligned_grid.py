@@ -13,19 +13,17 @@ from typing import Final
 from ocrplus_ocr.engine import Box, TextLine
 from ocrplus_ocr.markdown.geometry import around
 from ocrplus_ocr.markdown.grid import Cell, Grid, in_order
+from ocrplus_ocr.markdown.grid_columns import FULL_ROW, Span, columns_of
+from ocrplus_ocr.markdown.joined_cells import at_columns
 
 _CURRENCY: Final = frozenset("$€£¥￥₹")
-_COLUMN_GAP: Final = 0.25  # of the line height
 _OCR_MARGIN: Final = 0.2
 _SAME_ROW: Final = 0.35
-_FULL_ROW: Final = 0.6  # share of the fullest row's cells
 _NEAR: Final = 0.65  # of the distance between rows
 _MOST_HEADINGS: Final = 12
 _SKIP_COST: Final = 3.0  # points off the centre that leaving a column out counts as
 _OFF_CENTRE: Final = 6.0  # points
 _MOST_LINES: Final = 3000
-
-Span = tuple[float, float]
 
 _Place = tuple[int, int, int, int]
 """First and last row, first and last column."""
@@ -53,12 +51,17 @@ class _Row:
 
 def aligned_grid(lines: Sequence[TextLine], rules: Sequence[Box] = ()) -> Grid | None:
     """The table that lines of a region make by standing in rows and columns; None where not."""
-    words = with_currency([_tight(line) for line in lines if line.text.strip()])
+    tight = [_tight(line) for line in lines if line.text.strip()]
+    words = with_currency(tight)
     if not 4 <= len(words) <= _MOST_LINES:
         return None
     height = median(line.box[3] - line.box[1] for line in words)
     rows = _rows(words, height)
-    columns = _grown(_columns(rows, height), rows)
+    columns = columns_of([row.lines for row in rows], height)
+    first = _first_full(rows, columns)
+    for row in rows[first:]:
+        row.lines = [part for line in row.lines for part in at_columns(line, columns)]
+    columns = _grown(columns, rows[first:])
     if len(rows) < 2 or len(columns) < 2:
         return None
     for row in rows:
@@ -109,41 +112,21 @@ def _rows(lines: Sequence[TextLine], height: float) -> list[_Row]:
     return rows
 
 
-def _columns(rows: Sequence[_Row], height: float) -> list[Span]:
-    """Stretches that the full rows cover; then what stands beside all of them."""
-    fullest = max(len(row.lines) for row in rows)
-    full = [row for row in rows if len(row.lines) >= max(2, _FULL_ROW * fullest)]
-    columns = _merged([line for row in full for line in row.lines], _COLUMN_GAP * height)
-    first = rows.index(full[0]) if full else 0  # above it stand headings, between columns too
-    aside = [
-        line
-        for row in rows[first:]
-        for line in row.lines
-        if not any(min(line.box[2], b) > max(line.box[0], a) for a, b in columns)
-    ]
-    return sorted(columns + _merged(aside, _COLUMN_GAP * height))
+def _first_full(rows: Sequence[_Row], columns: Sequence[Span]) -> int:
+    """The first row that is no heading."""
+    least = FULL_ROW * len(columns)
+    return next((i for i, row in enumerate(rows) if len(row.lines) >= least), 0)
 
 
 def _grown(columns: Sequence[Span], rows: Sequence[_Row]) -> list[Span]:
-    """Columns as wide as what stands in them alone, below the headings."""
-    first = next((i for i, row in enumerate(rows) if len(row.lines) >= _FULL_ROW * len(columns)), 0)
+    """Columns as wide as what stands in them alone, in rows below the headings."""
     grown = list(columns)
-    for line in (line for row in rows[first:] for line in row.lines):
+    for line in (line for row in rows for line in row.lines):
         start, end = _span(line, columns)
         if start == end:
             a, b = grown[start]
             grown[start] = min(a, line.box[0]), max(b, line.box[2])
     return grown
-
-
-def _merged(lines: Sequence[TextLine], least_gap: float) -> list[Span]:
-    spans: list[Span] = []
-    for line in sorted(lines, key=lambda line: line.box[0]):
-        if spans and line.box[0] - spans[-1][1] < least_gap:
-            spans[-1] = spans[-1][0], max(spans[-1][1], line.box[2])
-        else:
-            spans.append((line.box[0], line.box[2]))
-    return spans
 
 
 def _span(line: TextLine, columns: Sequence[Span]) -> tuple[int, int]:
@@ -178,7 +161,7 @@ def _anchors(rows: Sequence[_Row]) -> list[_Row]:
 def _pitch(rows: Sequence[_Row]) -> float:
     """The usual distance between full rows."""
     fullest = max(len(row.columns) for row in rows)
-    full = [row.centre for row in rows if len(row.columns) >= _FULL_ROW * fullest]
+    full = [row.centre for row in rows if len(row.columns) >= FULL_ROW * fullest]
     steps = [b - a for a, b in pairwise(full)]
     return median(steps) if steps else 0.0
 
@@ -256,7 +239,7 @@ def _widened(
 
 
 def _is_full(row: _Row, columns: Sequence[Span]) -> bool:
-    return len(row.cells) >= _FULL_ROW * len(columns)
+    return len(row.cells) >= FULL_ROW * len(columns)
 
 
 def heading_spans(

@@ -133,11 +133,12 @@ def _parted(line: TextLine, grid: Grid, places: Mapping[tuple[int, int], Cell]) 
 def _cut(text: str, near: int) -> int:
     """The place nearest to one where a text can be parted: at a space, beside a character that
     is a word by itself, between two numbers; an end of the text where there is none."""
-    places = (i for i in range(len(text) + 1) if _parts_words(text, i))
+    places = (i for i in range(len(text) + 1) if parts_words(text, i))
     return min(places, key=lambda i: abs(i - near))
 
 
-def _parts_words(text: str, at: int) -> bool:
+def parts_words(text: str, at: int) -> bool:
+    """Whether a text can be cut there between two words."""
     before, after = text[at - 1 : at] if at else "", text[at : at + 1]
     if not before or not after or before.isspace() or after.isspace():
         return True

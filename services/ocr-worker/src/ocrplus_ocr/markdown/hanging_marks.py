@@ -24,7 +24,8 @@ _TARGETS: Final = frozenset({BlockKind.TEXT, BlockKind.LIST, BlockKind.REFERENCE
 _MARK: Final = re.compile(
     r"(?:[（(]?\d{1,3}[.)）、．]?|[（(]?[a-zA-Z][.)）]|Q\d{1,2}[.:]?|[•●▪◦‣∙·■□☐–—*-]|[①-⑳])"
 )
-_MOST_BLOCKS: Final = 300  # the work grows by the square
+_MOST_BLOCKS: Final = 300
+_MOST_PAIRS: Final = 200_000  # of marks and rows
 _NEAR: Final = 4.0  # line heights before the text
 _LEVEL: Final = 0.5  # of a line height
 _MOST_HOMELESS: Final = 0.3
@@ -36,20 +37,29 @@ def join_hanging_marks(page: Page) -> Page:
     """The page with each hanging mark in the block of the text beside it."""
     if len(page.blocks) > _MOST_BLOCKS:
         return page
-    blocks = list(page.blocks)
-    for heap in [b for b in page.blocks if _is_heap(b)]:
-        targets = [(n, row) for n, b in enumerate(blocks) if _is_target(b) for row in rows(b.lines)]
+    heaps = [b for b in page.blocks if _is_heap(b)]
+    if not heaps:
+        return page
+    blocks: list[Block | None] = list(page.blocks)
+    targets = [
+        (n, row) for n, b in enumerate(page.blocks) if _is_target(b) for row in rows(b.lines)
+    ]
+    if sum(len(heap.lines) for heap in heaps) * len(targets) > _MOST_PAIRS:
+        return page
+    for heap in heaps:
         homes = {line: home for line in heap.lines if (home := _home(line, targets)) is not None}
         homeless = len(heap.lines) - len(homes)
-        if homeless > _MOST_HOMELESS * len(heap.lines) or _counts_lines(homes, blocks):
+        if homeless > _MOST_HOMELESS * len(heap.lines) or _counts_lines(homes, page.blocks):
             continue
         for index in set(homes.values()):
+            text = blocks[index]
+            assert text is not None  # no heap is a target
             own = [line for line, home in homes.items() if home == index]
-            blocks[index] = _with_lines(blocks[index], own)
+            blocks[index] = _of_lines(text, [*text.lines, *own])
         left = [line for line in heap.lines if line not in homes]
-        at = next(n for n, b in enumerate(blocks) if b is heap)
-        blocks[at : at + 1] = [_of_lines(heap, left)] if left else []
-    return replace(page, blocks=tuple(blocks))
+        at = next(n for n, b in enumerate(page.blocks) if b is heap)
+        blocks[at] = _of_lines(heap, left) if left else None
+    return replace(page, blocks=tuple(filter(None, blocks)))
 
 
 def _is_heap(block: Block) -> bool:
@@ -91,10 +101,6 @@ def _counts_lines(homes: dict[TextLine, int], blocks: Sequence[Block]) -> bool:
     marks = Counter(homes.values())
     found = sum(len(rows(blocks[index].lines)) for index in marks)
     return found >= _LEAST_ROWS and sum(marks.values()) >= _EVERY_ROW * found
-
-
-def _with_lines(block: Block, more: Sequence[TextLine]) -> Block:
-    return _of_lines(block, [*block.lines, *more])
 
 
 def _of_lines(block: Block, lines: Sequence[TextLine]) -> Block:

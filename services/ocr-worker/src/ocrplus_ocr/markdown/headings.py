@@ -6,7 +6,7 @@ the bookmarks and the numbering know better. In a scan only heights and words ar
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
@@ -16,11 +16,11 @@ from ocrplus_contract.records import HeadingRecord
 from ocrplus_contract.states import TextSource
 from ocrplus_ocr.engine import Block, BlockKind
 from ocrplus_ocr.markdown.geometry import around
-from ocrplus_ocr.markdown.joining import joined
+from ocrplus_ocr.markdown.heading_case import HEADINGS, in_their_case, plain
+from ocrplus_ocr.markdown.joining import is_cjk, joined
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.rows import Row, rows
 
-HEADINGS: Final = frozenset({BlockKind.TITLE, BlockKind.HEADING})
 _MAY_HOLD: Final = frozenset(
     {BlockKind.TITLE, BlockKind.HEADING, BlockKind.TEXT, BlockKind.LIST, BlockKind.REFERENCE}
 )
@@ -36,8 +36,11 @@ _SHORT_TITLE: Final = 0.6  # of the block's width
 _LEAST_TITLED: Final = 2
 _CLEARLY_LARGER: Final = 1.2
 _LARGER_SCANNED: Final = 1.18  # widths vary with the letters
+_HIGHER: Final = 1.08  # than a scan's usual line
 _MUCH_LARGER: Final = 1.3  # what the model takes for a header or a caption
 _LEAST_LETTERS: Final = 2
+_LEAST_CAPITALS: Final = 6  # fewer may be an abbreviation
+_ALIKE: Final = 0.04
 _LONGEST: Final = 130
 _LONGEST_OF_ROWS: Final = 200
 _LONGEST_UNSTYLED: Final = 80
@@ -49,9 +52,12 @@ _LEADER: Final = re.compile(r"(?:[.…·] ?){4,}")  # an entry of a table of con
 _LIST: Final = re.compile(r"[^\W\d_], ?[^\W\d_]|[、，]")
 _BULLET: Final = re.compile(r"^[•●▪◦‣\-–—*·☑☐□■]\s*")
 _CAPTION: Final = re.compile(r"^(?:fig(?:ure)?|table|图|表)\s*\.?\s*\d", re.I)
-_NUMBER: Final = re.compile(r"^\s*(?:(?:\d+(?:\.\d+)*|[IVXL]+|[A-Z])[.)、]?\s+)")
+_AUTHORS: Final = re.compile(
+    r"(?:[\u4e00-\u9fff]{2,4}[\s,，]+)+[\u4e00-\u9fff]{2,4}$"
+    r"|(?:[A-Z]\.\s?)+[A-Z][a-z]+(?:\s?,|\s+and\b)"
+)
+_MATHS: Final = re.compile(r"[=∑∫∇√∂≤≥±∞]")  # in a scan a formula is as large as a heading
 _LETTERS: Final = re.compile(r"[^\W\d_]")
-_NOT_LETTERS: Final = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +66,24 @@ class Body:
 
     size: float
     bold: bool
+    height: float = 0.0
+    """Of a scan's lines."""
 
 
 def mend_headings(page: Page) -> Page:
     """The page with its headings parted, promoted and demoted, each with the page's own level."""
     styles = Styles(
         body_of(page.blocks),
-        frozenset(_plain(m.title) for m in page.bookmarks if m.page == page.number) - {""},
+        frozenset(plain(m.title) for m in page.bookmarks if m.page == page.number) - {""},
         in_layer=2 * sum(line.size > 0 for line in page.lines) > len(page.lines),
     )
     said = (b for b in page.blocks if b.kind in _MAY_HOLD)
     styles = replace(
-        styles, said=frozenset(_plain(row.text) for b in said for row in rows(b.lines))
+        styles,
+        said=frozenset(plain(row.text) for b in said for row in rows(b.lines)),
+        headings=frozenset(
+            _style(row) for b in page.blocks if b.kind in HEADINGS for row in rows(b.lines)[:1]
+        ),
     )
     blocks: list[Block] = []
     for block in page.blocks:
@@ -81,9 +93,8 @@ def mend_headings(page: Page) -> Page:
             blocks.append(replace(block, kind=BlockKind.HEADING))
         else:
             blocks.append(block)
-    blocks = _as_numbered(_in_one_row(blocks), page)
-    cased = [_with_case(block, page) if block.kind in HEADINGS else block for block in blocks]
-    return replace(page, blocks=_with_levels(cased, page))
+    blocks = _as_capitals(_as_numbered(_in_one_row(blocks), page))
+    return replace(page, blocks=_with_levels(in_their_case(blocks, page), page))
 
 
 def _in_one_row(blocks: Sequence[Block]) -> list[Block]:
@@ -122,6 +133,30 @@ def _as_numbered(blocks: Sequence[Block], page: Page) -> list[Block]:
     ]
 
 
+def _as_capitals(blocks: Sequence[Block]) -> list[Block]:
+    """A row of capitals is a heading where others of its size are: one without a number among
+    numbered ones."""
+    sizes = {
+        rows(b.lines)[0].size for b in blocks if b.kind in HEADINGS and b.lines and b.text.isupper()
+    }
+    return [
+        replace(block, kind=BlockKind.HEADING)
+        if block.kind is BlockKind.TEXT and _is_capitals(block, sizes)
+        else block
+        for block in blocks
+    ]
+
+
+def _is_capitals(block: Block, sizes: Collection[float]) -> bool:
+    text = block.text.strip()
+    if not (text.isupper() and block.lines and len(text) <= _LONGEST_UNSTYLED):
+        return False
+    found = rows(block.lines)
+    told = len(_LETTERS.findall(text)) >= _LEAST_CAPITALS and not _ENDS.search(text)
+    alike = any(abs(found[0].size - size) <= _ALIKE * size for size in sizes)
+    return told and alike and len(found) == 1 and not found[0].is_scanned
+
+
 @dataclass(frozen=True, slots=True)
 class Styles:
     """What a page's headings are told by: its body, and the bookmarks that point to it."""
@@ -132,6 +167,8 @@ class Styles:
     """Whether the page has a text layer: what was read from a picture in it is no heading."""
     said: frozenset[str] = frozenset()
     """Rows of the page's text: a header may repeat a heading."""
+    headings: frozenset[tuple[float, bool]] = frozenset()
+    """How the model's headings are set."""
 
     def stand_out(self, row: Row) -> bool:
         """Whether a row is set as a heading is, or is one of the bookmarks."""
@@ -146,12 +183,16 @@ class Styles:
             return False
         if row.is_scanned and self.in_layer:
             return False
-        if _plain(text) in self.titles:
+        if plain(text) in self.titles:
             return True
         if _CAPTION.match(text) or row.mono or row.turned:
             return False
         if row.is_scanned:
-            return row.size >= _LARGER_SCANNED * self.body.size and len(text) > 1
+            large = row.size >= _LARGER_SCANNED * self.body.size and len(text) > 1
+            if is_cjk(text[0]) and len(text) >= _LEAST_TO_MEASURE:
+                # Boxes to tick and blanks between the words make characters seem wide.
+                large = large and row.height >= _HIGHER * self.body.height
+            return large and not (_MATHS.search(text) or _AUTHORS.match(text))
         if not row.bold and row.size < _CLEARLY_LARGER * self.body.size and _LIST.search(text):
             return False  # the authors under a title
         return row.size >= _LARGER * self.body.size or (
@@ -172,7 +213,8 @@ def body_of(blocks: Sequence[Block]) -> Body:
     if counts:
         return Body(*counts.most_common(1)[0][0])
     long = [row.size for row in found if len(row.text) >= _LEAST_TO_MEASURE]
-    return Body(median(long or [row.size for row in found] or [0.0]), bold=False)
+    size = median(long or [row.size for row in found] or [0.0])
+    return Body(size, bold=False, height=median([row.height for row in found] or [0.0]))
 
 
 def _is_misnamed(block: Block, styles: Styles) -> bool:
@@ -183,7 +225,9 @@ def _is_misnamed(block: Block, styles: Styles) -> bool:
     if _ENDS.search(found[-1].text):
         return False
     large = all(row.size >= _MUCH_LARGER * styles.body.size for row in found)
-    return large or _plain(joined(row.text for row in found)) in styles.titles - styles.said
+    if block.kind is BlockKind.CAPTION and not found[0].is_scanned:
+        large = large or {_style(row) for row in found} <= styles.headings
+    return large or plain(joined(row.text for row in found)) in styles.titles - styles.said
 
 
 def _sorted_out(block: Block, styles: Styles) -> list[Block]:
@@ -261,6 +305,7 @@ def _judged(block: Block, found: Sequence[Row], styles: Styles) -> Block:
     wordless = len(_LETTERS.findall(text)) < _LEAST_LETTERS
     wordless = wordless or bool(_LEADER.search(text))
     wordless = wordless or bool(_BULLET.match(text) or _CAPTION.match(text))
+    wordless = wordless or bool(_AUTHORS.match(text))
     unlike = ends or too_long or wordless or (found[0].is_scanned and styles.in_layer)
     if not found[0].is_scanned:
         told = numbering(text) is not None or text.isupper()
@@ -302,30 +347,19 @@ def _text_kind(kind: BlockKind) -> BlockKind:
     return BlockKind.TEXT if kind in HEADINGS else kind
 
 
-def _with_case(block: Block, page: Page) -> Block:
-    """A heading in small capitals in the letters of its bookmark."""
-    text = " ".join(block.text.split())
-    if not text.isupper():
-        return block
-    for mark in page.bookmarks:
-        if mark.page == page.number and _plain(mark.title) == _plain(text):
-            number = _NUMBER.match(text)
-            return replace(block, text=f"{number.group() if number else ''}{mark.title}")
-    return block
-
-
 def heading_record(block: Block, page: Page) -> HeadingRecord:
     """What tells a heading's depth."""
     found = rows(block.lines)
     text = " ".join(block.text.split())
-    plain = _plain(text)
-    here = (m.level for m in page.bookmarks if m.page == page.number and _plain(m.title) == plain)
+    own = plain(text)
+    here = (m.level for m in page.bookmarks if m.page == page.number and plain(m.title) == own)
     return HeadingRecord(
         text=text,
         level=block.level,
-        size=round(median(row.size for row in found), 1) if found else 0.0,
+        size=round(median(row.size_by_width for row in found), 1) if found else 0.0,
         bold=bool(found) and all(row.bold for row in found),
         bookmark=next(here, 0),
+        scanned=bool(found) and found[0].is_scanned,
     )
 
 
@@ -335,8 +369,3 @@ def _with_levels(blocks: Sequence[Block], page: Page) -> tuple[Block, ...]:
     return tuple(
         replace(block, level=next(found)) if block.kind in HEADINGS else block for block in blocks
     )
-
-
-def _plain(text: str) -> str:
-    """A title to compare: letters and digits, without the number in front."""
-    return _NOT_LETTERS.sub("", _NUMBER.sub("", text)).casefold()

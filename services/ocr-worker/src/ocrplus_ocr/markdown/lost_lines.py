@@ -15,7 +15,7 @@ from ocrplus_ocr.engine import Block, BlockKind, TextLine
 from ocrplus_ocr.engine.labels import PICTURES
 from ocrplus_ocr.markdown.cutting import Columns, reading_order
 from ocrplus_ocr.markdown.geometry import across, around, holds
-from ocrplus_ocr.markdown.lines import in_reading_order, is_vertical, text_of
+from ocrplus_ocr.markdown.lines import in_reading_order, is_vertical, rows_of, text_of
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.placing import placed
 
@@ -56,18 +56,19 @@ def bring_back_lines(page: Page) -> Page:
 def _adopted(lost: Block, blocks: Sequence[Block]) -> tuple[Block, ...] | None:
     """The blocks with the line in the one that it goes on, or that goes on with it: a region of
     the layout model may be a line too short."""
-    if len(lost.lines) != 1:
+    found = rows_of(lost.lines)
+    if len(found) != 1:
         return None
-    (line,) = lost.lines
+    line = max(found[0], key=lambda part: len(part.text))  # a number may stand before it
     for index, block in enumerate(blocks):
         if block.kind not in _MAY_GO_ON or not block.lines:
             continue
         first = min(block.lines, key=lambda other: other.box[1])
         last = max(block.lines, key=lambda other: other.box[3])
         if _goes_on(last, line, block):
-            lines = (*block.lines, line)
+            lines = (*block.lines, *found[0])
         elif _goes_on(line, first, block):
-            lines = (line, *block.lines)
+            lines = (*found[0], *block.lines)
         else:
             continue
         box = around((block.box, lost.box))
@@ -85,7 +86,7 @@ def _goes_on(above: TextLine, below: TextLine, block: Block) -> bool:
     return (
         below.text[:1].islower()
         and -0.3 * height <= below.box[1] - above.box[3] <= _PARAGRAPH_GAP * height
-        and abs(below.box[0] - left) <= height
+        and min(abs(below.box[0] - left), abs(below.box[0] - above.box[0])) <= height
         and -2 * height <= above.box[0] - left
         and abs((below.box[3] - below.box[1]) - height) <= 0.2 * height
         and abs(right - above.box[2]) <= 2 * height

@@ -29,9 +29,9 @@ _LAST: Final = frozenset({BlockKind.FOOTER, BlockKind.PAGE_NUMBER})
 
 def order_blocks(page: Page) -> Page:
     """The page with its blocks in reading order."""
-    first = [b for b in page.blocks if b.kind in _FIRST]
-    last = [b for b in page.blocks if b.kind in _LAST]
-    body = [b for b in page.blocks if b.kind not in _FIRST | _LAST]
+    first, last = _outside(page.blocks)
+    outside = {id(block) for block in (*first, *last)}
+    body = [b for b in page.blocks if id(b) not in outside]
     top, rest = _title(body, page)
     floats = frozenset(i for i, b in enumerate(rest) if _floats(b, rest))
     width, height = page.size
@@ -42,6 +42,15 @@ def order_blocks(page: Page) -> Page:
     order = reading_order(boxes, columns)
     ordered: list[Block] = [*first, *top, *(rest[i] for i in order), *last]
     return replace(page, blocks=tuple(ordered))
+
+
+def _outside(blocks: Sequence[Block]) -> tuple[list[Block], list[Block]]:
+    """Headers above all the rest, and what stands at the foot. What the model calls a header but
+    stands beside the text keeps its place: it may be the heading of a column."""
+    tops = [b.box[1] for b in blocks if b.kind not in _FIRST | _LAST]
+    highest = min(tops, default=float("inf"))
+    above = [b for b in blocks if b.kind in _FIRST and (b.box[1] + b.box[3]) / 2 <= highest]
+    return above, [b for b in blocks if b.kind in _LAST]
 
 
 def _from_the_right(page: Page) -> bool:

@@ -13,6 +13,7 @@ from ocrplus_ocr.markdown.lines import as_read
 
 _SAME_ROW: Final = 0.5  # share of the lower line's height that two lines of a row have in common
 _OCR_MARGIN: Final = 0.3  # of the line height, both ends together
+_LEAST_TO_MEASURE: Final = 8  # characters
 _NARROW: Final = frozenset(".,:;'!|ijlI()[]")
 _INITIAL: Final = 1.4  # line heights
 _COLUMN_GAP: Final = 1.5  # line heights
@@ -47,12 +48,15 @@ class Row:
         """The font size of most of the row; in a scan what its characters' widths make of it:
         the height of a line grows with the skew of the scan and varies with the letters."""
         longest = max(self.lines, key=lambda line: len(line.text))
-        if longest.size:
-            return longest.size
-        ems = sum(map(_em, longest.text))
-        height = longest.box[3] - longest.box[1]
-        width = longest.box[2] - longest.box[0] - _OCR_MARGIN * height
-        return min(height, max(0.0, width) / ems) if ems else height
+        return longest.size or min(longest.box[3] - longest.box[1], _size_by_width(longest))
+
+    @cached_property
+    def size_by_width(self) -> float:
+        """The font size; in a scan by the width alone, where the row is long enough: a line
+        without letters that reach below it is a quarter lower, and as wide."""
+        longest = max(self.lines, key=lambda line: len(line.text))
+        long = len(longest.text) >= _LEAST_TO_MEASURE
+        return _size_by_width(longest) if long and not longest.size else self.size
 
     @property
     def is_scanned(self) -> bool:
@@ -71,6 +75,15 @@ class Row:
     def mono(self) -> bool:
         """Whether most of it is in a fixed pitch: a line number before code may not be."""
         return max(self.lines, key=lambda line: len(line.text)).mono
+
+
+def _size_by_width(line: TextLine) -> float:
+    """About the font size of a scan's line, by how wide its characters are; its height where it
+    has none."""
+    ems = sum(map(_em, line.text))
+    height = line.box[3] - line.box[1]
+    width = line.box[2] - line.box[0] - _OCR_MARGIN * height
+    return max(0.0, width) / ems if ems else height
 
 
 def _em(character: str) -> float:

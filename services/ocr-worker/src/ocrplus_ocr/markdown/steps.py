@@ -17,6 +17,7 @@ from ocrplus_ocr.markdown.formulas import set_formulas
 from ocrplus_ocr.markdown.furniture import mark_furniture
 from ocrplus_ocr.markdown.hanging_marks import join_hanging_marks
 from ocrplus_ocr.markdown.headings import mend_headings
+from ocrplus_ocr.markdown.interleaved import part_interleaved
 from ocrplus_ocr.markdown.leftovers import bring_back_leftovers
 from ocrplus_ocr.markdown.listings import set_listings
 from ocrplus_ocr.markdown.lost_lines import bring_back_lines
@@ -24,6 +25,7 @@ from ocrplus_ocr.markdown.one_place import give_lines_one_place
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.paragraphs import set_paragraphs
 from ocrplus_ocr.markdown.reading import order_blocks
+from ocrplus_ocr.markdown.run_in_headings import part_run_in_headings
 from ocrplus_ocr.markdown.subfigures import part_subfigures
 from ocrplus_ocr.markdown.table_grids import rebuild_tables
 
@@ -42,6 +44,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("found_figures", find_figures),
     Step("subfigures", part_subfigures),
     Step("lost_lines", bring_back_lines),
+    Step("interleaved", part_interleaved),
     Step("hanging_marks", join_hanging_marks),
     Step("furniture", mark_furniture),
     Step("footnotes", mark_footnotes),
@@ -51,6 +54,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("table_grids", rebuild_tables),
     Step("formulas", set_formulas),
     Step("headings", mend_headings),
+    Step("run_in_headings", part_run_in_headings),
     Step("listings", set_listings),
     Step("paragraphs", set_paragraphs),
     Step("leftovers", bring_back_leftovers),

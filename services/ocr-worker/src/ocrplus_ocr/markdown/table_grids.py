@@ -19,6 +19,7 @@ from ocrplus_ocr.markdown.geometry import area, common, holds, shared, upright
 from ocrplus_ocr.markdown.grid import Cell, Grid, filled, grid_html, trimmed
 from ocrplus_ocr.markdown.lines import in_reading_order, text_of
 from ocrplus_ocr.markdown.lost_lines import paragraphs
+from ocrplus_ocr.markdown.missed_borders import with_missed_borders
 from ocrplus_ocr.markdown.outer_rows import with_outer_rows
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.placing import placed
@@ -128,6 +129,8 @@ def _table_grid(grid: Grid | None, page: Page) -> Grid | None:
     inside = [line for line in page.lines if holds(box, line.box)]
     if _is_photo(box, page) or _cuts_words(grid, inside):
         return None
+    if page.source is TextSource.OCR:
+        grid = with_missed_borders(grid, inside)
     grid = trimmed(filled(grid, inside))
     if min(grid.size) < 2:
         return None
