@@ -23,7 +23,11 @@ async def test_a_result_in_pieces_is_the_result(pages: int) -> None:
 
     pieces = [piece async for piece in result_json("t", result, more)]
 
-    assert json.loads("".join(pieces)) == {"task_id": "t", "result": result.model_dump(mode="json"), **more}
+    assert json.loads("".join(pieces)) == {
+        "task_id": "t",
+        "result": result.model_dump(mode="json"),
+        **more,
+    }
     assert max(map(len, pieces)) < 200_000
     assert len(pieces) == 1 + pages * 1000 // 131072
 
