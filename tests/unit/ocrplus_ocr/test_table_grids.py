@@ -10,7 +10,7 @@ from ocrplus_ocr.markdown.aligned_grid import aligned_grid, with_currency
 from ocrplus_ocr.markdown.found_tables import found_tables
 from ocrplus_ocr.markdown.geometry import around, upright
 from ocrplus_ocr.markdown.grid import Cell, Grid, filled, grid_html
-from ocrplus_ocr.markdown.missed_borders import with_missed_borders
+from ocrplus_ocr.markdown.missed_borders import with_missed_borders, without_stroke
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.ruled_grid import connected, ruled_grid
 from ocrplus_ocr.markdown.table_grids import rebuild_tables
@@ -379,3 +379,16 @@ def test_a_faint_border_in_one_row_parts_cells_that_have_words_on_both_sides() -
 
     assert shape(each)[:2] == [(0, 0, 1, 1), (0, 1, 1, 1)]
     assert shape(one) == shape(across) == shape(grid)
+
+
+@pytest.mark.parametrize(
+    ("heading", "below", "columns"),
+    [("—", "", 2), ("", "—", 2), ("—", "—", 3), ("2019", "—", 3), ("", "", 3)],
+)
+def test_an_outer_column_with_nothing_but_one_stroke_is_none(
+    heading: str, below: str, columns: int
+) -> None:
+    texts = [["Place", "Year", heading], ["Ely", "4", below]]
+    cells = tuple(Cell(r, c, text=texts[r][c]) for r in range(2) for c in range(3))
+
+    assert without_stroke(Grid((0, 10, 20, 30), (0, 10, 20), cells)).size == (2, columns)
