@@ -167,6 +167,7 @@ def stalls_and_failures(deployed: Deployed, watch: Watch) -> None:
             with _stopped(running.gateway.process.pid):
                 admit(running.client, USER, f"late-{number}", [(1, 4)])
                 time.sleep(_STOP_SECONDS)
+            running.submit(f"figures-{number}", 2)
             time.sleep(_ON_SECONDS)
 
 
@@ -277,6 +278,8 @@ def _listening(running: Running) -> Iterator[None]:
     """A client that takes every event."""
     with _socket(running) as socket:
         socket.send(json.dumps({"type": "hello", "v": 2}))
+        while json.loads(socket.recv(10))["type"] != "welcome":
+            continue
 
         def listen() -> None:
             with suppress(ConnectionClosed):

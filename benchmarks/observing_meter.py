@@ -42,6 +42,7 @@ _CALLS: Final[dict[str, tuple[str, tuple[tuple[str, str], ...]]]] = {
     "ocrplus_gateway.metrics": ("metrics", (("GatewayMetrics", "observe"),)),
     "logging": ("logs", (("Logger", "_log"),)),
     "ocrplus_contract.logs": ("logs", (("", "note"),)),
+    "ocrplus_contract.logs.outlets": ("logs", (("_Pipe", "_pass_on"),)),
     "ocrplus_contract.otlp": ("spans", (("_OtlpSpan", "note"), ("_Said", "export"))),
     "ocrplus_contract.tracing": ("spans", (("", "tell"), ("", "of_job"), ("", "exemplar"))),
     "ocrplus_gateway.traces": (

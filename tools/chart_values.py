@@ -118,7 +118,7 @@ def schema(text: str) -> dict[str, Any]:
             groups[value.path] = built
     root["properties"]["global"] = {
         "type": "object",
-        "description": "What Helm hands to every chart of a parent chart; not used here.",
+        "description": "What a parent chart hands to all of its charts; used here: imageRegistry.",
     }
     return {"$schema": "http://json-schema.org/draft-07/schema#", **root}
 

@@ -144,6 +144,7 @@ def measured(builder: Builder, image: Image, name: str) -> dict[str, Any]:
     parts: list[dict[str, str]] = json.loads(text)["components"]
     system = sum(part.get("purl", "").startswith("pkg:deb/") for part in parts)
     return {
+        "built": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC of {builder.revision(name)[:10]}",
         "megabytes": builder.megabytes(name),
         "python_packages": len(parts) - system,
         "debian_packages": system,

@@ -140,12 +140,15 @@ def _panel(panel: Panel) -> "stat.Panel | timeseries.Panel":
     built = _number() if panel.kind == "number" else _lines(panel)
     built.title(panel.title).description(panel.description).unit(panel.unit).datasource(SOURCE)
     for number, query in enumerate(panel.queries):
-        built.with_target(
+        asked = (
             prometheus.Dataquery()
             .expr(query.promql)
             .legend_format(query.legend)
             .ref_id(chr(ord("A") + number))
         )
+        if panel.kind != "number" and "histogram_quantile" in query.expr:
+            asked.exemplar(True)  # points that lead to a trace, where traces are recorded
+        built.with_target(asked)
     return built
 
 

@@ -31,6 +31,14 @@ BASES: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
         {"operator": {"enabled": False}, "keda": {"enabled": True}, **CAPTIONS},
         ("ocrWorker.auto", "captionWorker.auto", "ocrWorker.rep", "captionWorker.rep", "keda."),
     ),
+    "keda, and never nothing": (
+        {
+            "operator": {"enabled": False},
+            "keda": {"enabled": True},
+            "ocrWorker": {"autoscaling": {"minReplicas": 1}},
+        },
+        ("ocrWorker.autoscaling.s",),
+    ),
     "no autoscaler": (
         {"gateway": {"autoscaling": {"enabled": False}}, "ocrWorker": {"gpu": {"enabled": False}}},
         ("gateway.auto", "gateway.rep", "ocrWorker.gpu", "ocrWorker.eng"),

@@ -165,6 +165,13 @@ def test_images_have_a_tag_or_digest_and_come_from_the_registry(file: str) -> No
         assert bool(registry) == bool(pod.get("imagePullSecrets")), name
 
 
+def test_a_parent_charts_registry_wins() -> None:
+    values = {"global": {"imageRegistry": "mirror.test:5000"}, "image": {"registry": "other"}}
+
+    for _, pod in pod_templates(chart_render.render(values=values)):
+        assert pod["spec"]["containers"][0]["image"].startswith("mirror.test:5000/")
+
+
 def test_names_of_images_are_the_agreed_ones() -> None:
     images = {inside["name"]: inside["image"] for _, _, inside in _pods("s3-values.yaml")}
     cpu = {inside["name"]: inside["image"] for _, _, inside in _pods("cpu-values.yaml")}

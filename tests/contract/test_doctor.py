@@ -12,6 +12,7 @@ import pytest
 import redis
 import redis_proxy
 import redis_server
+import s3_server
 from ledger_steps import admit, take
 
 from ocrplus_contract.doctor import Check, Finding, Status, examine
@@ -401,6 +402,35 @@ def test_a_store_of_another_time_is_told(valkey: redis_server.Server, tmp_path: 
 @pytest.mark.parametrize("url", ["file:///proc/none", "ftp://somewhere", "s3://"])
 def test_a_store_that_is_none_is_told(valkey: redis_server.Server, url: str) -> None:
     assert bad(storage(valkey, url)) == {"blobs": "fail"}
+
+
+@pytest.mark.parametrize(
+    ("change", "clock", "wrong", "says"),
+    [
+        ({}, 0, {}, ""),
+        ({}, 1200, {"blobs.clock": "fail"}, " s ahead of it"),
+        ({"AWS_SECRET_ACCESS_KEY": CANARY}, 0, {"blobs": "fail"}, "the key is not accepted"),
+        ({"OCRPLUS_BLOB_URL": "s3://nowhere"}, 0, {"blobs": "fail"}, "there is no bucket"),
+    ],
+    ids=["well", "clock", "key", "bucket"],
+)
+def test_a_bucket_and_what_may_be_wrong_with_it(
+    s3: s3_server.Server,
+    valkey: redis_server.Server,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, str],
+    clock: int,
+    wrong: dict[str, str],
+    says: str,
+) -> None:
+    for name, value in {**s3.env(), **change}.items():
+        monkeypatch.setenv(name, value)
+    client = Server(valkey.url, KEYS).client
+    found = named(Storage(CommonSettings(), client, clock=lambda: time.time() + clock).look())
+
+    assert bad(found) == wrong
+    assert says in " ".join(finding.reason for finding in found.values())
+    assert s3.names() == []
 
 
 def test_redis_takes_documents(client: redis.Redis, any_server: redis_server.Server) -> None:

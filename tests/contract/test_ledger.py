@@ -402,7 +402,9 @@ def test_a_forgotten_job_leaves_nothing_but_its_events(client: redis.Redis) -> N
 
     left = {key.decode() for key in client.keys("*")}
     lasting = {KEYS.work(Pool.OCR), KEYS.load(Pool.OCR)}
-    assert left == lasting | {KEYS.stream(USER), KEYS.events(USER)}
+    passing = {KEYS.forgetting(USER, TaskId(task)) for task in ("done", "open")}
+    assert left == lasting | passing | {KEYS.stream(USER), KEYS.events(USER)}
+    assert all(0 < client.ttl(key) <= 60 for key in passing)
     assert events(client, "u")[-1]["status"] == "cancelled"
 
 

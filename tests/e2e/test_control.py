@@ -35,7 +35,8 @@ def ready(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Foreign kinds, and volumes for claims."""
     apply(*(_definition(name, kind) for name, kind in FOREIGN.items()))
     folder = tmp_path_factory.getbasetemp()
-    classes = ("", "", "", "", "", "", "", "", "nfs", "fast")
+    # A claim takes its volume with it: one for every installation, and for those in two classes.
+    classes = ("",) * (len(VALUES) + 8) + ("nfs", "fast")
     apply(*(_volume(number, name, folder) for number, name in enumerate(classes)))
     apply(
         {

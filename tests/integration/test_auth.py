@@ -150,6 +150,17 @@ def signed_with_the_public_key() -> str:
     return f"{header}.{body}.{jwt.utils.base64url_encode(mac.finalize()).decode()}"
 
 
+def headed(key: str = "rsa", **header: Any) -> str:
+    """A token with a header of its own."""
+    claims = {"sub": "alice", "iss": "https://issuer", "aud": "ocrplus", "exp": time.time() + 60}
+    return jwt.encode(claims, KEYS[key], "RS256", headers={"kid": "rsa", **header})
+
+
+def with_a_kid_that_is_none() -> str:
+    head = jwt.utils.base64url_encode(b'{"alg":"RS256","kid":{"rsa":1}}').decode()
+    return ".".join([head, *signed().split(".")[1:]])
+
+
 def with_other_body() -> str:
     head, _, signature = signed().split(".")
     _, body, _ = signed(sub="bob").split(".")
@@ -178,6 +189,11 @@ BAD = {
     "another's body under a valid signature": with_other_body,
     "cut signature": lambda: signed()[:-8],
     "no name of a key, and there are two": lambda: signed(kid=None),
+    "a name of a key that is no name": with_a_kid_that_is_none,
+    "a key of its own in the header": lambda: headed("stranger", jwk=jwk("stranger")),
+    "an address of its keys in the header": lambda: headed("stranger", jku="http://127.0.0.1:1/"),
+    "a critical header that nobody knows": lambda: headed(crit=["x"], x=1),
+    "issued in the future": lambda: signed(iat=int(time.time()) + 600),
     "far too long": lambda: signed() + "a" * 6000,
 }
 
@@ -245,7 +261,8 @@ async def test_a_ticket_lets_in_once_and_only_its_user(by_jwt: Gateway) -> None:
         except websockets.InvalidStatus as refused:
             return refused.response.status_code
 
-    assert [await come("alice", tickets[0]) for _ in range(2)] == [101, 401]
+    at_once = await asyncio.gather(*(come("alice", tickets[0]) for _ in range(5)))
+    assert sorted(at_once) == [101, 401, 401, 401, 401]
     assert [await come("bob", tickets[1]), await come("alice", tickets[1])] == [403, 401]
 
 
@@ -436,6 +453,9 @@ async def test_nothing_of_tokens_names_or_text_is_logged(
             answer = await http.post("/v1/tasks", data=form, files={"file": ("x.pdf", PDF)})
             assert answer.status_code == 202
             await http.get("/v1/tasks/job", params={"user": "canary-other"})
+        with pytest.raises(websockets.InvalidStatus):
+            wrong = {"Authorization": "Bearer canary-wrong"}
+            await websockets.connect(running.ws + "canaryuser", additional_headers=wrong)
         submit = {"task_id": "ws", "pdf_file": base64.b64encode(PDF).decode()}
         for subprotocols in (None, ["ocrplus.v2"]):
             async with websockets.connect(
@@ -450,6 +470,7 @@ async def test_nothing_of_tokens_names_or_text_is_logged(
     text = log.read_text()
     assert "document admitted" in text
     assert "canary" not in text
+    assert '"level": "error"' not in text
     kept = b"".join(store.dump(key) or b"" for key in store.scan_iter("*canaryuser*"))
     assert b"canary-password" not in kept and b"canary-token" not in kept
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ import websockets
 from documents import text_document
 from gateway_process import Gateway, play_worker
 
+from ocrplus_contract.keys import Keys
 from ocrplus_contract.messages import EVENT
+from ocrplus_contract.names import TaskId, UserId
 from ocrplus_local.broker import free_port
 
 PDF = text_document(2)
@@ -360,3 +363,29 @@ def test_nobody_else_is_let_in_without_being_asked_for_by_name() -> None:
 
     assert done.returncode == 2
     assert "OCRPLUS_AUTH__MODE" in done.stderr
+
+
+async def test_documents_that_a_full_or_unwritable_server_turns_away_are_counted(
+    store: redis.Redis, gateway: Gateway
+) -> None:
+    """Else the objective of submissions would not burn while nothing is accepted."""
+
+    async def counted(http: httpx.AsyncClient, code: str) -> float:
+        text = (await http.get(gateway.metrics)).text
+        (value,) = re.findall(rf'^ocrplus_gateway_jobs_total{{outcome="{code}"}} (.+)$', text, re.M)
+        return float(value)
+
+    async with httpx.AsyncClient(base_url=gateway.http, timeout=30) as http:
+        before = await counted(http, "busy"), await counted(http, "internal")
+        store.config_set("maxmemory", 1_000_000)
+        try:
+            full = await http.post("/v1/tasks", params={"task_id": "full"}, content=PDF)
+        finally:
+            store.config_set("maxmemory", 0)
+        store.set(Keys().job(UserId("local"), TaskId("odd")), "no hash")
+        odd = await http.post("/v1/tasks", params={"task_id": "odd"}, content=PDF)
+        after = await counted(http, "busy"), await counted(http, "internal")
+
+    assert (full.status_code, full.json()["error"]["code"]) == (429, "busy")
+    assert (odd.status_code, odd.json()["error"]["code"]) == (500, "internal")
+    assert (after[0] - before[0], after[1] - before[1]) == (1, 1)

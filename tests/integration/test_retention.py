@@ -99,6 +99,28 @@ async def test_deletion_leaves_nothing(gateway: Gateway, store: redis.Redis, blo
     assert files(blobs) == []
 
 
+async def test_a_name_is_free_again_when_its_files_are_removed(
+    gateway: Gateway, store: redis.Redis, blobs: Path
+) -> None:
+    names = UserId("local"), TaskId("t")
+    async with httpx.AsyncClient(base_url=gateway.http) as http:
+
+        async def submit() -> httpx.Response:
+            return await http.post("/v1/tasks", params={"task_id": "t"}, content=PDF)
+
+        await submit()
+        run(store, LEDGER.forget(*names))  # as a gateway that has not come to the files
+        early = await submit()
+        store.delete(KEYS.forgetting(*names))
+        assert (await submit()).status_code == 202
+        assert (await http.delete("/v1/tasks/t")).status_code == 204
+        again = await submit()
+
+    assert (early.status_code, early.json()["error"]["code"]) == (429, "busy")
+    assert early.headers["Retry-After"] == "1"
+    assert again.status_code == 202 and len(files(blobs)) == 1
+
+
 async def test_what_has_expired_is_gone_and_what_never_was_is_not_found(
     gateway: Gateway, store: redis.Redis, blobs: Path
 ) -> None:

@@ -65,7 +65,9 @@ class Client:
             text = await self.socket.recv()
         message: dict[str, Any] = json.loads(text)
         durable = "seq" in message and message["type"] not in ("welcome", "history_lost")
-        (wire.DELIVERED if durable else ANSWERS[message["type"]]).validate_json(text, strict=False)
+        schema = wire.DELIVERED if durable else ANSWERS[message["type"]]
+        told = schema.validate_json(text, strict=False)
+        assert set(message) == set(type(told).model_fields)  # no key more, no key less
         return message
 
     async def hear_until(self, kind: str) -> list[dict[str, Any]]:
@@ -513,6 +515,42 @@ async def test_a_client_that_takes_nothing_is_cut_and_others_are_not(
     assert taken == 6000
 
 
+async def test_a_stream_of_server_sent_events_that_nobody_takes_is_cut(
+    store: redis.Redis, valkey: redis_server.Server, blobs: Path
+) -> None:
+    env = {"OCRPLUS_SEND_SECONDS": "1", "OCRPLUS_MAX_USER_CONNECTIONS": "1"}
+    admit(store, "lazy", "t", [(n, n) for n in range(1, 1001)])
+    lease = take(store)
+    assert lease is not None
+    record = PageRecord(page=1, state="ok", markdown="x" * 3900)
+    with gateway_process.gateway(valkey.url, blobs, **env) as strict:
+        address = urlsplit(strict.http)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=1024)
+        writer.write(b"GET /v1/tasks/t/events?user=lazy HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"event: submitted")
+        pipe = store.pipeline(transaction=False)
+        epoch = store.hget(KEYS.events(UserId("lazy")), "epoch").decode()
+        for seq in range(3, 2003):
+            text = json.dumps({"epoch": epoch, "seq": seq}, separators=(",", ":"))
+            body = f"{text[:-1]},{record.event_body(lease.task)[1:]}"
+            pipe.xadd(KEYS.stream(UserId("lazy")), {"event": body})
+        pipe.hset(KEYS.events(UserId("lazy")), "seq", 2002)
+        pipe.execute()
+        store.publish(KEYS.stream(UserId("lazy")), f"9999999999999-0 {body}")  # a gap: it reads
+
+        async with httpx.AsyncClient(base_url=strict.http, timeout=10) as http:
+            deadline = time.monotonic() + 10
+            url, headers = "/v1/tasks/t/events?user=lazy", {"Last-Event-ID": f"{epoch}-2002"}
+            status = 429
+            while status == 429 and time.monotonic() < deadline:
+                async with http.stream("GET", url, headers=headers) as answer:
+                    status = answer.status_code
+                await asyncio.sleep(0.2)
+        writer.close()
+
+    assert status == 200
+
+
 async def test_the_drain_says_goaway_and_closes_with_1012(
     store: redis.Redis, valkey: redis_server.Server, blobs: Path
 ) -> None:
@@ -525,6 +563,23 @@ async def test_the_drain_says_goaway_and_closes_with_1012(
                 await client.hear()
     assert away["type"] == "goaway" and away["reconnect_in_ms"][0] < away["reconnect_in_ms"][1]
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1012
+
+
+async def test_the_drain_ends_server_sent_events_too(
+    store: redis.Redis, valkey: redis_server.Server, blobs: Path
+) -> None:
+    admit(store, "sse", "t", [(1, 1)])
+    env = {"OCRPLUS_SHUTDOWN_SECONDS": "4"}
+    with gateway_process.gateway(valkey.url, blobs, **env) as leaving:
+        async with httpx.AsyncClient(base_url=leaving.http, timeout=10) as http:
+            reading = asyncio.create_task(http.get("/v1/tasks/t/events?user=sse"))
+            await asyncio.sleep(0.5)
+            leaving.process.terminate()
+            began = time.monotonic()
+            answer = await reading  # whole, not cut
+
+    assert sse_events(answer.text) == ["submitted"]
+    assert time.monotonic() - began < 3.5
 
 
 async def test_a_client_that_answers_no_ping_is_closed_with_4012(

@@ -21,7 +21,7 @@
 {{ $name }}.autoscaling.replicas: {{ $name }}.autoscaling.mode is {{ $worker.autoscaling.mode }}
 {{- end }}
 {{- end }}
-{{- if gt (int $v.ocrWorker.autoscaling.minReplicas) 0 }}
+{{- if and $v.operator.enabled (gt (int $v.ocrWorker.autoscaling.minReplicas) 0) }}
 ocrWorker.autoscaling.scaleToZeroAfterSeconds: &floor ocrWorker.autoscaling.minReplicas is above 0
 ocrWorker.autoscaling.scaleToZeroAdaptive: *floor
 {{- end }}
@@ -146,9 +146,14 @@ networkPolicy.egressTo: *within
 {{- define "ocrplus.idle.notes" -}}
 {{- $root := . -}}
 {{- $found := dict -}}
-{{- range $path, $why := include "ocrplus.idle" . | fromYaml -}}
+{{- $defaults := .Files.Get "files/defaults.json" | fromJson -}}
+{{- $idle := include "ocrplus.idle" . | fromYaml -}}
+{{- with $idle.Error -}}
+{{- fail (printf "ocrplus.idle is no YAML: %s" .) -}}
+{{- end -}}
+{{- range $path, $why := $idle -}}
 {{- $value := $root.Values -}}
-{{- $default := $root.Files.Get "files/defaults.json" | fromJson -}}
+{{- $default := $defaults -}}
 {{- range splitList "." $path -}}
 {{- $value = index $value . -}}
 {{- $default = index $default . -}}

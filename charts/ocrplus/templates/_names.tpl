@@ -107,10 +107,11 @@ url
 {{- default (ternary "gpu-onnx" "cpu" .Values.ocrWorker.gpu.enabled) .Values.ocrWorker.profile -}}
 {{- end -}}
 
-{{/* An image: (dict root image suffix). */}}
+{{/* An image: (dict root image suffix). A parent chart's global.imageRegistry wins. */}}
 {{- define "ocrplus.image" -}}
 {{- $tag := default (printf "%s%s" (default .root.Chart.AppVersion .root.Values.image.tag) (default "" .suffix)) .image.tag -}}
-{{- $name := ternary .image.repository (printf "%s/%s" .root.Values.image.registry .image.repository) (empty .root.Values.image.registry) -}}
+{{- $registry := dig "imageRegistry" "" (default (dict) .root.Values.global) | default .root.Values.image.registry -}}
+{{- $name := ternary .image.repository (printf "%s/%s" $registry .image.repository) (empty $registry) -}}
 {{- if .image.digest -}}
 {{- printf "%s@%s" $name .image.digest -}}
 {{- else -}}

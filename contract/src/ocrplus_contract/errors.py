@@ -121,6 +121,9 @@ HTTP_STATUS: Final[dict[ErrorCode, int]] = {
 class OcrPlusError(Exception):
     """Base of every error that OcrPlus raises on purpose."""
 
+    log_text: str = ""
+    """What logs may tell of it beside its type."""
+
 
 class JobRefused(OcrPlusError):
     """The document or request is refused; `code` is what the client sees."""
@@ -136,6 +139,7 @@ class JobRefused(OcrPlusError):
         if retry_after_seconds is None and code in (ErrorCode.BUSY, ErrorCode.RATE_LIMITED):
             retry_after_seconds = RETRY_AFTER_SECONDS
         self.retry_after_seconds = retry_after_seconds
+        self.log_text = str(code)  # a message may name what the client sent
         super().__init__(f"{code}: {self.message}")
 
     @property
@@ -164,4 +168,5 @@ class BlobsUnavailable(OcrPlusError):
 
     def __init__(self, reason: str, *, lasting: bool = False) -> None:
         self.lasting = lasting  # until somebody mends the configuration
+        self.log_text = reason
         super().__init__(reason)

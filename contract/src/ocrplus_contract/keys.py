@@ -129,6 +129,10 @@ class Keys:
         """There while an ended job's name is remembered, longer than the job itself."""
         return self._key("gone", user, task)
 
+    def forgetting(self, user: UserId, task: TaskId) -> str:
+        """There while a deleted job's files are being removed: who came now would lose his."""
+        return self._key("forgetting", user, task)
+
     def content(self, user: UserId, fingerprint: str) -> str:
         """Content cache: engine version and task of a finished job."""
         return self._key("content", user, fingerprint)

@@ -21,6 +21,7 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision
 
 from ocrplus_contract.trace import TraceContext
 from ocrplus_contract.tracing import Attribute, Attributes, Span
@@ -153,6 +154,11 @@ class OtlpRecorder:
                 set_status_on_exception=False,
             )
         )
+
+    def would_record(self, trace_id: str) -> bool:
+        """What the sampler says of a trace without a parent."""
+        asked = self._provider.sampler.should_sample(Context(), int(trace_id, 16), "submit")
+        return asked.decision is Decision.RECORD_AND_SAMPLE
 
     def stop(self, seconds: float) -> None:
         """Send what waits; a collector that does not answer is left behind."""

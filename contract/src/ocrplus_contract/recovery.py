@@ -6,11 +6,13 @@ Every pool's workers do it in the same way; the reconciler does the second for a
 import json
 import logging
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any  # redis-py's replies
 
 import redis
 
-from ocrplus_contract import tracing
+from ocrplus_contract import logs, tracing
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, run
 from ocrplus_contract.names import GROUP, Permit, Pool, TaskId, UserId
@@ -30,17 +32,17 @@ def release_predecessor(client: "redis.Redis", ledger: Ledger, pool: Pool, worke
     """Bring back what a dead process of the same pod and slot held; doorbells to ring."""
     doorbells = 0
     leases: dict[Any, Any] = client.hgetall(Keys(ledger.prefix).lease(pool))  # bytes to bytes
-    for permit, raw in leases.items():
-        lease = json.loads(raw)
+    for name, raw in leases.items():
+        permit, lease = Permit(name.decode()), json.loads(raw)
         if lease["owner"] == worker_id:
-            released = run(client, ledger.release(pool, Permit(permit.decode()), "died"))
+            released = run(client, ledger.release(pool, permit, "died"))
             doorbells += released.permits
-            with within(_trace_of(client, ledger, lease)):
-                tracing.broken_off(Permit(permit.decode()), lease, pool, "died")
-            log.warning(
-                "brought back the chunk of a process that died",
-                extra={"job_id": lease["task"], "page": released.blamed},
-            )
+            with _working_for(client, ledger, lease):
+                tracing.broken_off(permit, lease, pool, "died")
+                log.warning(
+                    "brought back the chunk of a process that died",
+                    extra={"chunk": f"{lease['first']}-{lease['last']}", "page": released.blamed},
+                )
     return doorbells
 
 
@@ -61,12 +63,16 @@ def release_expired(client: "redis.Redis", ledger: Ledger, pool: Pool, lease_ms:
         doorbells += released.permits
         if released.held and raw is not None:
             lease = json.loads(raw)
-            with within(_trace_of(client, ledger, lease)):
+            with _working_for(client, ledger, lease):
                 tracing.broken_off(permit, lease, pool, "expired")
     return doorbells
 
 
-def _trace_of(client: "redis.Redis", ledger: Ledger, lease: dict[str, Any]) -> TraceContext | None:
+@contextmanager
+def _working_for(client: "redis.Redis", ledger: Ledger, lease: dict[str, Any]) -> Iterator[None]:
+    """What is told inside is of the lease's job, and in its trace."""
     job = Keys(ledger.prefix).job(UserId(lease["user"]), TaskId(lease["task"]))
     raw: Any = client.hget(job, "traceparent")  # bytes
-    return TraceContext.parse((raw or b"").decode())
+    context = TraceContext.parse((raw or b"").decode())
+    with within(context, job_id=lease["task"], user=logs.hashed(lease["user"])):
+        yield

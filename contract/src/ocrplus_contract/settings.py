@@ -9,8 +9,16 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -18,6 +26,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from ocrplus_contract.auth_settings import AuthSettings
 from ocrplus_contract.caption_settings import CaptionSettings, CaptionWaiting
 from ocrplus_contract.s3_settings import AWS_KEYS, S3Environment
 
@@ -38,6 +47,14 @@ class _EnvOrFile(EnvSettingsSource):
             if ours and name.endswith(suffix) and path:
                 variables.setdefault(name.removesuffix(suffix), Path(path).read_text().strip())
         return variables
+
+
+def problems_of(error: ValidationError) -> str:
+    """What is wrong with settings, without what was given: that may be a password."""
+    return "; ".join(
+        ": ".join(filter(None, (".".join(map(str, one["loc"])), one["msg"])))
+        for one in error.errors(include_input=False, include_url=False, include_context=False)
+    )
 
 
 class CommonSettings(S3Environment):
@@ -83,6 +100,19 @@ class CommonSettings(S3Environment):
         default="info", description="Least level that is logged."
     )
 
+    @field_validator("redis_url", "broker_url")
+    @classmethod
+    def _can_be_read(cls, url: SecretStr | None) -> SecretStr | None:
+        """Else whoever reads it first complains with half a password in its text."""
+        parts = urlsplit(url.get_secret_value() if url is not None else "")
+        try:
+            _ = parts.port if "sentinel" not in parts.scheme else None
+        except ValueError:
+            raise ValueError(
+                "is no URL: special characters of a password are written as %XX"
+            ) from None
+        return url
+
     @property
     def blob_ttl_seconds(self) -> int:
         """Blobs outlive the job that may wait until its deadline, and its result."""
@@ -111,56 +141,6 @@ class CommonSettings(S3Environment):
             raise ValueError(
                 f"unknown variables {', '.join(unknown)}: remove them or see docs/configuration.md"
             )
-        return self
-
-
-class AuthSettings(BaseModel):
-    """Who may use the gateway."""
-
-    model_config = ConfigDict(frozen=True)
-
-    mode: Literal["none", "token", "jwt"] = Field(
-        default="none",
-        description="none: everybody who reaches the port (asked for by name beyond loopback); "
-        "token: keys from a file; jwt: signed tokens of an identity provider.",
-    )
-    tokens: SecretStr | None = Field(
-        default=None,
-        description="Keys of mode token, one `token user` or `token *` (every user) a line.",
-    )
-    tokens_file: Path | None = Field(
-        default=None, description="File of such lines; read again whenever it changes."
-    )
-    jwks_url: str | None = Field(
-        default=None,
-        pattern=r"^https?://",
-        description="Public keys of mode jwt (RS, PS, ES, EdDSA); fetched again for unknown ones.",
-    )
-    jwt_secret: SecretStr | None = Field(
-        default=None, description="Shared secret of mode jwt (HS256, HS384, HS512), 32 bytes up."
-    )
-    issuer: str | None = Field(default=None, description="`iss` that a JWT must carry.")
-    audience: str | None = Field(default=None, description="`aud` that a JWT must carry.")
-    leeway_seconds: int = Field(
-        default=30, ge=0, le=300, description="How far clocks may differ where `exp` is checked."
-    )
-    origins: str = Field(
-        default="",
-        description="Web pages that may use this service from a browser, besides those of its own "
-        "host: origins such as https://app.example.org, by commas; * = all.",
-    )
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.mode == "token" and self.tokens is None and self.tokens_file is None:
-            raise ValueError("mode token needs OCRPLUS_AUTH__TOKENS_FILE (or …TOKENS)")
-        if self.mode == "jwt":
-            if (self.jwks_url is None) == (self.jwt_secret is None):
-                raise ValueError("mode jwt needs one of …JWKS_URL and …JWT_SECRET")
-            if self.issuer is None or self.audience is None:
-                raise ValueError("mode jwt needs …ISSUER and …AUDIENCE")
-            if self.jwt_secret and len(self.jwt_secret.get_secret_value().encode()) < 32:
-                raise ValueError("…JWT_SECRET is shorter than 32 bytes")
         return self
 
 
@@ -198,7 +178,9 @@ class GatewaySettings(CommonSettings):
         default=100, gt=0, description="Messages a client may send, over ten seconds; then 4429."
     )
     send_seconds: float = Field(
-        default=30, gt=0, description="A client that takes nothing for so long is closed (4008)."
+        default=30,
+        gt=0,
+        description="A client that takes nothing for so long is cut; a slow one is not.",
     )
     ping_seconds: int = Field(
         default=20, ge=1, le=20, description="How often a WebSocket is pinged, that it is not cut."

@@ -2,7 +2,7 @@
 
 A job is given one when it is submitted: the client's, by its `traceparent`, or a new one. It lies
 in the job's record and comes with every lease, so that the lines and spans of all processes that
-worked on a document are found by one id. Pure: who makes spans of it stands elsewhere.
+worked on a document are found by one id. Who makes spans of it stands elsewhere.
 """
 
 import re
@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
+
+from ocrplus_contract import logs
 
 _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _SAMPLED: Final = 0x01
@@ -70,8 +72,22 @@ def current_or_new() -> TraceContext:
 
 
 @contextmanager
-def within(context: TraceContext | None) -> Iterator[None]:
-    """Work for this trace inside the block; None (a record from before traces): for no trace."""
+def within(context: TraceContext | None, **fields: object) -> Iterator[None]:
+    """Work for this trace inside the block; None (a record from before traces): for no trace.
+
+    Lines that are logged there tell it, and the `fields`.
+    """
+    token = _CURRENT.set(context)
+    try:
+        with logs.bind(trace=context and context.trace_id, **fields):
+            yield
+    finally:
+        _CURRENT.reset(token)
+
+
+@contextmanager
+def under(context: TraceContext | None) -> Iterator[None]:
+    """Inside, what begins hangs under this span of the trace; lines go on as they are."""
     token = _CURRENT.set(context)
     try:
         yield

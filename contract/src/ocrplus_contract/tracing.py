@@ -1,7 +1,7 @@
 """Spans of a document's way through the processes, sent to an OpenTelemetry collector.
 
-Off unless the standard variables name a collector: then nothing of OpenTelemetry is imported and
-a span costs a look at one variable. On, `otlp` records them; whatever it does or fails to do, the
+Off unless the standard variables name a collector: then what makes spans is not imported, and a
+span costs a look at one variable. On, `otlp` records them; whatever it does or fails to do, the
 work that a span tells of never waits for it. Spans say which job, page and chunk; never what is
 written there, what a document is called, or who its user is.
 """
@@ -13,14 +13,16 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, Protocol  # Any: a lease is JSON
 
 from ocrplus_contract import logs
+from ocrplus_contract.errors import LeaseLost
 from ocrplus_contract.ledger import Lease
 from ocrplus_contract.names import Permit, Pool
-from ocrplus_contract.trace import TraceContext, current, within
+from ocrplus_contract.trace import TraceContext, current, under
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,10 @@ class Recorder(Protocol):
         """A span that has begun, now or at a time in unix seconds."""
         ...
 
+    def would_record(self, trace_id: str) -> bool:
+        """Whether a trace that begins here with this id is recorded."""
+        ...
+
     def stop(self, seconds: float) -> None:
         """Send what waits, for so long at most."""
         ...
@@ -89,10 +95,8 @@ def configure(component: str) -> None:
     try:
         from ocrplus_contract import otlp
     except ImportError as missing:
-        log.warning(
-            "traces are off: OpenTelemetry is not installed; install ocrplus[traces]",
-            extra={"missing": missing.name},
-        )
+        problem = f"{missing.name} is not installed: install ocrplus[traces]"
+        log.warning("traces are off", extra={"problem": problem})
         return
     _recorder = otlp.OtlpRecorder(component)
 
@@ -107,7 +111,8 @@ def _asked_for() -> bool:
         return False
     protocol = next((env[name] for name in _PROTOCOLS if env.get(name)), _SPOKEN)
     if protocol != _SPOKEN:
-        log.warning("traces are off: only http/protobuf is spoken", extra={"protocol": protocol})
+        problem = f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}, and only {_SPOKEN} is spoken"
+        log.warning("traces are off", extra={"problem": problem})
         return False
     return True
 
@@ -123,6 +128,14 @@ def stop(seconds: float = STOP_SECONDS) -> None:
 def is_on() -> bool:
     """Whether spans are recorded."""
     return _recorder is not None
+
+
+def new_trace() -> TraceContext:
+    """A trace that nobody has begun; whether it will be recorded stands fast."""
+    trace = TraceContext.new()
+    if _recorder is None:
+        return trace
+    return replace(trace, sampled=_recorder.would_record(trace.trace_id))
 
 
 @contextmanager
@@ -144,7 +157,7 @@ def span(
     made = _recorder.begin(
         name, parent or current(), began=began, span_id=span_id, attributes=attributes
     )
-    with within(made.context):
+    with under(made.context):
         try:
             yield made
         except BaseException as error:
@@ -167,14 +180,10 @@ def tell(
     *,
     began: float,
     ended: float,
-    span_id: str | None = None,
-    failed: str = "",
 ) -> None:
     """A span of what is over already; times in unix seconds, of whatever clock."""
     if _recorder is not None and parent is not None and parent.sampled:
-        made = _recorder.begin(name, parent, began=began, span_id=span_id, attributes=attributes)
-        if failed:
-            made.fail(failed)
+        made = _recorder.begin(name, parent, began=began, span_id=None, attributes=attributes)
         made.end(max(began, ended))
 
 
@@ -203,7 +212,10 @@ def of_lease(lease: Lease) -> dict[str, Attribute]:
 
 @contextmanager
 def worked(lease: Lease, **attributes: Attribute) -> Iterator[Span]:
-    """A span around the work under a lease, by an id of which `broken_off` knows."""
+    """A span around the work under a lease, by an id of which `broken_off` knows.
+
+    Of one whose lease is lost, whoever took that away has told.
+    """
     name = "figure" if lease.figure else "chunk"
     with span(
         name,
@@ -211,7 +223,11 @@ def worked(lease: Lease, **attributes: Attribute) -> Iterator[Span]:
         parent=lease.trace,
         span_id=_id_under(lease.permit),
     ) as made:
-        yield made
+        try:
+            yield made
+        except LeaseLost:
+            made.drop()
+            raise
 
 
 def broken_off(permit: Permit, lease: Mapping[str, Any], pool: Pool, why: str) -> None:
@@ -219,22 +235,20 @@ def broken_off(permit: Permit, lease: Mapping[str, Any], pool: Pool, why: str) -
 
     `lease` is what the ledger has of it. What that process told before hangs under this span.
     """
-    if _recorder is None:
+    parent = current()
+    if _recorder is None or parent is None or not parent.sampled:
         return
     attributes = {
         **of_job(lease["user"], lease["task"]),
         "chunk": f"{lease['first']}-{lease['last']}",
         "worker": lease["owner"],
     }
-    tell(
-        "figure" if pool is Pool.CAPTION else "chunk",
-        current(),
-        attributes,
-        began=lease["taken"],
-        ended=time.time(),
-        span_id=_id_under(permit),
-        failed=why,
-    )
+    name = "figure" if pool is Pool.CAPTION else "chunk"
+    span_id = _id_under(permit)
+    began: float = lease["taken"]
+    made = _recorder.begin(name, parent, began=began, span_id=span_id, attributes=attributes)
+    made.fail(why)
+    made.end(max(began, time.time()))
 
 
 def _id_under(permit: Permit) -> str:

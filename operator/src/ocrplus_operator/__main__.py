@@ -5,7 +5,6 @@ Configured by the environment alone; see docs/configuration.md.
 
 import argparse
 import asyncio
-import json
 import logging
 import sys
 
@@ -23,9 +22,9 @@ from ocrplus_operator.leader import Candidacy, Leader
 from ocrplus_operator.metrics import OperatorMetrics
 from ocrplus_operator.pool import Pools, ended
 from ocrplus_operator.resource import pools_path
-from ocrplus_operator.settings import OperatorSettings
+from ocrplus_operator.settings import OperatorSettings, problems_of
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("ocrplus_operator")
 
 _FOLLOW_SECONDS = 0.2
 _WAIT_SECONDS = 2.0
@@ -34,6 +33,7 @@ _WAIT_SECONDS = 2.0
 def main() -> int:
     """0 when ended in order, 1 when a pool cannot be explained, 2 when the settings are wrong."""
     arguments = _arguments()
+    logs.configure("operator", own_outlets=arguments.command != "explain")
     try:
         settings = OperatorSettings()
         namespace = _namespace(arguments.namespace or settings.operator.namespace)
@@ -41,12 +41,15 @@ def main() -> int:
             print(asyncio.run(explain(namespace, arguments.name)))
             return 0
     except ValidationError as error:
-        print(f"operator: {error}", file=sys.stderr)
+        log.error("settings are not usable", extra={"problem": problems_of(error)})
         return 2
     except ApiError as error:
-        print(f"operator: {error}", file=sys.stderr)
+        if arguments.command == "explain":  # said to a person
+            print(f"operator: {error}", file=sys.stderr)
+            return 1
+        log.error("the operator cannot start", extra={"error": error})
         return 1
-    logs.configure(settings.log_level)
+    logs.configure("operator", settings.log_level)
     asyncio.run(_run(settings, namespace))
     return 0
 
@@ -77,7 +80,7 @@ async def _run(settings: OperatorSettings, namespace: str) -> None:
         tasks = [asyncio.create_task(leader.run()), asyncio.create_task(_follow(leader, pools))]
         port = runner.addresses[0][1]
         url = f"http://{settings.host}:{port}/metrics"
-        print(json.dumps({"ready": "operator", "metrics": url}), flush=True)
+        logs.announce("operator", metrics=url)
         try:
             await _resource_known(kube, namespace, health.waiting)
             await kopf.operator(
@@ -102,7 +105,7 @@ async def _resource_known(kube: Kube, namespace: str, waiting: Waiting) -> None:
             return
         except ApiError as error:
             waiting.reason = str(error)
-            log.warning("WorkerPools cannot be listed yet", extra={"error": str(error)})
+            log.warning("WorkerPools cannot be listed yet", extra={"error": error})
         await asyncio.sleep(_WAIT_SECONDS)
 
 

@@ -73,7 +73,7 @@ class Actor:
 
     def _refuse(self, what: str, error: Exception) -> None:
         self._refused = self._refused or f"{what}: {error}"
-        log.warning("refused", extra={"what": what, "error": str(error)})
+        log.warning("refused", extra={"what": what, "error": error})
 
     async def _undo(self, resource: Resource, decision: Decision, work: WorkSource | None) -> bool:
         """Drains that are undone, or over: first the cost, since a drain without a mark is safe."""
@@ -185,4 +185,4 @@ class Actor:
         try:
             await self._kube.create(f"/api/v1/namespaces/{resource.namespace}/events", event)
         except ApiError as error:
-            log.warning("event not written", extra={"reason": notice.reason, "error": str(error)})
+            log.warning("event not written", extra={"reason": notice.reason, "error": error})

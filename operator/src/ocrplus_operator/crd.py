@@ -5,14 +5,18 @@ again. Server-side apply, so that nothing is lost but what this file says.
 """
 
 import asyncio
+import logging
 import sys
 from pathlib import Path
 from typing import Final
 
 import yaml
 
+from ocrplus_operator import logs
 from ocrplus_operator.errors import ApiError
 from ocrplus_operator.kube import FIELD_MANAGER, Kube, Object
+
+log = logging.getLogger("ocrplus_operator.crd")
 
 _FOLDER: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -43,11 +47,12 @@ def main() -> int:
     try:
         generation = asyncio.run(apply(definition))
     except ApiError as error:
-        print(f"the CRD could not be applied: {error}", file=sys.stderr)
+        log.error("the CRD could not be applied", extra={"error": error})
         return 1
-    print(f"{definition['metadata']['name']} is at generation {generation}")
+    log.info("the CRD is up to date", extra={"generation": generation})
     return 0
 
 
 if __name__ == "__main__":
+    logs.configure("operator")
     sys.exit(main())

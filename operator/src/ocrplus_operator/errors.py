@@ -10,7 +10,11 @@ OperatorError
 
 
 class OperatorError(Exception):
-    """Base of this room."""
+    """Base of this room. `log_text` is what logs may tell of it beside its type."""
+
+    @property
+    def log_text(self) -> str:
+        return str(self)
 
 
 class ApiError(OperatorError):

@@ -73,11 +73,13 @@ class Leader:
         except Conflict:
             log.debug("another replica wrote the lease first")
         except ApiError as error:
-            log.warning("lease could not be renewed; nobody may act", extra={"error": str(error)})
+            log.warning("lease could not be renewed; nobody may act", extra={"error": error})
         else:
             self.heard = asked
         if self.leads != led:
-            log.info("leading" if self.leads else "not leading", extra={"as": self._stand.identity})
+            log.info(
+                "leading" if self.leads else "not leading", extra={"identity": self._stand.identity}
+            )
 
     async def _try(self) -> None:
         asked = self._clock()
@@ -132,4 +134,4 @@ class Leader:
                 lease["spec"]["holderIdentity"] = ""
                 await self._kube.replace(path, lease)
         except ApiError as error:
-            log.warning("lease could not be given up; it runs out", extra={"error": str(error)})
+            log.warning("lease could not be given up; it runs out", extra={"error": error})

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from ocrplus_operator import logs
 from ocrplus_operator.act import Acted, Actor
 from ocrplus_operator.control.law import decide
 from ocrplus_operator.control.learning import PRIOR_SECONDS_PER_PAGE
@@ -209,7 +210,6 @@ class PoolLoop:
             log.info(
                 "decided",
                 extra={
-                    "worker_pool": resource.name,
                     "from": outcome.replicas,
                     "to": decision.desired,
                     "reason": str(decision.reason),
@@ -342,14 +342,18 @@ class Pools:
 
     async def _tick(self, loop: PoolLoop) -> bool:
         """One look after a pool; False when there is no such pool any more."""
+        with logs.bind(worker_pool=loop.name):
+            return await self._looked(loop)
+
+    async def _looked(self, loop: PoolLoop) -> bool:
         try:
             await loop.tick()
         except NotFound:  # a deletion that the watch missed
-            log.info("the pool is gone", extra={"worker_pool": loop.name})
+            log.info("the pool is gone")
             self._loops.pop(loop.uid, None)
             return False
         except ApiError as error:
-            log.warning("tick failed; it is tried again", extra={"error": str(error)})
+            log.warning("tick failed; it is tried again", extra={"error": error})
         except Exception:  # the outermost loop: without it the pool would never be looked at again
             log.exception("tick failed; it is tried again")
         return True
@@ -372,4 +376,4 @@ async def _released(loop: PoolLoop) -> None:
         async with asyncio.timeout(_RELEASE_SECONDS):
             await loop.release()
     except (OperatorError, TimeoutError) as error:  # as where the whole namespace goes
-        log.warning("drains were not given back", extra={"error": str(error)})
+        log.warning("drains were not given back", extra={"error": error})

@@ -8,7 +8,7 @@ import os
 import socket
 from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX: Final = "OCRPLUS_"
@@ -80,6 +80,14 @@ class OperatorSettings(BaseSettings):
         if unknown:
             raise ValueError(f"unknown variables {', '.join(unknown)}: see docs/configuration.md")
         return self
+
+
+def problems_of(error: ValidationError) -> str:
+    """What is wrong with settings, without what was given."""
+    return "; ".join(
+        ": ".join(filter(None, (".".join(map(str, one["loc"])), one["msg"])))
+        for one in error.errors(include_input=False, include_url=False, include_context=False)
+    )
 
 
 def known_variables() -> frozenset[str]:

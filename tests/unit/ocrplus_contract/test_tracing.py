@@ -9,6 +9,9 @@ import otlp_receiver
 import pytest
 
 from ocrplus_contract import otlp, trace, tracing
+from ocrplus_contract.errors import LeaseLost
+from ocrplus_contract.ledger import Lease
+from ocrplus_contract.names import Permit, Pool, TaskId, UserId
 from ocrplus_contract.trace import TraceContext
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -70,8 +73,9 @@ def test_the_sampler_of_the_environment_decides_of_new_traces(collector, monkeyp
     tracing.configure("gateway")
 
     for _ in range(400):
-        with tracing.span("submit", parent=TraceContext.new()), tracing.span("inspect"):
-            pass
+        told = tracing.new_trace()
+        with tracing.span("submit", parent=told) as span, tracing.span("inspect"):
+            assert span.context == told
     tracing.stop()
 
     recorded = [span for span in collector.spans if span.name == "submit"]
@@ -181,7 +185,7 @@ def test_without_the_package_traces_are_off_and_say_what_to_install(caplog, monk
     tracing.configure("gateway")
 
     assert not tracing.is_on()
-    assert "ocrplus[traces]" in caplog.text
+    assert "ocrplus[traces]" in caplog.records[0].problem
 
 
 def test_the_environment_says_who_tells(collector, monkeypatch) -> None:
@@ -194,3 +198,32 @@ def test_the_environment_says_who_tells(collector, monkeypatch) -> None:
 
     assert collector.spans[0].service == "papers"
     assert b"deployment.environment" in collector.raw[0]
+
+
+def leased() -> Lease:
+    trace_ = TraceContext("a" * 32, "b" * 16, sampled=True)
+    text = {"blob": "b", "options": "{}", "first_page_deaths": 0}
+    who = {"permit": Permit("5-0"), "user": UserId("ada"), "task": TaskId("t")}
+    return Lease(**who, **text, first=3, last=4, trace=trace_, waiting_since=900.0)
+
+
+def test_the_work_of_a_process_that_died_is_told_under_the_id_that_its_pages_name(
+    collector,
+) -> None:
+    tracing.configure("ocr-worker")
+    lease = leased()
+    held = {"user": "ada", "task": "t", "first": 3, "last": 4, "owner": "pod.0", "taken": 1000.0}
+    with pytest.raises(LeaseLost), tracing.worked(lease), tracing.span("page"):
+        raise LeaseLost
+    with trace.within(lease.trace):
+        tracing.broken_off(lease.permit, held, Pool.OCR, "expired")
+    tracing.waited(lease)
+    tracing.stop()
+
+    page, chunk, queue = collector.spans
+    assert (page.name, chunk.name, queue.name) == ("page", "chunk", "queue")
+    assert page.parent == chunk.span and page.trace == chunk.trace == "a" * 32
+    assert (chunk.began, chunk.error, chunk.parent) == (1000.0, "expired", "b" * 16)
+    assert chunk.attributes["ocrplus.chunk"] == "3-4"
+    assert chunk.attributes["ocrplus.worker"] == "pod.0"
+    assert queue.began == 900.0

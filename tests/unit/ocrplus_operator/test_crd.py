@@ -27,12 +27,12 @@ async def test_an_older_crd_is_brought_up_to_date(kube: Kube) -> None:
 
 
 async def test_a_server_that_refuses_fails_the_hook_with_its_reason(
-    kube: Kube, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kube: Kube, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("sys.argv", ["crd", str(kube_api.CRD)])  # none is there to be patched
 
     assert await asyncio.to_thread(crd.main) == 1
-    assert "could not be applied" in capsys.readouterr().err
+    assert "could not be applied" in caplog.text
 
 
 def test_a_call_without_a_file_says_how(

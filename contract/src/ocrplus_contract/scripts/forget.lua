@@ -3,7 +3,8 @@
 -- ARGV   prefix ttl pool user task
 -- RESULT 1 | 0 (unknown)
 -- INVARIANT nothing of the job stays but its past events, and of its figures what other jobs show too;
---           its name is free again.
+--           its name is free again when its files are removed, or after a minute.
+local FORGETTING_SECONDS = 60
 local pool, user, task = ARGV[3], ARGV[4], ARGV[5]
 local job = key('job', user, task)
 local content = redis.call('HMGET', job, 'state', 'content')
@@ -26,4 +27,5 @@ end
 forget_descriptions(user, task)
 redis.call('DEL', job, job .. ':pages', job .. ':captions', key('gone', user, task))
 redis.call('ZREM', key('jobs', user), task)
+redis.call('SET', key('forgetting', user, task), 1, 'EX', FORGETTING_SECONDS)
 return 1

@@ -127,7 +127,7 @@ class PodWatch:
                 await self._list_and_watch()
             except ApiError as error:
                 self._synced.clear()
-                log.warning("pods are listed anew", extra={"error": str(error)})
+                log.warning("pods are listed anew", extra={"error": error})
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _list_and_watch(self) -> None:

@@ -4,7 +4,7 @@ Celery runs in this very process (in a container: process 1), with a pool of thr
 """
 
 import ctypes
-import json
+import logging
 import os
 import sys
 from contextlib import suppress
@@ -13,29 +13,34 @@ from typing import Any  # celery is untyped
 import redis
 from pydantic import ValidationError
 
+from ocrplus_contract import logs
 from ocrplus_contract.blobs import store_problem
 from ocrplus_contract.draining import FOLLOW_SECONDS, Doorway, PodOrders
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import Pool
 from ocrplus_contract.recovery import pod_name
 from ocrplus_contract.server import connect, unfit_because
-from ocrplus_contract.settings import CaptionWorkerSettings
+from ocrplus_contract.settings import CaptionWorkerSettings, problems_of
+
+log = logging.getLogger("ocrplus_caption")
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
 def main() -> int:
     """Run until SIGTERM; 2 when the settings are not usable."""
+    logs.configure("caption-worker", own_outlets=True)
     try:
         settings = CaptionWorkerSettings()
     except ValidationError as error:
-        print(f"caption-worker: {error}", file=sys.stderr)
+        log.error("settings are not usable", extra={"problem": problems_of(error)})
         return 2
+    logs.configure("caption-worker", settings.log_level)
     problem = (
         _unusable(settings) or _server_problem(settings) or store_problem(settings, writing=False)
     )
     if problem:
-        print(f"caption-worker: {problem}", file=sys.stderr)
+        log.error("the worker cannot start", extra={"problem": problem})
         return 2
     _keep_memory()
     return _serve(settings)
@@ -91,7 +96,7 @@ def _serve(settings: CaptionWorkerSettings) -> int:
         registry = process.metrics().registry
         server, _thread = start_http_server(settings.metrics_port, settings.host, registry)
         url = f"http://{settings.host}:{server.server_port}/metrics"
-        print(json.dumps({"ready": "caption-worker", "metrics": url}), flush=True)
+        logs.announce("caption-worker", metrics=url)
 
     worker = app.Worker(
         hostname=f"caption@{os.getpid()}",

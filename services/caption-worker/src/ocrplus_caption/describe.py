@@ -109,12 +109,10 @@ class Describer:
             picture: Picture = await self._in_thread(lambda: read_picture(self.blobs.get(name)))
             return picture
         except (BlobMissing, UnreadablePicture):
-            log.warning(
-                "a figure cannot be read", extra={"job_id": lease.task, "figure": figure.id}
-            )
+            log.warning("a figure cannot be read")
             return None
         except BlobsUnavailable as away:
-            log.error("figures cannot be read", extra={"problem": str(away)})
+            log.error("figures cannot be read", extra={"error": away})
             await asyncio.sleep(_AWAY_SECONDS)
             raise NotNow from away
 

@@ -5,6 +5,7 @@ Why it exits 1 stands on stderr: the kubelet shows it.
 
 import sys
 
+from ocrplus_contract import logs
 from ocrplus_contract.names import Pool
 from ocrplus_contract.probing import Probe
 from ocrplus_contract.settings import CaptionWorkerSettings
@@ -17,4 +18,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    logs.configure("caption-worker")
     sys.exit(main())

@@ -27,7 +27,7 @@ from ocrplus_caption.memory import Memory
 from ocrplus_caption.metrics import CaptionMetrics
 from ocrplus_caption.prompt import load
 from ocrplus_caption.pulse import Pulse
-from ocrplus_contract import tracing
+from ocrplus_contract import logs, tracing
 from ocrplus_contract.blobs import open_store
 from ocrplus_contract.captions import CaptionRecord, commit_caption
 from ocrplus_contract.draining import FOLLOW_SECONDS
@@ -38,6 +38,7 @@ from ocrplus_contract.recovery import pod_name, release_expired, release_predece
 from ocrplus_contract.sentinels import async_pool
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import CaptionWorkerSettings
+from ocrplus_contract.trace import within
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,12 @@ class Process:
             self.pulse.drop(hold)
 
     async def _describe(self, lease: Lease) -> int:
-        fields = {"job_id": lease.task, "figure": figure_of(lease)}
+        with within(
+            lease.trace, job_id=lease.task, user=logs.hashed(lease.user), figure=figure_of(lease)
+        ):
+            return await self._described(lease)
+
+    async def _described(self, lease: Lease) -> int:
         chunk = f"{lease.user}:{lease.task}/{lease.first}"
         try:
             self.describer.crowd.turn_away(chunk)
@@ -114,7 +120,7 @@ class Process:
                 committed = await self._commit(lease, record)
             if committed:
                 self.describer.metrics.ended(record)
-                log.info("figure done", extra={**fields, "state": record.state})
+                log.info("figure done", extra={"state": record.state})
             return 0
         except NotNow:
             return await self._release(lease, "returned")
@@ -123,12 +129,12 @@ class Process:
                 self.describer.crowd.owe(crowded.picture, chunk)
             return 0
         except LeaseLost:
-            log.warning("a figure was taken away; it is another's", extra=fields)
+            log.warning("a figure was taken away; it is another's")
             return 0
         except redis.RedisError:
             raise  # the lease runs out, whoever notices brings the figure back
         except Exception:  # the room's outermost loop: the figure is blamed
-            log.exception("figure failed", extra=fields)
+            log.exception("figure failed")
             return await self._release(lease, "died")
 
     async def _commit(self, lease: Lease, record: CaptionRecord) -> bool:

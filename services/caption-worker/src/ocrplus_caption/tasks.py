@@ -1,6 +1,5 @@
 """The one Celery task, and the start and end of the process's loop."""
 
-import logging
 from typing import Any
 
 from celery.signals import setup_logging, worker_init, worker_shutting_down
@@ -28,9 +27,6 @@ def ring_again(count: int) -> None:
 def _configure_logs(**_: Any) -> None:
     """Celery sets no logging up where this signal has a receiver."""
     logs.configure("caption-worker", CaptionWorkerSettings().log_level)
-    # The first two tell of each doorbell; the others would write requests, pictures and all.
-    for chatty in ("celery.worker.strategy", "celery.app.trace", "openai", "httpx2", "httpcore2"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 @worker_init.connect

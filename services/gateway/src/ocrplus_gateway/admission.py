@@ -7,14 +7,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import redis
 import redis.asyncio
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from ocrplus_contract import logs, tracing
+from ocrplus_contract import tracing
 from ocrplus_contract.blobs import BlobStore, source_name
 from ocrplus_contract.broker import celery_options
 from ocrplus_contract.errors import BlobsUnavailable, Conflict, ErrorCode, JobRefused
@@ -30,7 +30,7 @@ from ocrplus_gateway.chunking import Cutting, Work, selected_pages, work_of
 from ocrplus_gateway.forecast import Forecast
 from ocrplus_gateway.inspection import Inspection, Inspector
 from ocrplus_gateway.reuse import Reuse, submitted_body
-from ocrplus_gateway.submission import STORE_AWAY, Admitted, Submission
+from ocrplus_gateway.submission import SERVER_FULL, STORE_AWAY, Admitted, Submission
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,8 @@ _FULL: Final = {
     "pages": "You have as many pages waiting as this service allows. Try again later.",
     "tasks": "You have as many unfinished tasks as this service allows. Try again later.",
 }
+_FORGETTING: Final = "The task of this id is being deleted. Try again in a moment."
+_FORGETTING_RETRY_SECONDS: Final = 1.0
 _LEAST_RETRY_SECONDS: Final = 2.0
 _MOST_RETRY_SECONDS: Final = 300.0
 
@@ -104,6 +106,16 @@ class Admission:
         Raises:
             JobRefused: with the code the client is told.
         """
+        try:
+            return await self._traced(submission)
+        except redis.exceptions.OutOfMemoryError as full:
+            log.error("no document can be admitted: the Redis server is full")
+            raise JobRefused(ErrorCode.BUSY, SERVER_FULL) from full
+        except (redis.RedisError, OSError) as error:
+            log.exception("a document cannot be admitted")
+            raise JobRefused(ErrorCode.INTERNAL) from error
+
+    async def _traced(self, submission: Submission) -> Admitted:
         of_job = tracing.of_job(submission.user, submission.task)
         with tracing.span("submit", of_job, began=submission.began) as span:
             admitted = await self._admit(submission)
@@ -135,8 +147,6 @@ class Admission:
         log.info(
             "document admitted",
             extra={
-                "job_id": submission.task,
-                "user": logs.hashed(submission.user),
                 "pages": admitted.pages_total,
                 "bytes": size,
                 "duplicate": admitted.duplicate_of is not None,
@@ -200,10 +210,15 @@ class Admission:
 
     async def _known(self, submission: Submission, fingerprint: str) -> Admitted | None:
         """The job that is there already: a repeated submission need not be inspected again."""
-        job = self._keys.job(submission.user, submission.task)
-        fields: list[Any] = await self._client.hmget(job, ["fingerprint", "state", "pages_total"])
+        names = submission.user, submission.task
+        pipe = self._client.pipeline(transaction=False)
+        pipe.hmget(self._keys.job(*names), ["fingerprint", "state", "pages_total"])
+        pipe.exists(self._keys.forgetting(*names))
+        fields, forgetting = await pipe.execute()
         known, state, pages = fields  # bytes, or None each
         if known is None or state is None or pages is None:
+            if forgetting:
+                raise JobRefused(ErrorCode.BUSY, _FORGETTING, _FORGETTING_RETRY_SECONDS)
             return None
         if known.decode() != fingerprint:
             raise Conflict
@@ -234,7 +249,7 @@ def _storing() -> Iterator[None]:
     try:
         yield
     except (BlobsUnavailable, OSError) as error:
-        log.error("documents cannot be stored", extra={"problem": str(error)})
+        log.error("documents cannot be stored", extra={"error": error})
         raise JobRefused(ErrorCode.BUSY, STORE_AWAY) from error
 
 

@@ -44,7 +44,8 @@ from ocrplus_gateway.presence import Presence
 from ocrplus_gateway.reconciler import Reconciler
 from ocrplus_gateway.retention import Sweeper, remove_stale_uploads
 from ocrplus_gateway.room import RoomWatch
-from ocrplus_gateway.session import SessionLimits, Sessions, Shared
+from ocrplus_gateway.session import SessionLimits, Shared
+from ocrplus_gateway.sessions import Sessions
 from ocrplus_gateway.submission import STORE_AWAY
 from ocrplus_gateway.traces import JobTraces
 from ocrplus_gateway.trial import InspectionTrial
@@ -129,10 +130,9 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
         pages=settings.max_pages,
         tasks=settings.max_user_tasks,
         messages_per_second=settings.messages_per_second,
-        send_seconds=settings.send_seconds,
         ping_seconds=settings.ping_seconds,
     )
-    sessions = Sessions(limits, metrics, settings.max_connections, settings.max_user_connections)
+    sessions = Sessions(metrics, settings.max_connections, settings.max_user_connections)
     shared = Shared(hub, jobs, ledger, admission, metrics, traces, limits)
     presence = Presence(client, keys)
     doorkeeper = Doorkeeper(settings.auth, client, keys)
@@ -170,7 +170,6 @@ def http_app(parts: Parts) -> FastAPI:
         await parts.hub.start()
         tasks = [
             asyncio.create_task(parts.presence.run()),
-            asyncio.create_task(parts.sessions.watch()),
             asyncio.create_task(parts.reconciler.run()),
             asyncio.create_task(parts.deadlines.run()),
             asyncio.create_task(parts.room.run()),
@@ -194,7 +193,7 @@ def http_app(parts: Parts) -> FastAPI:
     app.state.doorkeeper = parts.doorkeeper
     app.include_router(parts.http.router())
     _add_health(app, parts.health)
-    _add_errors(app)
+    _add_errors(app, parts.metrics)
     _guard_origins(app, parts.doorkeeper)
     whole = document(app)
     app.openapi = lambda: whole  # type: ignore[method-assign]  # the framework's way to say so
@@ -241,8 +240,13 @@ def _add_health(app: FastAPI, health: Health) -> None:
         return JSONResponse({"ready": True, "workers": workers, "parts": told})
 
 
-def _add_errors(app: FastAPI) -> None:
-    """Every error, the framework's own too, has the one shape."""
+def _add_errors(app: FastAPI, metrics: GatewayMetrics) -> None:
+    """Every error, the framework's own too, has the one shape; a document lost to one counts."""
+
+    def answered(request: Request, refusal: JobRefused) -> Response:
+        if (request.method, request.url.path) == ("POST", "/v1/tasks"):
+            metrics.refused(refusal.code)
+        return error_response(refusal, request.path_params.get("task_id"))
 
     async def refused(request: Request, error: Any) -> Response:
         return error_response(error, request.path_params.get("task_id"))
@@ -262,17 +266,12 @@ def _add_errors(app: FastAPI) -> None:
         return response
 
     async def store_away(request: Request, error: Any) -> Response:
-        log.error("documents cannot be read", extra={"problem": str(error)})
-        refusal = JobRefused(ErrorCode.BUSY, STORE_AWAY)
-        return error_response(refusal, request.path_params.get("task_id"))
+        log.error("documents cannot be read", extra={"error": error})
+        return answered(request, JobRefused(ErrorCode.BUSY, STORE_AWAY))
 
     async def unexpected(request: Request, error: Any) -> Response:
-        log.error(
-            "a request failed",
-            exc_info=error,
-            extra={"path": getattr(request.scope.get("route"), "path", None)},
-        )
-        return error_response(JobRefused(ErrorCode.INTERNAL), None)
+        log.error("a request failed", exc_info=error)
+        return answered(request, JobRefused(ErrorCode.INTERNAL))
 
     handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
         JobRefused: refused,

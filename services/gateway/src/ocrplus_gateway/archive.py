@@ -1,8 +1,9 @@
 """A result as one zip file: the Markdown, and the figures it links beside it."""
 
+import asyncio
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator
 from typing import IO, Final
 
 from ocrplus_contract.blobs import BlobStore, figure_name
@@ -33,8 +34,8 @@ def zipped(blobs: BlobStore, user: UserId, job: JobRecord, pages: list[PageRecor
     return file
 
 
-def blocks(file: IO[bytes]) -> Iterator[bytes]:
+async def blocks(file: IO[bytes]) -> AsyncGenerator[bytes, None]:
     """The file's content, then it is closed."""
     with file:
-        while block := file.read(_BLOCK_BYTES):
+        while block := await asyncio.to_thread(file.read, _BLOCK_BYTES):
             yield block

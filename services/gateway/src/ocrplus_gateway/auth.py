@@ -21,10 +21,10 @@ import jwt
 import redis.asyncio
 from jwt.exceptions import PyJWTError
 
+from ocrplus_contract.auth_settings import AuthSettings
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import UserId, valid_id
-from ocrplus_contract.settings import AuthSettings
 
 log = logging.getLogger(__name__)
 

@@ -1,9 +1,10 @@
 """How tasks end: cancelled until they have ended, as one cancellation may get lost."""
 
 import asyncio
+from typing import Any
 
 
-async def ended(*tasks: asyncio.Task[None]) -> None:
+async def ended(*tasks: asyncio.Future[Any]) -> None:
     """Cancel tasks until they have ended.
 
     Before Python 3.12 `asyncio.wait_for`, by which redis-py sends, loses a cancellation that comes

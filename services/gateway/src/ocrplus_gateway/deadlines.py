@@ -16,6 +16,7 @@ from ocrplus_contract.captions import settle
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, run_async
 from ocrplus_contract.names import TaskId, UserId
+from ocrplus_gateway.jobs import working_for
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +63,9 @@ class CaptionDeadlines:
             )
             for member in due:
                 user, _, task = member.decode().partition(":")
-                end = await run_async(self.client, settle(self.ledger, UserId(user), TaskId(task)))
-                log.info(
-                    "captions were not waited for any longer", extra={"job_id": task, "end": end}
-                )
+                async with working_for(self.client, self.keys, UserId(user), TaskId(task)):
+                    call = settle(self.ledger, UserId(user), TaskId(task))
+                    end = await run_async(self.client, call)
+                    log.info("captions were not waited for any longer", extra={"end": end})
                 settled += 1
         return settled

@@ -3,27 +3,34 @@
 It is plain ASGI before the framework: thousands of idle sockets should cost little.
 """
 
+import logging
 import re
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final  # Any: ASGI scopes and messages
 
 from fastapi import WebSocket
 from fastapi.responses import JSONResponse
 
+from ocrplus_contract import logs, tracing
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.names import UserId, valid_id
 from ocrplus_contract.trace import TraceContext, current_or_new, within
 from ocrplus_contract.wire import SUBPROTOCOL
 from ocrplus_gateway.auth import Doorkeeper, Subject
+from ocrplus_gateway.barrier import EXTENSION
 from ocrplus_gateway.http import error_response
 from ocrplus_gateway.metrics import GatewayMetrics
 from ocrplus_gateway.original import OriginalSession, Positions
-from ocrplus_gateway.session import Send, Session, Sessions, Shared
+from ocrplus_gateway.session import Send, Session, Shared
+from ocrplus_gateway.sessions import Sessions
 from ocrplus_gateway.v2 import V2Session
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+log = logging.getLogger(__name__)
 
 _PATH: Final = re.compile(r"/ws/([^/]+)")
 TRACE_RESPONSE: Final = "traceresponse"
@@ -34,20 +41,40 @@ def _trace_of(scope: Scope) -> TraceContext:
     """The client's trace, or a new one."""
     for name, value in scope["headers"]:
         if name == b"traceparent":
-            return TraceContext.parse(value.decode("latin-1")) or TraceContext.new()
-    return TraceContext.new()
+            return TraceContext.parse(value.decode("latin-1")) or tracing.new_trace()
+    return tracing.new_trace()
 
 
-def _telling(send: Send, trace: TraceContext) -> Send:
-    """Answers with the trace in a header."""
-    header = (TRACE_RESPONSE.encode(), trace.traceparent.encode())
+class _Answer:
+    """An answer on its way out: its trace goes in a header, what came of it into the log."""
 
-    async def telling(message: MutableMapping[str, Any]) -> None:
+    def __init__(self, send: Send, trace: TraceContext) -> None:
+        self._send = send
+        self._header = (TRACE_RESPONSE.encode(), trace.traceparent.encode())
+        self._began = time.monotonic()
+        self._status = 0
+        self.whole = False
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), header]
-        await send(message)
+            self._status = message["status"]
+            message["headers"] = [*message.get("headers", ()), self._header]
+        await self._send(message)
+        self.whole = message["type"] == "http.response.body" and not message.get("more_body")
 
-    return telling
+    def tell(self, scope: Scope) -> None:
+        """The route and not the path, which names users and tasks."""
+        refused = self._status >= 400 or not self._status
+        log.log(
+            logging.INFO if refused else logging.DEBUG,
+            "request refused" if refused else "request answered",
+            extra={
+                "method": scope["method"],
+                "route": getattr(scope.get("route"), "path", None),
+                "status": self._status,
+                "seconds": round(time.monotonic() - self._began, 3),
+            },
+        )
 
 
 class Door:
@@ -75,20 +102,31 @@ class Door:
             return
         trace = _trace_of(scope)
         with within(trace):
-            if scope["type"] == "http":
-                await self._app(scope, receive, _telling(send, trace))
-            else:
+            if scope["type"] == "websocket":
                 await self._serve(WebSocket(scope, receive, send), send)
+                return
+            answer = _Answer(send, trace)
+            try:
+                await self._app(scope, receive, answer.send)
+            except Exception:
+                if not answer.whole:  # else it was logged and answered; the server would again
+                    raise
+            finally:
+                answer.tell(scope)
 
     async def _serve(self, socket: WebSocket, send: Send) -> None:
         try:
             user, subject = await self._admitted(socket)
         except JobRefused as refusal:
             self._metrics.refused(refusal.code)
+            log.info("connection refused", extra={"code": refusal.code})
             response: JSONResponse = error_response(refusal, None)
             response.headers[TRACE_RESPONSE] = current_or_new().traceparent
             await socket.send_denial_response(response)
+            if (protocol := socket.scope["extensions"].get(EXTENSION)) is not None:
+                protocol.handshake_complete = True  # or the server logs each refusal as an error
             return
+        logs.note(user=logs.hashed(user))
         session = await self._accepted(socket, user, subject, send)
         if session is not None:
             await self._sessions.serve(session)

@@ -28,7 +28,7 @@ from ocrplus_contract.records import WorkerRecord
 from ocrplus_contract.server import unfit_because
 from ocrplus_contract.states import PartCode
 from ocrplus_gateway.hub import Hub
-from ocrplus_gateway.session import Sessions
+from ocrplus_gateway.sessions import Sessions
 from ocrplus_gateway.trial import InspectionTrial
 
 _SECONDS: Final = 3.0

@@ -10,9 +10,10 @@ from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
+from ocrplus_contract import logs
 from ocrplus_contract.blobs import figure_name
 from ocrplus_contract.errors import (
     HTTP_STATUS,
@@ -47,8 +48,9 @@ from ocrplus_gateway.openapi import (
     TASK,
     TICKET,
 )
-from ocrplus_gateway.session import Sessions
+from ocrplus_gateway.sessions import Sessions
 from ocrplus_gateway.sse import EventStream
+from ocrplus_gateway.streamed import Streamed
 from ocrplus_gateway.submission import Submission
 from ocrplus_gateway.traces import JobTraces
 from ocrplus_gateway.uploads import received
@@ -78,7 +80,9 @@ async def _user(
         ),
     ] = None,
 ) -> UserId:
-    return subject.acting_as(user, DEFAULT_USER)
+    acting = subject.acting_as(user, DEFAULT_USER)
+    logs.note(user=logs.hashed(acting))
+    return acting
 
 
 User = Annotated[UserId, Depends(_user)]
@@ -128,6 +132,7 @@ class HttpInterface:
             given = {**dict(request.query_params), **upload.fields}
             user = subject.acting_as(given.get("user"), DEFAULT_USER)
             task = _new_task(given)
+            logs.note(user=logs.hashed(user), job_id=task)
             wait = _wait_seconds(given)
             name = given.get("name") or upload.name or f"{task}.pdf"
             try:
@@ -169,7 +174,9 @@ class HttpInterface:
 
     async def forget(self, task_id: TaskPath, user: User) -> Response:
         """Cancel a task if it runs, and delete all that is kept of it."""
-        await self.jobs.forget(user, _task(task_id))
+        task = _task(task_id)
+        logs.note(job_id=task)
+        await self.jobs.forget(user, task)
         return Response(status_code=204)
 
     async def events(
@@ -190,10 +197,10 @@ class HttpInterface:
             raise JobRefused(ErrorCode.RATE_LIMITED, f"{refused.reason}; try again later.")
         if last_event_id is not None and await stream.is_complete(last_event_id):
             return Response(status_code=204)  # an EventSource then stops coming back
-        return StreamingResponse(
+        return Streamed(
             self.sessions.counted(user, stream.lines(last_event_id)),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            "text/event-stream",
+            {"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
     async def ticket(self, user: User) -> Response:
@@ -228,10 +235,10 @@ class HttpInterface:
             return _end_of(job)
         pages = await self.jobs.described(user, TaskId(task_id))
         file = await asyncio.to_thread(zipped, self.jobs.blobs, user, job, pages)
-        return StreamingResponse(
+        return Streamed(
             blocks(file),
-            media_type="application/zip",
-            headers={**_NOSNIFF, "Content-Disposition": f'attachment; filename="{task_id}.zip"'},
+            "application/zip",
+            {**_NOSNIFF, "Content-Disposition": f'attachment; filename="{task_id}.zip"'},
         )
 
     async def page(self, task_id: TaskPath, page: PagePath, user: User) -> Response:
@@ -276,7 +283,9 @@ class HttpInterface:
         return Response(png, media_type="image/png", headers=_NOSNIFF)
 
     async def _find(self, user: UserId, task_id: str) -> JobRecord:
-        return await self.jobs.find(user, _task(task_id))
+        task = _task(task_id)
+        logs.note(job_id=task)
+        return await self.jobs.find(user, task)
 
     async def _ended(self, user: UserId, job: JobRecord, *, with_status: bool = True) -> Response:
         if job.error:
@@ -309,6 +318,7 @@ def error_response(
 ) -> JSONResponse:
     """An error as every route answers it; `trace`: of the task whose end is told."""
     error = ErrorObject.of(refusal.code, refusal.message)
+    logs.note(code=refusal.code)
     trace_id = (trace or current_or_new()).trace_id
     body = {"error": error.model_dump(), "task_id": task, "trace": trace_id}
     headers = {}

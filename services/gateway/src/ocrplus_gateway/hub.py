@@ -125,8 +125,8 @@ class Hub:
         while True:
             try:
                 await self._read_messages()
-            except (RedisError, OSError):
-                log.warning("lost the event connection, trying again")
+            except (RedisError, OSError) as error:
+                log.warning("lost the event connection, trying again", extra={"error": error})
             except Exception:  # the outermost loop: without it nobody would hear anything again
                 log.exception("listening failed, trying again")
             # Connecting subscribes anew; each confirmation closes the gap.
@@ -278,5 +278,8 @@ def _event_of(entry: Any) -> Event | None:
     try:
         return Event.parse(stream_id.decode(), fields[b"event"])
     except (ValueError, KeyError):
-        log.error("an entry of a stream is no event; it is left out", extra={"id": stream_id})
+        log.error(
+            "an entry of a stream is no event; it is left out",
+            extra={"stream_id": stream_id.decode()},
+        )
         return None

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any, Final  # Any: JSON, and redis-py's replies
 
 import redis.asyncio
 
+from ocrplus_contract import logs
 from ocrplus_contract.blobs import BlobStore, job_prefix
 from ocrplus_contract.captions import CaptionRecord, read_captions
 from ocrplus_contract.document import page_texts, settled
@@ -23,6 +25,7 @@ from ocrplus_contract.messages import ErrorObject, PageMarkdown, Result
 from ocrplus_contract.names import TaskId, UserId
 from ocrplus_contract.records import FigureRecord, JobRecord, PageRecord
 from ocrplus_contract.states import OPEN_JOB_STATES, JobState, PageState
+from ocrplus_contract.trace import TraceContext, within
 from ocrplus_gateway.captions import with_captions
 
 log = logging.getLogger(__name__)
@@ -172,8 +175,20 @@ class Jobs:
         except BlobsUnavailable as away:
             log.warning(
                 "files of a deleted task stay until the store is swept",
-                extra={"job_id": task, "problem": str(away)},
+                extra={"job_id": task, "error": away},
             )
+        await self.client.delete(self.keys.forgetting(user, task))
+
+
+@asynccontextmanager
+async def working_for(
+    client: "redis.asyncio.Redis", keys: Keys, user: UserId, task: TaskId
+) -> AsyncIterator[None]:
+    """What is logged inside is of this job, and in its trace."""
+    raw: Any = await client.hget(keys.job(user, task), "traceparent")  # bytes
+    context = TraceContext.parse((raw or b"").decode())
+    with within(context, job_id=task, user=logs.hashed(user)):
+        yield
 
 
 def _at(folder: str, picture: str, _figure: str) -> str:

@@ -302,7 +302,7 @@ class OriginalSession(Session):
             return Submission(self.user, TaskId(task), file, f"{task}.pdf", JobOptions())
 
         source = (text, span) if span is not None else (encoded, (0, len(encoded)))
-        admitted = await self.admit(source, submission)
+        admitted = await self.admit(TaskId(task), source, submission)
         if admitted.duplicate_of is not None:  # it makes no event: answer it here
             await self.send(Submitted(task_id=task).model_dump_json())
             message = await self._result(TaskId(task))

@@ -33,8 +33,8 @@ class Presence:
         while True:
             try:
                 await self._beat()
-            except (RedisError, OSError):
-                log.warning("cannot say that this gateway lives")
+            except (RedisError, OSError) as error:
+                log.warning("cannot say that this gateway lives", extra={"error": error})
             await asyncio.sleep(_BEAT_SECONDS)
 
     async def _beat(self) -> None:

@@ -4,6 +4,7 @@ It runs in every gateway; a Redis lease lets one act at a time, the others only 
 """
 
 import asyncio
+import json
 import logging
 import math
 import secrets
@@ -14,6 +15,7 @@ from typing import Any, Final
 import redis.asyncio
 from redis.exceptions import ResponseError
 
+from ocrplus_contract import tracing
 from ocrplus_contract.errors import ErrorCode
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.ledger import Ledger, run_async
@@ -22,6 +24,7 @@ from ocrplus_contract.settings import GatewaySettings
 from ocrplus_contract.states import JobState
 from ocrplus_gateway.admission import Bell
 from ocrplus_gateway.cancellation import ended
+from ocrplus_gateway.jobs import working_for
 from ocrplus_gateway.metrics import GIVEN_UP, GatewayMetrics
 from ocrplus_gateway.retention import Sweeper
 
@@ -99,11 +102,9 @@ class Reconciler:
         """One round."""
         try:
             self.leading = await self._leads()
-        except (
-            ResponseError
-        ) as refused:  # full, or a replica: what it holds can be read all the same
+        except ResponseError as refused:  # full, or a replica: what it holds can be read
             self.leading = False
-            log.warning("nobody reconciles: a write is refused", extra={"error": str(refused)[:80]})
+            log.warning("nobody reconciles: a write is refused", extra={"error": refused})
         if self.leading:
             for pool in Pool:
                 await self._bring_back(pool)
@@ -155,10 +156,25 @@ class Reconciler:
             return
         for entry in idle:
             permit = Permit(entry["message_id"].decode())
+            lease: Any = await self._client.hget(self._keys.lease(pool), permit)  # bytes
             call = self._ledger.release(pool, permit, "expired", idle_ms=idle_ms)
             released = await run_async(self._client, call)
-            if released.held:
-                log.warning("a lease ran out, its chunk waits again", extra={"permit": permit})
+            if released.held and lease is not None:
+                await self._tell_expired(pool, permit, json.loads(lease))
+
+    async def _tell_expired(self, pool: Pool, permit: Permit, lease: dict[str, Any]) -> None:
+        user, task = UserId(lease["user"]), TaskId(lease["task"])
+        async with working_for(self._client, self._keys, user, task):
+            tracing.broken_off(permit, lease, pool, "expired")
+            log.warning(
+                "a lease ran out, its chunk waits again",
+                extra={
+                    "pool": pool,
+                    "chunk": f"{lease['first']}-{lease['last']}",
+                    "page": lease["page"],
+                    "worker": lease["owner"],
+                },
+            )
 
     async def _give_up(self) -> None:
         """End jobs past their deadline."""
@@ -170,9 +186,10 @@ class Reconciler:
             call = self._ledger.cancel(
                 UserId(user), TaskId(task), state=JobState.FAILED, code=ErrorCode.WORKER_LOST
             )
-            if await run_async(self._client, call) is None:
-                await self._client.zrem(self._keys.jobs_open(), member)
-            log.error("job given up: past its deadline", extra={"job_id": task})
+            async with working_for(self._client, self._keys, UserId(user), TaskId(task)):
+                if await run_async(self._client, call) is None:
+                    await self._client.zrem(self._keys.jobs_open(), member)
+                log.error("job given up: past its deadline")
 
     async def _resync(self) -> None:
         self._resynced = time.monotonic()

@@ -47,7 +47,7 @@ class Sweeper:
         try:
             removed = await self._sweep()
         except BlobsUnavailable as away:
-            log.warning("files of expired tasks stay", extra={"problem": str(away)})
+            log.warning("files of expired tasks stay", extra={"error": away})
             removed = 0
         await self._forget_positions()
         if removed:

@@ -4,19 +4,19 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
-from contextlib import aclosing, nullcontext, suppress
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final  # Any: ASGI messages, JSON
 
 from fastapi import WebSocket, WebSocketDisconnect
 from redis.exceptions import RedisError
 
+from ocrplus_contract import logs, tracing
 from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.ledger import Ledger
-from ocrplus_contract.names import UserId
+from ocrplus_contract.names import TaskId, UserId
 from ocrplus_contract.trace import TraceContext, within
 from ocrplus_gateway.admission import Admission
 from ocrplus_gateway.barrier import EXTENSION
@@ -26,6 +26,7 @@ from ocrplus_gateway.frames import split_frame, write_decoded
 from ocrplus_gateway.hub import Hub
 from ocrplus_gateway.jobs import Jobs
 from ocrplus_gateway.metrics import GatewayMetrics
+from ocrplus_gateway.rate import RATE_SECONDS, Rate
 from ocrplus_gateway.submission import Admitted, Submission
 from ocrplus_gateway.traces import JobTraces
 
@@ -44,7 +45,6 @@ CLOSE_RATE: Final = 4429
 UPLOAD_PREFIX: Final = "ocrplus-upload-"
 _MOST_BAD_MESSAGES: Final = 20
 _BAD: Final = frozenset({ErrorCode.BAD_JSON, ErrorCode.BAD_MESSAGE, ErrorCode.UNKNOWN_TYPE})
-_STRANGERS: Final = 0.1  # of all sockets: those that still owe their token
 _RATE_SECONDS: Final = 10.0
 _LARGE_FRAME: Final = 256 * 1024
 
@@ -59,7 +59,6 @@ class SessionLimits:
     pages: int
     tasks: int
     messages_per_second: float
-    send_seconds: float
     ping_seconds: int
 
 
@@ -91,24 +90,6 @@ class Refused(Exception):
         super().__init__(reason)
 
 
-class _Rate:
-    """Counts events of the last ten seconds, coarsely."""
-
-    __slots__ = ("_began", "_count")
-
-    def __init__(self) -> None:
-        self._began = 0.0
-        self._count = 0
-
-    def more_than(self, most: float) -> bool:
-        """Count one; whether there were more than `most` within ten seconds."""
-        now = time.monotonic()
-        if now - self._began > _RATE_SECONDS:
-            self._began, self._count = now, 0
-        self._count += 1
-        return self._count > most
-
-
 class Session:
     """One accepted socket of one user. Subclasses speak a protocol."""
 
@@ -119,14 +100,13 @@ class Session:
         self._send = send  # the server's own: the way of every event is short
         self.shared = shared
         self.user = user
-        self.sending_since = 0.0  # monotonic; 0 while nothing is being sent
         self.close_code = 0
         self.barrier: Any = socket.scope.get("extensions", {}).get(EXTENSION)
         self._socket = socket
         self._sending = asyncio.Lock()
         self._command: asyncio.Task[None] | None = None
-        self._messages = _Rate()
-        self._bad = _Rate()
+        self._messages = Rate()
+        self._bad = Rate()
         self.introduce: Callable[[], None] = lambda: None  # set by `Sessions`
         self._ending: asyncio.Future[Refused] = asyncio.get_running_loop().create_future()
 
@@ -200,22 +180,18 @@ class Session:
         if not self._ending.done():
             self._ending.set_result(Refused(code, reason))
 
-    def abort(self) -> None:
-        """Cut a connection whose client takes nothing any more."""
-        if self.barrier is not None:
-            self.barrier.transport.abort()
-
     async def _close(self, code: int, reason: str) -> None:
         self.close_code = code
         with suppress(RuntimeError, WebSocketDisconnect):
             await self._socket.close(code, reason)
 
     async def send(self, text: str) -> None:
-        """Send one message; a client that takes nothing is cut by the watch over all sessions."""
+        """Send one message; a client that takes nothing is cut by the protocol."""
         async with self._sending:
-            self.sending_since = time.monotonic()
-            await self._send({"type": "websocket.send", "text": text})
-            self.sending_since = 0.0
+            try:
+                await self._send({"type": "websocket.send", "text": text})
+            except OSError as gone:  # the client's connection, not the store's
+                raise WebSocketDisconnect(1006) from gone
 
     async def _receive(self) -> None:
         while True:
@@ -236,7 +212,7 @@ class Session:
         if self.asks_nothing(frame):
             await asyncio.sleep(0)
             return
-        if self._messages.more_than(self.shared.limits.messages_per_second * _RATE_SECONDS):
+        if self._messages.more_than(self.shared.limits.messages_per_second * RATE_SECONDS):
             raise Refused(CLOSE_RATE, "too many messages")
         quick = self.at_once(frame)
         if quick is not None:
@@ -250,7 +226,7 @@ class Session:
 
     async def _traced(self, frame: dict[str, Any], text: str, span: tuple[int, int] | None) -> None:
         """Each command begins a trace, or goes on with the client's."""
-        with within(TraceContext.parse(frame.get("traceparent")) or TraceContext.new()):
+        with within(TraceContext.parse(frame.get("traceparent")) or tracing.new_trace()):
             await self._follow(frame, text, span)
 
     async def _follow(self, frame: dict[str, Any], text: str, span: tuple[int, int] | None) -> None:
@@ -278,6 +254,7 @@ class Session:
 
     async def admit(
         self,
+        task: TaskId,
         encoded: tuple[str, tuple[int, int]],
         submission: Callable[[Path], Submission],
     ) -> Admitted:
@@ -287,6 +264,7 @@ class Session:
             JobRefused: with the code the client is told.
         """
         text, span = encoded
+        logs.note(job_id=task)
         began, large = time.time(), span[1] - span[0] > _LARGE_FRAME
         with tempfile.TemporaryDirectory(prefix=UPLOAD_PREFIX) as folder:
             file = Path(folder) / "upload.pdf"
@@ -295,106 +273,3 @@ class Session:
             admitted = await self.shared.admission.admit(replace(submission(file), began=began))
         self.shared.metrics.submitted(duplicate=admitted.duplicate_of is not None)
         return admitted
-
-
-class Sessions:
-    """All open sessions of a process: how many, who is stuck, and how they end on shutdown."""
-
-    def __init__(
-        self, limits: SessionLimits, metrics: GatewayMetrics, most: int, most_of_user: int
-    ) -> None:
-        self._metrics = metrics
-        self._limits = limits
-        self._most = most
-        self._most_of_user = most_of_user
-        self._open: set[Session] = set()
-        self._by_user: dict[UserId, int] = {}
-        self._strangers = 0
-        self.draining = False
-
-    def refusal(self, user: UserId, *, known: bool) -> Refused | None:
-        """Why one more socket of a user, or of a stranger who names him, cannot be served."""
-        if self.draining:
-            return Refused(CLOSE_RESTART, "shutting down")
-        if len(self._open) >= self._most:
-            return Refused(CLOSE_OVERLOADED, "too many connections")
-        if not known:
-            too_many = self._strangers >= max(1, self._most * _STRANGERS)
-            return Refused(CLOSE_OVERLOADED, "too many without a token") if too_many else None
-        if self._by_user.get(user, 0) >= self._most_of_user:
-            return Refused(CLOSE_CONNECTIONS, "too many connections of this user")
-        return None
-
-    async def serve(self, session: Session) -> None:
-        """Run a session to its end."""
-        self._open.add(session)
-        session.introduce = partial(self._introduce, session)
-        if session.known:
-            self._enter(session.user)
-        else:
-            self._strangers += 1
-        try:
-            with self._metrics.connected(session.protocol_name):
-                await session.run()
-        finally:
-            self._open.discard(session)
-            if session.known:
-                self._leave(session.user)
-            else:
-                self._strangers -= 1
-
-    def _introduce(self, session: Session) -> None:
-        """A stranger has shown who he is: he counts for his user from now on.
-
-        Raises:
-            Refused: the user has as many connections as he may.
-        """
-        if session.known:
-            return
-        refused = self.refusal(session.user, known=True)
-        if refused is not None:
-            raise refused
-        self._strangers -= 1
-        session.known = True
-        self._enter(session.user)
-
-    async def counted(
-        self, user: UserId, lines: AsyncGenerator[str, None]
-    ) -> AsyncGenerator[str, None]:
-        """An event stream over HTTP, counted as a connection of its user."""
-        self._enter(user)
-        try:
-            with self._metrics.connected("sse"):
-                async with aclosing(lines):
-                    async for line in lines:
-                        yield line
-        finally:
-            self._leave(user)
-
-    def _enter(self, user: UserId) -> None:
-        self._by_user[user] = self._by_user.get(user, 0) + 1
-
-    def _leave(self, user: UserId) -> None:
-        self._by_user[user] -= 1
-        if not self._by_user[user]:
-            del self._by_user[user]
-
-    async def watch(self) -> None:
-        """Cut, for ever, those whose clients take nothing."""
-        while True:
-            await asyncio.sleep(min(1.0, self._limits.send_seconds / 4))
-            before = time.monotonic() - self._limits.send_seconds
-            for session in list(self._open):
-                if 0 < session.sending_since < before:
-                    session.abort()
-
-    async def drain(self, seconds: float, slices: int = 10) -> None:
-        """Close everything in slices, so that not all clients come back at once."""
-        self.draining = True
-        waiting = list(self._open)
-        for session in waiting:
-            session.goodbye(seconds)
-        for first in range(min(slices, len(waiting))):
-            for session in waiting[first::slices]:
-                session.end(CLOSE_RESTART, "restart")
-            await asyncio.sleep(seconds / slices)

@@ -10,6 +10,7 @@ from ocrplus_contract.options import JobOptions
 from ocrplus_contract.states import JobState
 
 STORE_AWAY: Final = "The document store does not answer. Try again later."
+SERVER_FULL: Final = "The service has no room for another document now. Try again later."
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,11 +35,16 @@ class InspectionTrial:
         self._inspector = inspector
         self._tried = -math.inf
         self._problem: str | None = None
+        self._failed = 0  # in a row
+        self._went_well = False
         self._trying: asyncio.Task[None] | None = None
 
     async def problem(self) -> str | None:
-        """Why documents cannot be inspected, as far as it is known; None when they can."""
-        fresh = _FRESH_SECONDS if self._problem is None else _AGAIN_SECONDS
+        """Why documents cannot be inspected, as far as it is known; None when they can.
+
+        A gateway that could is believed until a second trial fails: one may have been starved.
+        """
+        fresh = _AGAIN_SECONDS if self._failed else _FRESH_SECONDS
         if self._trying is None and time.monotonic() - self._tried > fresh:
             self._trying = asyncio.create_task(self._try())
             if self._tried == -math.inf:  # nothing is known yet: wait for it, but not for long
@@ -48,11 +53,15 @@ class InspectionTrial:
 
     async def _try(self) -> None:
         try:
-            self._problem = await self._tried_now()
+            problem = await self._tried_now()
         finally:
             self._tried, self._trying = time.monotonic(), None
-        if self._problem is not None:
-            log.error("documents cannot be inspected", extra={"problem": self._problem})
+        self._failed = 0 if problem is None else self._failed + 1
+        self._went_well = self._went_well or problem is None
+        if problem is not None:
+            log.error("documents cannot be inspected", extra={"problem": problem})
+        if problem is None or self._failed > 1 or not self._went_well:
+            self._problem = problem
 
     async def _tried_now(self) -> str | None:
         try:

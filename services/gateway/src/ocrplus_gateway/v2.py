@@ -200,7 +200,7 @@ class V2Session(Session):
             return Submission(self.user, task, file, name, submit.options)
 
         encoded = submit.pdf_file
-        admitted = await self.admit(outside or (encoded, (0, len(encoded))), submission)
+        admitted = await self.admit(task, outside or (encoded, (0, len(encoded))), submission)
         if admitted.duplicate_of is None:
             return  # the event says so
         job = await self.shared.jobs.find(self.user, task)
@@ -219,7 +219,7 @@ class V2Session(Session):
     async def refuse(self, frame: dict[str, Any], refusal: JobRefused) -> None:
         task, req = frame.get("task_id"), frame.get("req")
         trace = current_or_new().trace_id
-        log.info("command refused", extra={"code": refusal.code, "trace": trace})
+        log.info("command refused", extra={"code": refusal.code})
         after = refusal.retry_after_seconds
         await self._say(
             wire.Error(

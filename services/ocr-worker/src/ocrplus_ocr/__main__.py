@@ -4,7 +4,7 @@ Celery runs in this very process (in a container: process 1), so SIGTERM reaches
 children: it takes no new doorbell, lets each child end its chunk, and leaves.
 """
 
-import json
+import logging
 import os
 import shutil
 import subprocess
@@ -16,24 +16,29 @@ from typing import Any  # celery is untyped
 import redis
 from pydantic import ValidationError
 
+from ocrplus_contract import logs
 from ocrplus_contract.blobs import store_problem
 from ocrplus_contract.draining import FOLLOW_SECONDS, Doorway, PodOrders
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import Pool
 from ocrplus_contract.recovery import pod_name
 from ocrplus_contract.server import connect, unfit_because
-from ocrplus_contract.settings import OcrSettings
+from ocrplus_contract.settings import OcrSettings, problems_of
+
+log = logging.getLogger("ocrplus_ocr")
 
 _LOOK_FOR_DEAD_SECONDS = 0.5
 
 
 def main() -> int:
     """Run until SIGTERM; 2 when the settings or the models are not usable."""
+    logs.configure("ocr-worker", own_outlets=True)
     try:
         settings = OcrSettings()
     except ValidationError as error:
-        print(f"ocr-worker: {error}", file=sys.stderr)
+        log.error("settings are not usable", extra={"problem": problems_of(error)})
         return 2
+    logs.configure("ocr-worker", settings.log_level)
     problem = (
         _opencv_problem()
         or _missing_models(settings)
@@ -41,7 +46,7 @@ def main() -> int:
         or store_problem(settings)
     )
     if problem:
-        print(f"ocr-worker: {problem}", file=sys.stderr)
+        log.error("the worker cannot start", extra={"problem": problem})
         return 2
     folder = tempfile.mkdtemp(prefix="ocrplus-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
@@ -112,7 +117,7 @@ def _serve(settings: OcrSettings) -> int:
         # Celery looks for dead children every 5 s, and is not always told of one before that.
         sender.hub.call_repeatedly(_LOOK_FOR_DEAD_SECONDS, sender.pool.maintain_pool)
         sender.hub.call_repeatedly(FOLLOW_SECONDS / 2, Doorway(orders, sender, Pool.OCR).follow)
-        print(json.dumps({"ready": "ocr-worker", "metrics": url}), flush=True)
+        logs.announce("ocr-worker", metrics=url)
 
     worker = app.Worker(
         hostname=f"ocr@{os.getpid()}",
@@ -123,6 +128,8 @@ def _serve(settings: OcrSettings) -> int:
         without_heartbeat=True,
         quiet=True,
     )
+    # Billiard would have a child write its first lines in a format of its own.
+    os.environ.pop("_MP_FORK_LOGLEVEL_", None)
     worker.start()
     return int(worker.exitcode or 0)
 

@@ -15,14 +15,15 @@ from typing import Final
 import redis
 from billiard import current_process
 
-from ocrplus_contract import tracing
+from ocrplus_contract import logs, tracing
 from ocrplus_contract.blobs import open_store
 from ocrplus_contract.draining import FOLLOW_SECONDS
-from ocrplus_contract.ledger import Ledger, run
+from ocrplus_contract.ledger import Lease, Ledger, run
 from ocrplus_contract.names import Pool
 from ocrplus_contract.recovery import pod_name, release_expired, release_predecessor
 from ocrplus_contract.server import connect
 from ocrplus_contract.settings import OcrSettings
+from ocrplus_contract.trace import within
 from ocrplus_ocr.chunk import ChunkReader
 from ocrplus_ocr.engine import Engine
 from ocrplus_ocr.engine.build import build_engine
@@ -68,13 +69,18 @@ class Child:
             return
         self.reader.metrics.taken(lease)
         tracing.waited(lease)
+        chunk = f"{lease.first}-{lease.last}"
+        with within(lease.trace, job_id=lease.task, user=logs.hashed(lease.user), chunk=chunk):
+            self._read(lease)
+
+    def _read(self, lease: Lease) -> None:
         try:
             self.ring(self.reader.read(lease))
         except redis.RedisError:
             raise  # the lease runs out, whoever notices brings the chunk back
         except Exception:
             # The room's outermost loop. The page in hand is blamed, as if the process had died.
-            log.exception("chunk failed", extra={"job_id": lease.task, "chunk": lease.first})
+            log.exception("chunk failed")
             released = run(self.client, self.ledger.release(Pool.OCR, lease.permit, "died"))
             self.ring(released.permits)
 

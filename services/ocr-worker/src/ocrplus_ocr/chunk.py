@@ -47,18 +47,15 @@ class ChunkReader:
     def _read(self, lease: Lease, span: tracing.Span) -> int:
         started = time.monotonic()
         self.pulse.begin_chunk(lease)
-        fields = {"job_id": lease.task, "chunk": f"{lease.first}-{lease.last}"}
         try:
             with self.blobs.local(lease.blob) as pdf:
                 self._read_pages(lease, pdf)
             doorbells = self._finish(lease)
-            log.info(
-                "chunk done", extra={**fields, "seconds": round(time.monotonic() - started, 3)}
-            )
+            log.info("chunk done", extra={"seconds": round(time.monotonic() - started, 3)})
             return doorbells
         except LeaseLost:
             span.drop()
-            log.warning("chunk was taken away; what it still owed is another's", extra=fields)
+            log.warning("chunk was taken away; what it still owed is another's")
             return 0
         except (JobRefused, BlobMissing) as refusal:
             span.fail(type(refusal).__name__)
@@ -67,7 +64,7 @@ class ChunkReader:
             span.fail("BlobsUnavailable")
             log.error(
                 "documents cannot be read or stored; the chunk is given back",
-                extra={**fields, "problem": str(away)},
+                extra={"error": away},
             )
             time.sleep(_AWAY_SECONDS)  # the next one would fare no better
             return run(self.client, self.ledger.release(Pool.OCR, lease.permit, "returned")).permits
@@ -99,12 +96,12 @@ class ChunkReader:
         if record.incomplete:
             log.warning(
                 "page lacks some of what was found on it; its result says so",
-                extra={"job_id": lease.task, "page": result.page, "coverage": result.coverage},
+                extra={"page": result.page, "coverage": result.coverage},
             )
         if record.doubled:
             log.warning(
                 "page says some of what was found on it twice; its result says so",
-                extra={"job_id": lease.task, "page": result.page, "repeated": result.repeated},
+                extra={"page": result.page, "repeated": result.repeated},
             )
         next_page = result.page + 1 if result.page < lease.last else None
         call = self.ledger.commit_page(
@@ -140,14 +137,12 @@ class ChunkReader:
         if run(self.client, self.ledger.finish(Pool.OCR, lease.permit)):
             return 0
         # The engine ended without a word about some page: as if the process had died with it.
-        log.error("engine left pages out", extra={"job_id": lease.task})
+        log.error("engine left pages out")
         return run(self.client, self.ledger.release(Pool.OCR, lease.permit, "died")).permits
 
     def _give_up(self, lease: Lease, refusal: JobRefused | BlobMissing) -> int:
         code = refusal.code if isinstance(refusal, JobRefused) else ErrorCode.INTERNAL
-        log.error(
-            "document cannot be read, its job fails", extra={"job_id": lease.task, "code": code}
-        )
+        log.error("document cannot be read, its job fails", extra={"code": code})
         run(
             self.client,
             self.ledger.cancel(lease.user, lease.task, state=JobState.FAILED, code=code),

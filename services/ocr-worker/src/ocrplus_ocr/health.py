@@ -8,6 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from ocrplus_contract import logs
 from ocrplus_contract.names import Pool
 from ocrplus_contract.probing import Probe
 from ocrplus_contract.settings import OcrSettings
@@ -24,4 +25,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    logs.configure("ocr-worker")
     sys.exit(main())

@@ -16,6 +16,7 @@ from typing import Final
 
 import redis
 
+from ocrplus_contract import logs
 from ocrplus_contract.errors import LeaseLost
 from ocrplus_contract.heartbeat import queue_forgetting, queue_record
 from ocrplus_contract.keys import Keys
@@ -23,6 +24,7 @@ from ocrplus_contract.ledger import Lease, Ledger, run
 from ocrplus_contract.names import Pool
 from ocrplus_contract.records import WORKER_HEARTBEAT_SECONDS, WorkerRecord
 from ocrplus_contract.states import WorkerState
+from ocrplus_contract.trace import within
 
 log = logging.getLogger(__name__)
 
@@ -182,10 +184,11 @@ class Pulse:
         if lease is not None:
             seconds = time.monotonic() - began
             if seconds > self._timing.page_deadline_seconds:
-                log.error(
-                    "page is past its deadline, ending this process",
-                    extra={"job_id": lease.task, "page": page, "seconds": round(seconds, 1)},
-                )
+                with within(lease.trace, job_id=lease.task, user=logs.hashed(lease.user)):
+                    log.error(
+                        "page is past its deadline, ending this process",
+                        extra={"page": page, "seconds": round(seconds, 1)},
+                    )
                 self._end_process()
             self._renew(lease)
         self._write()

@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import redis
+from billiard.util import get_logger as billiard_logger
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 from kombu.exceptions import OperationalError
 
@@ -43,14 +44,8 @@ def ring_captions(count: int) -> None:
 @setup_logging.connect
 def _configure_logs(**_: Any) -> None:
     """Celery sets no logging up where this signal has a receiver: parent and children log alike."""
+    billiard_logger()  # once it has cut its logger off from all others, ours can join it to them
     logs.configure("ocr-worker", OcrSettings().log_level)
-    for chatty in ("celery.worker.strategy", "celery.app.trace"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)  # they tell of each doorbell
-    for own_handler in ("multiprocessing", "paddlex"):
-        logger = logging.getLogger(own_handler)
-        logger.handlers.clear()
-        logger.propagate = True
-        logger.setLevel(logging.WARNING)
 
 
 @worker_process_init.connect

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ocrplus_contract import logs
 from ocrplus_contract.errors import PageErrorCode
 from ocrplus_contract.states import PageState, TextSource
 from ocrplus_ocr.engine import BlockKind, Box, PageResult, Reading, ReadOptions
@@ -244,7 +245,7 @@ def _build(config: EngineConfig) -> Any:
     from paddleocr import PPStructureV3
     from paddlex.inference import load_pipeline_config
 
-    logging.getLogger("paddlex").handlers.clear()  # it brings a coloured one; ours speaks JSON
+    logs.take_in("paddlex")  # it brings a coloured handler; ours speaks JSON
     if config.profile is Profile.GPU_ONNX:
         import onnxruntime
 

@@ -23,6 +23,7 @@ from typing import Any, Final  # Any: pypdfium2 is untyped
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
+from ocrplus_contract import logs
 from ocrplus_contract.errors import ErrorCode, PageErrorCode
 from ocrplus_ocr.engine import Evidence
 from ocrplus_ocr.engine.drawn import read_text_layer
@@ -49,6 +50,7 @@ _PAGE_TROUBLE: Final = (
 
 def main() -> None:
     """Serve documents until stdin ends."""
+    logs.configure("ocr-worker")
     parent, limits = int(sys.argv[1]), json.loads(sys.argv[2])
     _end_with(parent)
     _limit(int(limits["megabytes"]))

@@ -172,7 +172,7 @@ class Renderer:
             except _ChildDied as death:
                 log.warning(
                     "page ended its rendering process, another one is started",
-                    extra={"page": owed[0], "error": death.error, "status": death.status},
+                    extra={"page": owed[0], "code": death.error, "status": death.status},
                 )
                 self.close()
                 yield UnreadablePage(owed.popleft(), death.error, time.monotonic() - began)
