@@ -36,6 +36,8 @@ _SHORT_TITLE: Final = 0.6  # of the block's width
 _LEAST_TITLED: Final = 2
 _CLEARLY_LARGER: Final = 1.2
 _LARGER_SCANNED: Final = 1.18  # widths vary with the letters
+_SHORT_FIRST: Final = 0.5
+_MUCH_HIGHER: Final = 1.2
 _HIGHER: Final = 1.08  # than a scan's usual line
 _MUCH_LARGER: Final = 1.3  # what the model takes for a header or a caption
 _LEAST_LETTERS: Final = 2
@@ -237,7 +239,9 @@ def _sorted_out(block: Block, styles: Styles) -> list[Block]:
     marks = _without_long_runs(found, _without_ends(found, marks))
     if found[0].is_scanned and block.kind not in HEADINGS and len(found) > 1:
         # Justified lines are as wide as large ones: only what begins a block is sure.
-        first = marks[0] and numbering(found[0].text) is not None
+        first = marks[0] and (
+            numbering(found[0].text) is not None or _is_short_and_high(found, styles)
+        )
         marks = [first if n == 0 else False for n in range(len(found))]
         marks = [mark or titled for mark, titled in zip(marks, _titled(found), strict=True)]
     if not any(marks):
@@ -252,6 +256,14 @@ def _sorted_out(block: Block, styles: Styles) -> list[Block]:
         kind = block.kind if block.kind in HEADINGS else BlockKind.HEADING
         return [replace(block, kind=kind)]
     return [_piece(block, piece, is_heading) for piece, is_heading in pieces]
+
+
+def _is_short_and_high(found: Sequence[Row], styles: Styles) -> bool:
+    """Whether the first row of a scan's block is half as wide as the others, and higher: no
+    justified line is."""
+    width = max(row.box[2] - row.box[0] for row in found[1:])
+    short = found[0].box[2] - found[0].box[0] < _SHORT_FIRST * width
+    return short and found[0].height >= _MUCH_HIGHER * styles.body.height
 
 
 def _titled(found: Sequence[Row]) -> list[bool]:
