@@ -319,3 +319,13 @@ def test_a_short_high_row_that_a_scan_s_paragraph_begins_with_is_a_heading(
     found = mend_headings(page(block(BlockKind.TEXT, first, *rest), source=TextSource.OCR)).blocks
 
     assert (found[0].kind is BlockKind.HEADING) is is_heading
+
+
+def test_a_heading_of_two_rows_that_the_model_parts_is_one() -> None:
+    first = block(BlockKind.HEADING, row("Measuring patient", 20, size=13))
+    rest = block(BlockKind.HEADING, row("records", 36, size=13))
+    another = block(BlockKind.HEADING, row("Causes", 52, size=13))
+
+    found = mend_headings(page(first, rest, another, body(100))).blocks
+
+    assert [b.text for b in found[:2]] == ["Measuring patient records", "Causes"]

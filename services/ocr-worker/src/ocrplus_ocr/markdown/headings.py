@@ -36,6 +36,7 @@ _SHORT_TITLE: Final = 0.6  # of the block's width
 _LEAST_TITLED: Final = 2
 _CLEARLY_LARGER: Final = 1.2
 _LARGER_SCANNED: Final = 1.18  # widths vary with the letters
+_SAME_SIZE: Final = 0.06
 _SHORT_FIRST: Final = 0.5
 _MUCH_HIGHER: Final = 1.2
 _HIGHER: Final = 1.08  # than a scan's usual line
@@ -100,7 +101,8 @@ def mend_headings(page: Page) -> Page:
 
 
 def _in_one_row(blocks: Sequence[Block]) -> list[Block]:
-    """Headings side by side as one: a number may stand far before its title."""
+    """Headings side by side as one, for a number may stand far before its title; and one that
+    goes on in the row below."""
     joined_blocks: list[Block] = []
     for block in blocks:
         before = joined_blocks[-1] if joined_blocks else None
@@ -110,12 +112,24 @@ def _in_one_row(blocks: Sequence[Block]) -> list[Block]:
             and block.kind in HEADINGS
             and before.lines
             and block.lines
-            and len(rows((*before.lines, *block.lines))) == 1
+            and (_is_one_row(before, block) or _goes_on_below(before, block))
         ):
             joined_blocks[-1] = _piece(before, rows((*before.lines, *block.lines)), is_heading=True)
         else:
             joined_blocks.append(block)
     return joined_blocks
+
+
+def _is_one_row(before: Block, block: Block) -> bool:
+    return len(rows((*before.lines, *block.lines))) == 1
+
+
+def _goes_on_below(before: Block, block: Block) -> bool:
+    """Whether a heading is the rest of the one right above, set as that is."""
+    above, below = rows(before.lines)[-1], rows(block.lines)[0]
+    alike = abs(above.size - below.size) < _SAME_SIZE * above.size and above.bold == below.bold
+    close = -0.3 * above.height <= below.box[1] - above.box[3] < 0.6 * above.height
+    return alike and close and below.text[:1].islower()
 
 
 def _as_numbered(blocks: Sequence[Block], page: Page) -> list[Block]:
@@ -336,7 +350,7 @@ def _pieces(found: Sequence[Row], marks: Sequence[bool]) -> list[tuple[list[Row]
             above = pieces[-1][0]
             goes_on = (
                 len(above) < _MOST_ROWS
-                and abs(above[-1].size - row.size) < 0.06 * row.size
+                and abs(above[-1].size - row.size) < _SAME_SIZE * row.size
                 and above[-1].bold == row.bold
                 and row.box[1] - above[-1].box[3] < 0.6 * row.height
                 and numbering(row.text) is None
