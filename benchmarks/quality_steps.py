@@ -153,7 +153,7 @@ def _code(markdown: str) -> set[str]:
 
 
 def _paragraphs(markdown: str) -> set[str]:
-    parts = re.split(r"\n\n|\n(?=\s*(?:- |\d{1,2}[.)]))", _CODE.sub("", markdown))
+    parts = re.split(r"\n\n|\n(?=\s*(?:- |\w{1,2}[.)]))", _CODE.sub("", markdown))
     plain = (re.sub(r"\s+", "", part) for part in parts)
     return {part for part in plain if part and part[0] not in "#|<!$"}
 
