@@ -67,6 +67,7 @@ BASES: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
     "routes": ({**ROUTE, **INGRESS}, ("ingress.", "gatewayApi.")),
     "balancer": ({"gateway": {"service": {"type": "LoadBalancer"}}}, ("gateway.service.",)),
     "monitors": ({"monitoring": {"enabled": True}}, ("monitoring.",)),
+    "traces": ({"tracing": {"endpoint": "http://a.test"}}, ("tracing.",)),
     "neither alerts nor dashboards": (
         {
             "monitoring": {
@@ -77,6 +78,7 @@ BASES: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
         },
         ("monitoring.",),
     ),
+    "collector": ({"tracing": {"endpoint": "http://a.test:4318"}}, ("tracing.",)),
     "no policies": ({"networkPolicy": {"enabled": False}}, ("networkPolicy.",)),
     "no volume for Redis": (
         {"redis": {"persistence": {"enabled": False}}},

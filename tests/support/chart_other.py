@@ -51,6 +51,7 @@ OWN: Final[Mapping[str, Any]] = {
     "settings.listenAddress": "::",
     "captions.baseUrl": "https://%s.test",
     "blobs.s3.endpoint": "https://%s.test",
+    "tracing.endpoint": "https://%s.test",
     "keda.redisAddress": "%s:6379",
     "externalRedis.url": "redis://cache.test:6379",
     "ocrWorker.autoscaling.headroom": "0.5",
@@ -107,6 +108,7 @@ def _plain(says: Mapping[str, Any], default: Any) -> Any:
         return fixed[says["shape"]]
     if says.get("items") == "port":
         return [7777]
+    assert "type" in says, f"no other value is known for {default!r}, which says {says}"
     return {"null": 1, "string": "7%"}[says["type"][1]]
 
 

@@ -100,6 +100,9 @@ auth.existingSecret: auth.mode is {{ $v.auth.mode }}
 auth.jwt: &tokens auth.mode is {{ $v.auth.mode }}
 test.tokenSecret: *tokens
 {{- end }}
+{{- if not $v.tracing.endpoint }}
+tracing: tracing.endpoint is empty
+{{- end }}
 {{- if not $v.priorityClasses.create }}
 priorityClasses: priorityClasses.create is false
 {{- end }}
@@ -112,6 +115,10 @@ priorityClasses: priorityClasses.create is false
 {{- if not $group.enabled }}
 monitoring.{{ $name }}: monitoring.{{ $name }}.enabled is false
 {{- end }}
+{{- end }}
+{{- if not $v.tracing.endpoint }}
+tracing.sampleRatio: &untraced tracing.endpoint is empty
+tracing.resourceAttributes: *untraced
 {{- end }}
 {{- if not (or (eq $v.blobs.type "s3") (include "ocrplus.captions.enabled" .) (and (eq $v.auth.mode "jwt") $v.auth.jwt.jwksUrl)) }}
 networkPolicy.egressPorts: &within neither a bucket, nor a model, nor an identity provider is asked
