@@ -7,6 +7,8 @@ PDF ?= examples/samples/report_en.pdf
 OUT ?= out
 PORT ?= 8080
 TAG ?= dev
+# Test files side by side: much of their time is waiting.
+TEST_JOBS ?= 2
 SET ?= ../shared/corpus/dev
 # What the tests on clusters are told, if it is: make e2e-node RECORD=1 KUBE_ROOT=dir
 E2E = $(if $(KUBE_TOOLS),--tools '$(KUBE_TOOLS)') $(if $(KUBE_ROOT),--root '$(KUBE_ROOT)') \
@@ -48,7 +50,7 @@ serve: $(VENV)/.run ## keep the services up: make serve PORT=8080
 .PHONY: test
 test: $(VENV)/.dev ## the default test suite, with real servers, workers and models
 	$(BIN)/ocrplus models assemble
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 
 .PHONY: check
 check: $(VENV)/.dev ## format, lint, types, import contracts, repository checks

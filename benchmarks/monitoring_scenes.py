@@ -219,12 +219,11 @@ def server(deployed: Deployed, watch: Watch) -> None:
         for _ in range(8):
             _seek_history(running)
         time.sleep(LATE_SECONDS + 5)
-    watch.until(FIRST_PAGES, HISTORY)
     worker.kill()
     running.client.xgroup_destroy(Keys().work(Pool.OCR), "workers")
     running.client.config_set("maxmemory", 1_000_000)
     watch.begin(GROUP_GONE, REDIS_FULL)
-    while not watch.fired(GROUP_GONE, REDIS_FULL):
+    while not watch.fired(FIRST_PAGES, HISTORY, GROUP_GONE, REDIS_FULL):
         _submit_in_vain(running)
     running.client.config_set("maxmemory", 0)
     watch.begin(REDIS_STOPS)

@@ -48,6 +48,7 @@ METRICS = (
 COUNTED = ("text", "order", "table", "heading", "figure", "formula", "tests")
 """Their mean is a document's overall score."""
 WELL = 0.97
+MUCH_EXCUSED = 0.3  # of a page's characters that coverage leaves out: pages to look at
 BASELINE = Path(__file__).parent / "results" / "quality.json"
 LITEPARSE = {  # LiteParse 2.18 on the text-layer documents of the development set
     "text": 0.878,
@@ -224,6 +225,7 @@ def main() -> None:
     spent: dict[str, float] = {}
     low: dict[str, float] = {}
     twice: dict[str, float] = {}
+    excused: dict[str, float] = {}
     failed: list[str] = []
     for document in documents:
         pages, spent[document.name] = reader.read(document)
@@ -234,6 +236,7 @@ def main() -> None:
             for p in pages
             if p.coverage is not None and p.coverage < LEAST_COVERAGE
         }
+        excused |= {f"{document.name} page {p.page}": p.excused or 0.0 for p in pages}
         twice |= {
             f"{document.name} page {p.page}": p.repeated
             for p in pages
@@ -252,6 +255,8 @@ def main() -> None:
         "cpu_seconds_per_page": cost(documents, spent),
         "pages_below_coverage": low,
         "pages_said_twice": twice,
+        "excused_mean": round(mean(excused.values()), 4),
+        "pages_mostly_excused": {name: v for name, v in excused.items() if v > MUCH_EXCUSED},
     }
     print(json.dumps({k: v for k, v in figures.items() if k not in ("mean", "limits")}, indent=2))
     page = quality_page.write(arguments.set, out, scored["docs"])

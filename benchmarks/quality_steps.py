@@ -12,7 +12,8 @@ import json
 import pickle
 import re
 import tempfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -121,8 +122,8 @@ def _unseen(truth: Path, document: Written) -> dict[str, float]:
     wanted = text.read_text("utf-8")
     there = _paragraphs(document.markdown)
     for metric, share in (
-        ("paragraphs", _shared(_paragraphs(wanted), there)),
-        ("own", _shared(there, _paragraphs(wanted))),
+        ("paragraphs", _shared(set(_paragraphs(wanted)), set(there))),
+        ("own", _own(there, _paragraphs(wanted))),
         ("joints", _joined(truth.with_suffix(".joints.json"), document.merged)),
         ("code", _shared(_code(wanted), _code(document.markdown))),
         ("alt", _shared(_captions(wanted), set(_PICTURE.findall(document.markdown)))),
@@ -152,10 +153,17 @@ def _code(markdown: str) -> set[str]:
     return {body for _, body in _CODE.findall(markdown)}
 
 
-def _paragraphs(markdown: str) -> set[str]:
-    parts = re.split(r"\n\n|\n(?=\s*(?:- |\d{1,2}[.)]))", _CODE.sub("", markdown))
+def _own(there: Sequence[str], wanted: Sequence[str]) -> float | None:
+    """Share of the paragraphs written that the truth has, as often as it has them: a running
+    header is none of them."""
+    both = Counter(there) & Counter(wanted)
+    return both.total() / len(there) if there else None
+
+
+def _paragraphs(markdown: str) -> list[str]:
+    parts = re.split(r"\n\n|\n(?=\s*(?:- |\w{1,2}[.)]))", _CODE.sub("", markdown))
     plain = (re.sub(r"\s+", "", part) for part in parts)
-    return {part for part in plain if part and part[0] not in "#|<!$"}
+    return [part for part in plain if part and part[0] not in "#|<!$"]
 
 
 def _captions(markdown: str) -> set[str]:

@@ -78,6 +78,7 @@ BASES: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
         },
         ("monitoring.",),
     ),
+    "collector": ({"tracing": {"endpoint": "http://a.test:4318"}}, ("tracing.",)),
     "no policies": ({"networkPolicy": {"enabled": False}}, ("networkPolicy.",)),
     "no volume for Redis": (
         {"redis": {"persistence": {"enabled": False}}},

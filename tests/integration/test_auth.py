@@ -332,6 +332,15 @@ async def test_a_token_is_its_users_alone(by_token: Gateway, store: redis.Redis)
             assert (await http.get(path)).status_code == 401, path
         assert (await http.get("/v1/tasks", headers=bearer("key-bob"))).json() == {"tasks": []}
         assert (await http.delete(paths[0], headers=bearer("key-bob"))).status_code == 404
+        other = {"params": {"user": "alice"}, "headers": bearer("key-bob")}
+        for method, path in (
+            ("GET", "/v1/tasks"),
+            ("DELETE", paths[0]),
+            ("POST", "/v1/tickets"),
+            ("POST", "/v1/tasks"),
+        ):
+            assert (await http.request(method, path, **other)).status_code == 403, path
+            assert (await http.request(method, path)).status_code == 401, path
         form = {"user": "alice", "task_id": "x"}
         stolen = await http.post(
             "/v1/tasks", data=form, files={"file": ("a.pdf", PDF)}, headers=bearer("key-bob")

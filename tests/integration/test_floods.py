@@ -112,6 +112,36 @@ async def test_too_many_pings_close_the_socket_and_acks_do_not(
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 4429
 
 
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [
+        (b"GET /healthz HTTP/1.1\r\n", b"X: " + b"a" * 1000 + b"\r\n"),
+        (b"GET /healthz HTTP/1.1\r\nX: ", b"a" * 1000),
+        (b"GET /", b"a" * 1000),
+        (
+            b"POST /v1/tasks HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+            b"a" * 1000,
+        ),
+    ],
+    ids=["headers", "header", "line", "trailer"],
+)
+async def test_a_requests_head_without_an_end_is_refused(
+    gateway: Gateway, begin: bytes, piece: bytes
+) -> None:
+    address = urlsplit(gateway.http)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(begin)
+    await asyncio.sleep(0.2)  # read by itself
+    try:
+        writer.write(piece * 150)
+        async with asyncio.timeout(10):
+            answer = await reader.read(12)
+    finally:
+        writer.transport.abort()
+
+    assert answer == b"HTTP/1.1 400"
+
+
 async def test_a_document_in_small_fragments_arrives(gateway: Gateway) -> None:
     frame = json.dumps(
         {"task_id": "t", "pdf_file": base64.b64encode(text_document(1)).decode()}

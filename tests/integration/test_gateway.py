@@ -21,7 +21,7 @@ from gateway_process import Gateway, play_worker
 
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.messages import EVENT
-from ocrplus_contract.names import TaskId, UserId
+from ocrplus_contract.names import Pool, TaskId, UserId
 from ocrplus_local.broker import free_port
 
 PDF = text_document(2)
@@ -185,6 +185,36 @@ BAD_FRAMES = {
     "too many pages": (frame("x7", text_document(21)), "x7", "pdf_too_many_pages"),
     "deep nesting": ("[" * 100_000, None, "bad_json"),
 }
+
+
+async def test_one_name_on_two_gateways_at_once_is_one_task(
+    gateway: Gateway, store: redis.Redis, valkey: redis_server.Server, blobs: Path
+) -> None:
+    with gateway_process.gateway(valkey.url, blobs) as second:
+        async with httpx.AsyncClient(timeout=20) as http:
+
+            async def submit(at: Gateway, task: str, pdf: bytes) -> tuple[int, bool | None]:
+                params = {"task_id": task, "user": "race"}
+                answer = await http.post(f"{at.http}/v1/tasks", params=params, content=pdf)
+                return answer.status_code, answer.json().get("duplicate")
+
+            for number in range(3):
+                task = f"same{number}"
+                same = await asyncio.gather(
+                    submit(gateway, task, OTHER), submit(second, task, OTHER)
+                )
+                assert sorted(same) == [(202, False), (202, True)]
+                task = f"other{number}"
+                other = await asyncio.gather(
+                    submit(gateway, task, OTHER), submit(second, task, PDF)
+                )
+                assert {status for status, _ in other} == {202, 409}
+                (stored,) = (blobs / "race" / task).iterdir()
+                job = Keys().job(UserId("race"), TaskId(task))
+                assert store.hget(job, "blob").decode().endswith(stored.name)
+
+    waiting = store.zrange(Keys().waiting_chunks(Pool.OCR, UserId("race")), 0, -1)
+    assert len(waiting) == 6
 
 
 async def test_bad_frames_get_an_error_and_the_connection_lives(

@@ -74,10 +74,10 @@ class Story:
     text: str
 
 
-def document(folder: Path, name: str, words: str = CANARIES["text"]) -> bytes:
+def document(folder: Path, name: str, words: str = CANARIES["text"], lines: int = 9) -> bytes:
     """A page with canaries as its text, a picture, and one as its outline's title."""
-    lines = [f"{words} number {n} tells of the harbour and of its ships." for n in range(9)]
-    content = "".join(tiny_pdf.text(line, 60, 740 - 18 * n) for n, line in enumerate(lines))
+    said = [f"{words} number {n} tells of the harbour and of its ships." for n in range(lines)]
+    content = "".join(tiny_pdf.text(line, 60, 740 - 18 * n) for n, line in enumerate(said))
     content += "q 300 0 0 225 100 200 cm /Im Do Q\n"
     with Image.open(io.BytesIO(drawing(1, 1))) as picture:
         grey = picture.convert("L")
@@ -225,7 +225,8 @@ def _live(stack: Stack) -> None:
     _break_records(stack)
     stack.store.client_kill_filter(_type="pubsub")
     os.kill(engine, signal.SIGKILL)
-    until(lambda: "SIGKILL" in stack.logs.text)
+    # Celery may hang at its end while a doorbell waits for an engine that warms up.
+    until(lambda: stack.engine() != engine, 60)
 
 
 def _read_documents(stack: Stack) -> None:
@@ -235,7 +236,7 @@ def _read_documents(stack: Stack) -> None:
     assert stack.ended("first") == "ok"
     text = stack.http.get("/v1/tasks/first/result.md").text
     assert CANARIES["text"] in text and CANARIES["caption"] in text
-    scanned = document(stack.folder, "scan", "Canaryword by ocr")
+    scanned = document(stack.folder, "scan", "Canaryword by ocr", lines=2)
     assert stack.submit("scan", scanned, text_source="ocr").is_success
     stack.vlm.control(mode="garbage")
     assert stack.ended("scan") == "ok"
@@ -402,12 +403,10 @@ def test_an_end_in_order_is_told(story: Story) -> None:
     "module, env",
     [
         ("ocrplus_gateway", {"OCRPLUS_REDIS_URL": f"redis://:a/{CANARIES['redis']}@h:1"}),
-        ("ocrplus_gateway", {"OCRPLUS_HOST": "0.0.0.0"}),
         ("ocrplus_ocr", {"OCRPLUS_DEVICE": CANARIES["input"]}),
         ("ocrplus_caption", {"OCRPLUS_CAPTION__PROMPT": "none", "OPENAI_API_KEY": "k"}),
         ("ocrplus_operator", {"OCRPLUS_METRICS_PORT": CANARIES["input"]}),
         ("ocrplus_ocr.health", {"OCRPLUS_REDIS_URL": f"redis://:a/{CANARIES['redis']}@h:1"}),
-        ("ocrplus_caption.health", {"OCRPLUS_UNKNOWN": CANARIES["input"]}),
     ],
 )
 def test_what_cannot_start_says_so_in_a_line(
@@ -439,7 +438,7 @@ def test_a_server_that_is_away_is_told_of_once_and_counted(
         with started(logs, "gateway", [sys.executable, "-m", "ocrplus_gateway"], env):
             ready(logs, "gateway")
             wire.set("ERR canaryanswer")
-            time.sleep(3)
+            time.sleep(2)
             wire.set("pass")
 
     told = [line for line in logs.lines if line["message"].startswith("reconciliation failed")]

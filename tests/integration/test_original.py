@@ -3,9 +3,11 @@
 import asyncio
 import base64
 import json
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import gateway_process
 import httpx
@@ -359,3 +361,34 @@ async def test_no_result_is_lost_wherever_history_is_trimmed(
     results = [m["task_id"] for m in messages if "result" in m and m["task_id"] != "before"]
     assert results == ["t0", "t1", "t2"]
     assert await taken(gateway, user) == []
+
+
+async def test_a_thin_line_gets_a_large_result_and_what_follows(
+    valkey: redis_server.Server, store: redis.Redis, tmp_path: Path
+) -> None:
+    read(store, "thin", "large", "x" * 6_000_000)
+    read(store, "thin", "after", "the end of it")
+    with (
+        gateway_process.gateway(valkey.url, tmp_path, OCRPLUS_SEND_SECONDS="0.6") as gateway,
+        socket.socket() as line,
+    ):
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
+        line.setblocking(False)
+        address = urlsplit(gateway.http)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(line, (address.hostname, address.port))
+        await loop.sock_sendall(
+            line,
+            b"GET /ws/thin HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+        )
+        size, end, began = 0, b"", time.monotonic()
+        async with asyncio.timeout(30):
+            while b"the end of it" not in end:
+                block = await loop.sock_recv(line, 65_536)
+                assert block, f"cut after {size} bytes"
+                size, end = size + len(block), (end + block)[-300:]
+                await asyncio.sleep(len(block) / 3_000_000)
+
+    assert time.monotonic() - began > 1.5  # longer than a client may take nothing
+    assert size > 6_000_000

@@ -1,10 +1,13 @@
 """Every metric is described, its labels are closed, and a deployment's series are few."""
 
 import re
+import shutil
+import subprocess
 
 import metric_catalogue
 import promql
 import pytest
+from prometheus_client import generate_latest
 
 from ocrplus_contract import metrics as names
 
@@ -69,3 +72,17 @@ def test_the_operator_has_no_reason_for_an_unknown_reading_that_is_not_listed() 
 
     assert len(set(raised)) >= 10
     assert set(raised) <= set(metric_catalogue.UNKNOWN_READINGS)
+
+
+@pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool is missing (Debian's package prometheus)"
+)
+@pytest.mark.parametrize("component", sorted(metric_catalogue.registries()))
+def test_names_and_units_are_as_prometheus_wants_them(component: str) -> None:
+    told = generate_latest(metric_catalogue.registries()[component])
+
+    linted = subprocess.run(
+        ["promtool", "check", "metrics"], input=told, capture_output=True, timeout=30, check=False
+    )
+
+    assert (linted.returncode, linted.stdout, linted.stderr) == (0, b"", b"")

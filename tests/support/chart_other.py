@@ -108,6 +108,7 @@ def _plain(says: Mapping[str, Any], default: Any) -> Any:
         return fixed[says["shape"]]
     if says.get("items") == "port":
         return [7777]
+    assert "type" in says, f"no other value is known for {default!r}, which says {says}"
     return {"null": 1, "string": "7%"}[says["type"][1]]
 
 

@@ -100,6 +100,9 @@ auth.existingSecret: auth.mode is {{ $v.auth.mode }}
 auth.jwt: &tokens auth.mode is {{ $v.auth.mode }}
 test.tokenSecret: *tokens
 {{- end }}
+{{- if not $v.tracing.endpoint }}
+tracing: tracing.endpoint is empty
+{{- end }}
 {{- if not $v.priorityClasses.create }}
 priorityClasses: priorityClasses.create is false
 {{- end }}

@@ -201,7 +201,8 @@ def test_a_library_tells_its_template_numbers_and_types(logs) -> None:
 def test_a_librarys_text_that_stands_in_no_source_is_not_told(logs) -> None:
     found = line(record(f"{'cannot read'} {SECRET}", name="paddlex"), logs)
 
-    assert (found["message"], found["where"]) == ("a library said something", "test_logs.py:7")
+    assert found["message"] == "a library said something"
+    assert found["where"].endswith("test_logs.py:7")
     assert SECRET not in json.dumps(found)
 
 

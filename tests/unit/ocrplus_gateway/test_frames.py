@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,15 @@ async def test_a_document_above_the_limit_is_refused_before_it_is_decoded(tmp_pa
         await decoded(text, tmp_path / "out", most_bytes=1000)
     assert refused.value.code is ErrorCode.TOO_LARGE
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("filling", [" ", '"pdf_file" ', "a"])
+def test_a_huge_frame_without_a_document_is_refused_at_once(filling: str) -> None:
+    text = '{"pdf_file"' + filling * (40_000_000 // len(filling)) + "}"
+    began = time.perf_counter()
+
+    with pytest.raises(JobRefused) as refused:
+        split_frame(text)
+
+    assert refused.value.code is ErrorCode.BAD_MESSAGE
+    assert time.perf_counter() - began < 0.1  # searched to its end: 0.3 s

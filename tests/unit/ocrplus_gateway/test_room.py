@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+import os
+import signal
 import threading
 from pathlib import Path
 
@@ -80,7 +82,7 @@ async def test_a_store_that_hangs_keeps_no_outage_of_the_server_from_being_told(
             async with asyncio.timeout(5):
                 while told(metrics, "redis_up") != 1:
                     await asyncio.sleep(0.02)
-                server.client.shutdown(nosave=True)
+                os.kill(int(server.client.info("server")["process_id"]), signal.SIGKILL)
                 while told(metrics, "redis_up") != 0:
                     await asyncio.sleep(0.02)
             volume.back.set()

@@ -126,3 +126,10 @@ def test_a_page_says_whether_a_hyphen_at_its_end_stays(
 
     assert found is not None
     assert found.keeps_hyphen is keeps
+
+
+def test_a_list_s_last_item_is_whole_though_it_is_the_list_s_widest() -> None:
+    items = block(BlockKind.TEXT, "- one", "- another item", y=400)
+
+    assert joints(page(block(BlockKind.TEXT, FULL, FULL), items))[1] is None
+    assert joints(page(items))[1] is not None, "nothing else tells how wide the column is"

@@ -143,7 +143,7 @@ def test_a_page_tells_its_first_and_last_lines() -> None:
     header = block(BlockKind.HEADER, line("Harbour Press", 250, 20))
     first = block(BlockKind.TEXT, line("A history of the harbour", 50, 50))
     rest = block(
-        BlockKind.TEXT, *(line("which goes on and on", 50, 100 + 14 * n) for n in range(9))
+        BlockKind.TEXT, *(line("which goes on and on and", 50, 100 + 14 * n) for n in range(9))
     )
     last = block(BlockKind.TEXT, line("303", 290, 720))
 

@@ -303,3 +303,29 @@ def test_the_authors_under_a_scanned_title_are_no_heading(names: str) -> None:
     found = mend_headings(page(authors, block(BlockKind.TEXT, *text), source=TextSource.OCR))
 
     assert found.blocks[0].kind is BlockKind.TEXT
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "is_heading"), [(16, 56, True), (12, 56, False), (16, 180, False)]
+)
+def test_a_short_high_row_that_a_scan_s_paragraph_begins_with_is_a_heading(
+    height: float, width: float, is_heading: bool
+) -> None:
+    first = TextLine(
+        "审核意见" if width < 100 else "审核意见" * 3, (50, 20, 50 + width, 20 + height)
+    )
+    rest = [TextLine("正文" * 10, (50, y, 250, y + 12)) for y in (40, 56, 72, 88)]
+
+    found = mend_headings(page(block(BlockKind.TEXT, first, *rest), source=TextSource.OCR)).blocks
+
+    assert (found[0].kind is BlockKind.HEADING) is is_heading
+
+
+def test_a_heading_of_two_rows_that_the_model_parts_is_one() -> None:
+    first = block(BlockKind.HEADING, row("Measuring patient", 20, size=13))
+    rest = block(BlockKind.HEADING, row("records", 36, size=13))
+    another = block(BlockKind.HEADING, row("Causes", 52, size=13))
+
+    found = mend_headings(page(first, rest, another, body(100))).blocks
+
+    assert [b.text for b in found[:2]] == ["Measuring patient records", "Causes"]

@@ -10,8 +10,9 @@ from ocrplus_ocr.markdown.aligned_grid import aligned_grid, with_currency
 from ocrplus_ocr.markdown.found_tables import found_tables
 from ocrplus_ocr.markdown.geometry import around, upright
 from ocrplus_ocr.markdown.grid import Cell, Grid, filled, grid_html
-from ocrplus_ocr.markdown.missed_borders import with_missed_borders
+from ocrplus_ocr.markdown.missed_borders import with_missed_borders, without_stroke
 from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.read_dashes import with_dashes
 from ocrplus_ocr.markdown.ruled_grid import connected, ruled_grid
 from ocrplus_ocr.markdown.table_grids import rebuild_tables
 
@@ -379,3 +380,51 @@ def test_a_faint_border_in_one_row_parts_cells_that_have_words_on_both_sides() -
 
     assert shape(each)[:2] == [(0, 0, 1, 1), (0, 1, 1, 1)]
     assert shape(one) == shape(across) == shape(grid)
+
+
+@pytest.mark.parametrize(
+    ("heading", "below", "columns"),
+    [("—", "", 2), ("", "—", 2), ("—", "—", 3), ("2019", "—", 3), ("", "", 3)],
+)
+def test_an_outer_column_with_nothing_but_one_stroke_is_none(
+    heading: str, below: str, columns: int
+) -> None:
+    texts = [["Place", "Year", heading], ["Ely", "4", below]]
+    cells = tuple(Cell(r, c, text=texts[r][c]) for r in range(2) for c in range(3))
+
+    assert without_stroke(Grid((0, 10, 20, 30), (0, 10, 20), cells)).size == (2, columns)
+
+
+@pytest.mark.parametrize(
+    ("column", "shown"),
+    [
+        (["2019", "7,084", "一", "30.81"], ["2019", "7,084", "—", "30.81"]),
+        (["2019", "7,084", "—", "-"], ["2019", "7,084", "—", "—"]),
+        (["2019", "7,084", "-", "5"], ["2019", "7,084", "-", "5"]),
+        (["级别", "一", "二", "三"], ["级别", "一", "二", "三"]),
+        (["一", "4", "5", "6"], ["—", "4", "5", "6"]),
+    ],
+)
+def test_a_dash_that_was_read_as_the_numeral_one_is_a_dash(
+    column: list[str], shown: list[str]
+) -> None:
+    cells = tuple(Cell(row, 0, text=text) for row, text in enumerate(column))
+
+    found = with_dashes(Grid((0, 10), (0, 10, 20, 30, 40), cells))
+
+    assert [cell.text for cell in found.cells] == shown
+
+
+def test_a_line_under_two_headings_is_no_one_s_own() -> None:
+    rows_ = [
+        line(text, x, y)
+        for y in (120, 140, 160)
+        for text, x in (("name", 120), ("12.5", 180), ("7.25", 240), ("3.5", 300), ("8", 360))
+    ]
+    labels = [line("Actual", 210, 100), line("Forecast", 330, 100)]
+
+    grid = aligned_grid([*labels, *rows_], [flat(107, 160, 380)])
+
+    assert grid is not None
+    heads = {c.text: (c.column, c.columns) for c in grid.cells if c.row == 0 and c.text}
+    assert heads == {"Actual": (1, 2), "Forecast": (3, 2)}

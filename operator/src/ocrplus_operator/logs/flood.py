@@ -71,7 +71,7 @@ class Flood:
         full = len(self._kinds) > _MOST_KINDS
         for kind, known in list(self._kinds.items()):
             if known.began < before or full:
-                del self._kinds[kind]
+                self._kinds.pop(kind, None)
                 if known.count:
                     known.record.__dict__["suppressed"] = known.count
                     yield known.record

@@ -34,7 +34,7 @@ _KNOWN: Final = re.compile(
 )
 """Sentences of libraries that hold nothing of a document."""
 
-_lock: Final = threading.Lock()
+_lock: Final = threading.RLock()  # a signal handler, or what is collected, may log meanwhile
 _outlet = _STDERR
 
 

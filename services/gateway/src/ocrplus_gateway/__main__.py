@@ -12,7 +12,6 @@ from typing import Final
 import uvicorn
 from prometheus_client import start_http_server
 from pydantic import ValidationError
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ocrplus_contract import logs, tracing
 from ocrplus_contract.blobs import open_store
@@ -20,6 +19,7 @@ from ocrplus_contract.server import connect
 from ocrplus_contract.settings import GatewaySettings, problems_of
 from ocrplus_gateway.app import Parts, build_parts, create_app
 from ocrplus_gateway.barrier import BarrierProtocol
+from ocrplus_gateway.heads import HeadProtocol
 from ocrplus_gateway.loop import tune_garbage_collection
 from ocrplus_gateway.memory import allow_files, return_large_blocks
 from ocrplus_gateway.metrics import GatewayMetrics
@@ -107,7 +107,7 @@ def _serve(settings: GatewaySettings) -> int:
     config = uvicorn.Config(
         create_app(parts),
         ws=watched(BarrierProtocol, settings.send_seconds),
-        http=watched(HttpToolsProtocol, settings.send_seconds),
+        http=watched(HeadProtocol, settings.send_seconds),
         loop="uvloop",
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,

@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
 from typing import Any, Final  # Any: ASGI scopes and messages
 
 from fastapi import WebSocket
@@ -53,21 +54,28 @@ class _Answer:
         self._header = (TRACE_RESPONSE.encode(), trace.traceparent.encode())
         self._began = time.monotonic()
         self._status = 0
-        self.whole = False
+        self._whole = False
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             message["headers"] = [*message.get("headers", ()), self._header]
         await self._send(message)
-        self.whole = message["type"] == "http.response.body" and not message.get("more_body")
+        self._whole = message["type"] == "http.response.body" and not message.get("more_body")
+
+    @property
+    def tells_failure(self) -> bool:
+        """Whether a failure of ours was answered for."""
+        return self._whole and self._status == HTTPStatus.INTERNAL_SERVER_ERROR
 
     def tell(self, scope: Scope) -> None:
         """The route and not the path, which names users and tasks."""
-        refused = self._status >= 400 or not self._status
+        refused = self._status >= HTTPStatus.BAD_REQUEST
         log.log(
             logging.INFO if refused else logging.DEBUG,
-            "request refused" if refused else "request answered",
+            "request refused"
+            if refused
+            else ("request answered" if self._whole else "request broken off"),
             extra={
                 "method": scope["method"],
                 "route": getattr(scope.get("route"), "path", None),
@@ -109,7 +117,7 @@ class Door:
             try:
                 await self._app(scope, receive, answer.send)
             except Exception:
-                if not answer.whole:  # else it was logged and answered; the server would again
+                if not answer.tells_failure:  # else it was logged; the server would again
                     raise
             finally:
                 answer.tell(scope)

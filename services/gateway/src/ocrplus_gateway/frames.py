@@ -29,7 +29,9 @@ def split_frame(text: str) -> tuple[dict[str, Any], tuple[int, int] | None]:
     Raises:
         JobRefused: bad_json, or bad_message when it is no object.
     """
-    if len(text) > _SMALL_FRAME and (match := _VALUE.search(text)) is not None:
+    # What stands before the value is small, or refused: nobody makes us search 100 MB.
+    match = _VALUE.search(text, 0, _MOST_PARSED) if len(text) > _SMALL_FRAME else None
+    if match is not None:
         start, end = match.end(), text.find('"', match.end())
         if end > 0:
             rest = _parsed(text[:start] + text[end:])

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -50,7 +50,7 @@ from ocrplus_gateway.openapi import (
 )
 from ocrplus_gateway.sessions import Sessions
 from ocrplus_gateway.sse import EventStream
-from ocrplus_gateway.streamed import Streamed
+from ocrplus_gateway.streamed import Streamed, result_json
 from ocrplus_gateway.submission import Submission
 from ocrplus_gateway.traces import JobTraces
 from ocrplus_gateway.uploads import received
@@ -291,10 +291,9 @@ class HttpInterface:
         if job.error:
             return _end_of(job)
         result = await self.jobs.result(user, job)
-        body: dict[str, Any] = {"task_id": job.task_id, "result": result.model_dump()}
-        if with_status:
-            body |= {"status": str(job.state), "failed_pages": list(job.failed_pages)}
-        return JSONResponse(body)
+        more = {"status": str(job.state), "failed_pages": list(job.failed_pages)}
+        text = result_json(job.task_id, result, more if with_status else {})
+        return Streamed(text, "application/json", {})
 
     async def _wait_for_end(self, user: UserId, task: TaskId, seconds: float) -> JobRecord | None:
         """The job once it has ended, None when the wait ran out first."""

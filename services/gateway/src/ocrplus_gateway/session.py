@@ -45,7 +45,6 @@ CLOSE_RATE: Final = 4429
 UPLOAD_PREFIX: Final = "ocrplus-upload-"
 _MOST_BAD_MESSAGES: Final = 20
 _BAD: Final = frozenset({ErrorCode.BAD_JSON, ErrorCode.BAD_MESSAGE, ErrorCode.UNKNOWN_TYPE})
-_RATE_SECONDS: Final = 10.0
 _LARGE_FRAME: Final = 256 * 1024
 
 

@@ -82,7 +82,10 @@ class Sessions:
     async def counted(
         self, user: UserId, lines: AsyncGenerator[str, None]
     ) -> AsyncGenerator[str, None]:
-        """An event stream over HTTP, counted as a connection of its user."""
+        """An event stream over HTTP, counted as a connection of its user; empty for one too many:
+        several may have asked at once before the first of them began."""
+        if self.refusal(user, known=True) is not None:
+            return
         self._enter(user)
         end = asyncio.get_running_loop().create_future()
         self._streams.add(end)

@@ -5,11 +5,11 @@ local COUNTED_EVERY = 64 -- events: trimming by age is part of each XADD, by num
 -- This server's own name, and a second that it did not see before it began; nil where it may not be asked.
 local function this_server()
     local info = redis.pcall('INFO', 'server')
-    if type(info) ~= 'string' then
-        return nil
+    info = type(info) == 'string' and info or ''
+    local name, uptime = string.match(info, 'run_id:(%w+)'), string.match(info, 'uptime_in_seconds:(%d+)')
+    if name and uptime then
+        return name, math.floor(now()) - tonumber(uptime) - 1
     end
-    return string.match(info, 'run_id:(%w+)'),
-        math.floor(now()) - tonumber(string.match(info, 'uptime_in_seconds:(%d+)')) - 1
 end
 
 -- The epoch of a user's events. A new one begins with the first event, or when the numbering was

@@ -4,6 +4,7 @@ Columns are where the full rows leave a gap. A line half way between two rows sp
 over several columns, or in the middle over empty ones, spans those.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -249,9 +250,12 @@ def heading_spans(
 
     By a line drawn under it, else so that every heading stands in the middle of its columns.
     """
-    spans: dict[_Place, tuple[int, int]] = {}
-    for place, box in labels.items():
-        spans[place] = _under_rule(box, columns, rules) or (place[2], place[3])
+    ruled = {place: _under_rule(box, columns, rules) for place, box in labels.items()}
+    shared = Counter(ruled.values())  # a line under several headings is no one's own
+    spans = {
+        place: span if span and shared[span] == 1 else (place[2], place[3])
+        for place, span in ruled.items()
+    }
     if any(span != place[2:] for place, span in spans.items()) or len(labels) > _MOST_HEADINGS:
         return spans
     free = [column for column in range(len(columns)) if column not in taken]

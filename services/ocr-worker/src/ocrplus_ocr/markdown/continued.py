@@ -13,7 +13,7 @@ from typing import Final
 from ocrplus_contract.records import OpenRecord
 from ocrplus_ocr.engine import Block, BlockKind
 from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
-from ocrplus_ocr.markdown.geometry import around
+from ocrplus_ocr.markdown.geometry import across, around
 from ocrplus_ocr.markdown.hyphens import Hyphens, hyphens_of, joined_lines, keeps_hyphen
 from ocrplus_ocr.markdown.joining import is_cjk
 from ocrplus_ocr.markdown.page import Page
@@ -27,6 +27,7 @@ _FINISHED: Final = re.compile(r"[.!?。！？:：;；…][\"'”’」』)）\]]
 _FULL: Final = 1.5  # font sizes that a full line may end before its column does
 _INDENT: Final = 0.8
 _SAME_SIZE: Final = 0.08
+_SAME_COLUMN: Final = 0.5  # of the narrower block's width
 _SHOWN: Final = 80  # characters that a paragraph of a page is known by
 
 
@@ -106,7 +107,7 @@ def open_start(blocks: Sequence[Block]) -> OpenRecord | None:
 def open_end(blocks: Sequence[Block], page: Page) -> OpenRecord | None:
     """The paragraph that goes on after blocks of a page, be it above a footnote."""
     block = next((b for b in reversed(blocks) if b.kind not in _BETWEEN), None)
-    if block is None or not ends_open(block):
+    if block is None or not ends_open(block) or not _fills_column(block, blocks):
         return None
     last = paragraphs_markdown(block.text).split("\n\n")[-1]
     return OpenRecord(
@@ -114,6 +115,18 @@ def open_end(blocks: Sequence[Block], page: Page) -> OpenRecord | None:
         keeps_hyphen=keeps_hyphen(last, hyphens_of([line.text for line in page.lines])),
         size=_print_size(rows(block.lines)[-1]),
     )
+
+
+def _fills_column(block: Block, blocks: Sequence[Block]) -> bool:
+    """Whether a block's last line is as wide as the text around it: a list's last item may be the
+    widest of the list."""
+    last = rows(block.lines)[-1]
+    beside = (
+        b.box[2]
+        for b in blocks
+        if b.kind is BlockKind.TEXT and b.lines and across(b.box, block.box) > _SAME_COLUMN
+    )
+    return max(beside, default=0.0) - last.box[2] <= _FULL * last.size
 
 
 def _print_size(row: Row) -> float:

@@ -36,6 +36,9 @@ _SHORT_TITLE: Final = 0.6  # of the block's width
 _LEAST_TITLED: Final = 2
 _CLEARLY_LARGER: Final = 1.2
 _LARGER_SCANNED: Final = 1.18  # widths vary with the letters
+_SAME_SIZE: Final = 0.06
+_SHORT_FIRST: Final = 0.5
+_MUCH_HIGHER: Final = 1.2
 _HIGHER: Final = 1.08  # than a scan's usual line
 _MUCH_LARGER: Final = 1.3  # what the model takes for a header or a caption
 _LEAST_LETTERS: Final = 2
@@ -98,7 +101,8 @@ def mend_headings(page: Page) -> Page:
 
 
 def _in_one_row(blocks: Sequence[Block]) -> list[Block]:
-    """Headings side by side as one: a number may stand far before its title."""
+    """Headings side by side as one, for a number may stand far before its title; and one that
+    goes on in the row below."""
     joined_blocks: list[Block] = []
     for block in blocks:
         before = joined_blocks[-1] if joined_blocks else None
@@ -108,12 +112,24 @@ def _in_one_row(blocks: Sequence[Block]) -> list[Block]:
             and block.kind in HEADINGS
             and before.lines
             and block.lines
-            and len(rows((*before.lines, *block.lines))) == 1
+            and (_is_one_row(before, block) or _goes_on_below(before, block))
         ):
             joined_blocks[-1] = _piece(before, rows((*before.lines, *block.lines)), is_heading=True)
         else:
             joined_blocks.append(block)
     return joined_blocks
+
+
+def _is_one_row(before: Block, block: Block) -> bool:
+    return len(rows((*before.lines, *block.lines))) == 1
+
+
+def _goes_on_below(before: Block, block: Block) -> bool:
+    """Whether a heading is the rest of the one right above, set as that is."""
+    above, below = rows(before.lines)[-1], rows(block.lines)[0]
+    alike = abs(above.size - below.size) < _SAME_SIZE * above.size and above.bold == below.bold
+    close = -0.3 * above.height <= below.box[1] - above.box[3] < 0.6 * above.height
+    return alike and close and below.text[:1].islower()
 
 
 def _as_numbered(blocks: Sequence[Block], page: Page) -> list[Block]:
@@ -237,7 +253,9 @@ def _sorted_out(block: Block, styles: Styles) -> list[Block]:
     marks = _without_long_runs(found, _without_ends(found, marks))
     if found[0].is_scanned and block.kind not in HEADINGS and len(found) > 1:
         # Justified lines are as wide as large ones: only what begins a block is sure.
-        first = marks[0] and numbering(found[0].text) is not None
+        first = marks[0] and (
+            numbering(found[0].text) is not None or _is_short_and_high(found, styles)
+        )
         marks = [first if n == 0 else False for n in range(len(found))]
         marks = [mark or titled for mark, titled in zip(marks, _titled(found), strict=True)]
     if not any(marks):
@@ -252,6 +270,14 @@ def _sorted_out(block: Block, styles: Styles) -> list[Block]:
         kind = block.kind if block.kind in HEADINGS else BlockKind.HEADING
         return [replace(block, kind=kind)]
     return [_piece(block, piece, is_heading) for piece, is_heading in pieces]
+
+
+def _is_short_and_high(found: Sequence[Row], styles: Styles) -> bool:
+    """Whether the first row of a scan's block is half as wide as the others, and higher: no
+    justified line is."""
+    width = max(row.box[2] - row.box[0] for row in found[1:])
+    short = found[0].box[2] - found[0].box[0] < _SHORT_FIRST * width
+    return short and found[0].height >= _MUCH_HIGHER * styles.body.height
 
 
 def _titled(found: Sequence[Row]) -> list[bool]:
@@ -324,7 +350,7 @@ def _pieces(found: Sequence[Row], marks: Sequence[bool]) -> list[tuple[list[Row]
             above = pieces[-1][0]
             goes_on = (
                 len(above) < _MOST_ROWS
-                and abs(above[-1].size - row.size) < 0.06 * row.size
+                and abs(above[-1].size - row.size) < _SAME_SIZE * row.size
                 and above[-1].bold == row.bold
                 and row.box[1] - above[-1].box[3] < 0.6 * row.height
                 and numbering(row.text) is None

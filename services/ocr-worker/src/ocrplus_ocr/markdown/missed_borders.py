@@ -1,15 +1,19 @@
-"""Borders of a scanned table that were drawn too faintly in one row. Pure.
+"""Borders of a scanned table that were missed, and strokes that were taken for one. Pure.
 
 A cell that seems to span columns, with a line of text of its own in each of them and none across
-their borders, is several cells.
+their borders, is several cells: the border is faint in that row. An outer column with nothing but
+one stroke is none.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from ocrplus_ocr.engine import TextLine
 from ocrplus_ocr.markdown.geometry import holds
 from ocrplus_ocr.markdown.grid import Cell, Grid
+
+_STROKES: Final = frozenset("-–—一|1")
 
 
 def with_missed_borders(grid: Grid, lines: Sequence[TextLine]) -> Grid:
@@ -35,6 +39,18 @@ def with_missed_borders(grid: Grid, lines: Sequence[TextLine]) -> Grid:
         )
     ]
     return replace(grid, cells=tuple(cells))
+
+
+def without_stroke(grid: Grid) -> Grid:
+    """The filled grid without a last column that has no heading and nothing but one stroke."""
+    last = grid.size[1] - 1
+    own = [cell for cell in grid.cells if cell.column + cell.columns - 1 == last]
+    said = [cell for cell in own if cell.text]
+    spans = any(cell.columns > 1 for cell in own)
+    if last < 2 or spans or len(said) != 1 or said[0].text not in _STROKES:
+        return grid
+    kept = tuple(cell for cell in grid.cells if cell.column < last)
+    return replace(grid, xs=(*grid.xs[:-2], grid.xs[-1]), cells=kept)  # the stroke stays inside
 
 
 def _has_one_each(cell: Cell, grid: Grid, lines: Sequence[TextLine]) -> bool:

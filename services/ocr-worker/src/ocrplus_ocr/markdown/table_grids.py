@@ -19,10 +19,11 @@ from ocrplus_ocr.markdown.geometry import area, common, holds, shared, upright
 from ocrplus_ocr.markdown.grid import Cell, Grid, filled, grid_html, trimmed
 from ocrplus_ocr.markdown.lines import in_reading_order, text_of
 from ocrplus_ocr.markdown.lost_lines import paragraphs
-from ocrplus_ocr.markdown.missed_borders import with_missed_borders
+from ocrplus_ocr.markdown.missed_borders import with_missed_borders, without_stroke
 from ocrplus_ocr.markdown.outer_rows import with_outer_rows
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.placing import placed
+from ocrplus_ocr.markdown.read_dashes import with_dashes
 from ocrplus_ocr.markdown.ruled_grid import connected, ruled_grid
 from ocrplus_ocr.markdown.tables import has_rows
 
@@ -132,6 +133,8 @@ def _table_grid(grid: Grid | None, page: Page) -> Grid | None:
     if page.source is TextSource.OCR:
         grid = with_missed_borders(grid, inside)
     grid = trimmed(filled(grid, inside))
+    if page.source is TextSource.OCR:
+        grid = with_dashes(without_stroke(grid))
     if min(grid.size) < 2:
         return None
     worded = {row for c in grid.cells if c.text for row in range(c.row, c.row + c.rows)}
@@ -235,6 +238,8 @@ def _by_words(block: Block, page: Page) -> list[Block]:
     grid = aligned_grid(lines, rules)
     if grid is None:
         return [block] if has_rows(block.text) else _as_text(block, page)
+    if page.source is TextSource.OCR:
+        grid = with_dashes(without_stroke(grid))
     table = replace(block, text=grid_html(grid), lines=tuple(lines))
     if caption is None:
         return [table]
