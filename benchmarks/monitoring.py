@@ -1,6 +1,6 @@
 """`make monitoring`: the local services under load, a real Prometheus, every dashboard's query.
 
-Fails on a panel without data, on a series that the catalogue does not know, and on a rule that
+Fails on a query without data, on a series that the catalogue does not know, and on a rule that
 Prometheus cannot evaluate. Writes OUT/index.html, a look at the panels.
 """
 
@@ -66,15 +66,18 @@ def _watched(model: str, out: Path) -> tuple[list[str], dict[str, Any]]:
 def _judged(
     server: prometheus_server.Prometheus, out: Path, done: dict[str, int], seconds: float
 ) -> tuple[list[str], dict[str, Any]]:
-    shown, empty, count = [], [], 0
+    shown, empty, panels, queries = [], [], 0, 0
     for dashboard in DASHBOARDS:
         drawn: dict[str, list[panels_page.Line]] = {}
         for panel in dashboard.panels:
-            answers = [server.range(query.promql, seconds) for query in panel.queries]
-            drawn[panel.title] = panels_page.lines(panel, answers)
-            count += 1
-            if not drawn[panel.title]:
-                empty.append(f"{dashboard.title}: {panel.title}")
+            drawn[panel.title] = []
+            panels += 1
+            for query in panel.queries:
+                found = panels_page.lines(query, server.range(query.promql, seconds))
+                drawn[panel.title] += found
+                queries += 1
+                if not found:
+                    empty.append(f"{dashboard.title}: {panel.title}: {query.legend}")
         shown.append((dashboard, drawn))
     out.mkdir(parents=True, exist_ok=True)
     (out / "index.html").write_text(panels_page.page(shown), "utf-8")
@@ -86,8 +89,9 @@ def _judged(
     problems += [f"cannot be evaluated: {name}" for name in broken]
     problems += [f"not scraped: {url}" for url in server.silent()]
     figures = {
-        "panels": count,
-        "empty_panels": len(empty),
+        "panels": panels,
+        "queries": queries,
+        "queries_without_data": len(empty),
         "unknown_metrics": len(unknown),
         "rules_with_errors": len(broken),
         "series": len(series),

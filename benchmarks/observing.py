@@ -4,7 +4,8 @@ python benchmarks/observing.py [--rounds N]
 Everything is on: logs at info, spans of every document to a collector in this process, `/metrics`
 of gateway, OCR worker and caption worker read every five seconds (the chart's monitors read every
 fifteen). The processes count for themselves (`observing_meter`), by the CPU clock of each thread:
-a busy machine changes nothing. The page's CPU is the OCR worker's alone, the strictest measure.
+a busy machine changes little (batches of spans are smaller on it). The page's CPU is the OCR
+worker's alone, the strictest measure.
 Born-digital pages are the hard case: they cost a fraction of a scanned one.
 """
 
@@ -95,7 +96,8 @@ def measure(running: Service, out: Path, kind: str, rounds: int) -> dict[str, An
     total = pages * rounds
     page = (running.cpu_seconds() - cpu) / total
     figures: dict[str, Any] = {"pages": total, "page_cpu_seconds": page}
-    spent = loop_watch_cpu() * seconds / total
+    # It runs by the clock: what it takes while a core that does nothing else reads one page.
+    spent = loop_watch_cpu() * page
     figures["loop_watch_cpu_ms_per_page"] = spent * 1000
     for part in observing_meter.KINDS:
         each = (after[part][0] - before[part][0]) / total

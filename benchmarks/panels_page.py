@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from panels import Dashboard, Panel
+from panels import Dashboard, Panel, Query
 
 Series = list[dict[str, Any]]
 _COLOURS: Final = (
@@ -38,18 +38,17 @@ class Line:
     points: tuple[tuple[float, float], ...]
 
 
-def lines(panel: Panel, answers: Sequence[Series]) -> list[Line]:
-    """What a panel shows: finite points of every query, under its legend."""
+def lines(query: Query, series: Series) -> list[Line]:
+    """What a query brings to a panel: the finite points of each series, under its legend."""
     found = []
-    for query, series in zip(panel.queries, answers, strict=True):
-        for one in series:
-            name = query.legend
-            for label, value in one["metric"].items():
-                name = name.replace("{{" + label + "}}", value)
-            points = tuple((float(t), float(v)) for t, v in one["values"])
-            finite = tuple(point for point in points if math.isfinite(point[1]))
-            if finite:
-                found.append(Line(name, finite))
+    for one in series:
+        name = query.legend
+        for label, value in one["metric"].items():
+            name = name.replace("{{" + label + "}}", value)
+        points = tuple((float(t), float(v)) for t, v in one["values"])
+        finite = tuple(point for point in points if math.isfinite(point[1]))
+        if finite:
+            found.append(Line(name, finite))
     return found
 
 

@@ -161,6 +161,7 @@ def test_a_replica_is_no_place_to_write(valkey: redis_server.Server, tmp_path: P
         (f"redis://:{CANARY}@127.0.0.1:1/0", "nobody listens there"),
         (f"redis://:{CANARY}@no-such-host.invalid:6379/0", "the name is not known"),
         (f"redis://:{CANARY}@127.0.0.1:six/0", "is no URL"),
+        (f"redis://:1/{CANARY}@127.0.0.1:6379/0", "localhost:1: nobody listens there"),
         (f"http://:{CANARY}@127.0.0.1:1", "is no URL"),
         (f"redis+sentinel://:{CANARY}@127.0.0.1:1/master/0", "no Sentinel knows"),
         (f"redis+sentinel://:{CANARY}@127.0.0.1:1", "is no URL"),

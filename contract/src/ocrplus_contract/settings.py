@@ -106,7 +106,10 @@ class CommonSettings(S3Environment):
         """Else whoever reads it first complains with half a password in its text."""
         parts = urlsplit(url.get_secret_value() if url is not None else "")
         try:
-            _ = parts.port if "sentinel" not in parts.scheme else None
+            if "sentinel" not in parts.scheme:
+                _ = parts.port
+                if parts.netloc and not parts.hostname:  # a password was cut at its / or #
+                    raise ValueError
         except ValueError:
             raise ValueError(
                 "is no URL: special characters of a password are written as %XX"

@@ -198,6 +198,16 @@ def test_a_library_tells_its_template_numbers_and_types(logs) -> None:
 
 
 @BOTH
+def test_of_a_librarys_mapping_only_what_its_template_names_is_told(logs) -> None:
+    whole = line(record("options: %s", {SECRET: 3}, name="paddlex"), logs)
+    named = line(record("took %(n)d of %(of)s", {"n": 3, "of": SECRET, SECRET: 3}, name="x"), logs)
+
+    assert (whole["message"], "values" in whole) == ("options: %s", False)
+    assert named["values"] == {"n": 3}
+    assert SECRET not in json.dumps([whole, named])
+
+
+@BOTH
 def test_a_librarys_text_that_stands_in_no_source_is_not_told(logs) -> None:
     found = line(record(f"{'cannot read'} {SECRET}", name="paddlex"), logs)
 
@@ -348,10 +358,13 @@ def test_the_operators_copy_is_the_contracts() -> None:
     assert sorted(f.name for f in copies.glob("*.py")) == sorted(f.name for f in ours.glob("*.py"))
 
 
-def test_validation_errors_of_settings_do_not_repeat_what_was_given(monkeypatch) -> None:
+@pytest.mark.parametrize("before", ["pass/", "1234/", "1234#", ""])
+def test_validation_errors_of_settings_do_not_repeat_what_was_given(monkeypatch, before) -> None:
     from ocrplus_contract.settings import GatewaySettings, problems_of
 
-    monkeypatch.setenv("OCRPLUS_REDIS_URL", f"redis://:pass/{SECRET}@host:6379")
+    monkeypatch.setenv(
+        "OCRPLUS_REDIS_URL", f"redis://:{before}{SECRET}@host:{'' if before else 'x'}"
+    )
     monkeypatch.setenv("OCRPLUS_PORT", SECRET)
     monkeypatch.setenv("OCRPLUS_AUTH__MODE", SECRET)
     with pytest.raises(ValidationError) as wrong:

@@ -164,7 +164,9 @@ def place_of(url: str) -> str:
         hosts = ", ".join(f"{host}:{port}" for host, port in sentinels.hosts)
         return f"master {sentinels.master} of Sentinel {hosts}"
     parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
+    if parts.scheme == "unix":
+        return parts.path
+    return f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
 
 
 def unreachable(server: Server, error: Exception) -> Finding:

@@ -167,19 +167,26 @@ def _said_by_library(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
     """The template, if it stands in the source as it is, else where it was said."""
     where = f"{_module_path(record.pathname)}:{record.lineno}"
     told: dict[str, Any] = {"where": where}
-    values = _values(record.args, record.name.startswith(_TRUSTED))
+    template = record.msg if isinstance(record.msg, str) else ""
+    if template not in _constants(record.pathname):
+        template = ""
+    values = _values(template, record.args, record.name.startswith(_TRUSTED))
     if values:
         told["values"] = values
-    template = record.msg if isinstance(record.msg, str) else ""
-    if template.strip() and template in _constants(record.pathname):
-        return template.strip(), told
-    return "a library said something", told
+    return template.strip() or "a library said something", told
 
 
-def _values(args: Any, trusted: bool) -> Any:
-    """Of a template's values the numbers, and the texts of libraries that are trusted."""
+def _values(template: str, args: Any, trusted: bool) -> Any:
+    """Of a template's values the numbers, and the texts of libraries that are trusted.
+
+    A mapping is one value where the template names none of its keys: those may be anybody's words.
+    """
     if isinstance(args, Mapping):
-        named = {str(name): _value(value, trusted) for name, value in args.items()}
+        named = {
+            name: _value(value, trusted)
+            for name, value in args.items()
+            if isinstance(name, str) and f"%({name})" in template
+        }
         return {name: value for name, value in named.items() if value is not None}
     return [_value(value, trusted) for value in args or ()]
 
