@@ -24,6 +24,9 @@ _FLOWING: Final = frozenset(
 )
 _ONE_PARAGRAPH: Final = frozenset({BlockKind.CAPTION, BlockKind.TITLE, BlockKind.HEADING})
 _BULLET: Final = re.compile(r"^[•●▪◦‣∙·■❖➢►]\s*|^[-–—*]\s+")
+_STAR: Final = re.compile(r"^\*(?=\s)")  # a note's mark, which Markdown would take for a bullet
+_NOTE: Final = r"\*"
+_SURE: Final = ("-", _NOTE)
 _NUMBER: Final = re.compile(
     r"^(?:\[\d{1,3}\]|[（(]?\d{1,2}[)）]|\d{1,2}[.．、](?!\d)|[a-z][.)]\s|[①-⑳]|[（(][a-z一二三四五六七八九十]{1,2}[)）])"
 )
@@ -71,6 +74,8 @@ def _set(block: Block, page: Page, hyphens: Hyphens) -> Block:
     if block.kind not in _FLOWING:
         return block
     found = rows(block.lines)
+    if block.kind is BlockKind.FOOTNOTE:
+        found = rows([replace(x, text=_STAR.sub(r"\\*", x.text)) for x in block.lines])
     return replace(block, text=flowing_text(found, hyphens, measure_of(block, page, found)))
 
 
@@ -116,7 +121,7 @@ def _parts(found: Sequence[Row], measure: Measure) -> list[_Part]:
         breaks = breaks or at_right
         if not breaks and not parts[-1].mark:
             breaks = measure.ends_early(found, parts[-1].rows[-1], row)
-        if mark and mark != "-" and not breaks and not _counts_on(last, mark):
+        if mark and mark not in _SURE and not breaks and not _counts_on(last, mark):
             following = next(filter(None, marks[index + 1 :]), "")
             if not _counts_on(mark, following):
                 mark = ""  # a number that a line happens to begin with
@@ -156,6 +161,8 @@ def _bare(mark: str) -> str:
 def _mark(row: Row) -> str:
     if _BULLET.match(row.text):
         return "-"
+    if row.text.startswith(_NOTE):
+        return _NOTE
     number = _NUMBER.match(row.text)
     return number.group().strip() if number else ""
 
