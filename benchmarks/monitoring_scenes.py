@@ -218,7 +218,10 @@ def server(deployed: Deployed, watch: Watch) -> None:
         watch.begin(HISTORY)
         for _ in range(8):
             _seek_history(running)
-        time.sleep(LATE_SECONDS + 5)
+        ends = time.monotonic() + LATE_SECONDS + 5
+        while time.monotonic() < ends:
+            watch.fired(HISTORY)
+            time.sleep(1)
     worker.kill()
     running.client.xgroup_destroy(Keys().work(Pool.OCR), "workers")
     running.client.config_set("maxmemory", 1_000_000)

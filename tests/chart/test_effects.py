@@ -67,7 +67,6 @@ BASES: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
     "routes": ({**ROUTE, **INGRESS}, ("ingress.", "gatewayApi.")),
     "balancer": ({"gateway": {"service": {"type": "LoadBalancer"}}}, ("gateway.service.",)),
     "monitors": ({"monitoring": {"enabled": True}}, ("monitoring.",)),
-    "traces": ({"tracing": {"endpoint": "http://a.test"}}, ("tracing.",)),
     "neither alerts nor dashboards": (
         {
             "monitoring": {

@@ -23,9 +23,17 @@ FLOOD_SECONDS = 1.0
 MOST_LAG_SECONDS = 0.35  # on a busy machine; without turns 0.7 to 2 s
 
 
+@pytest.fixture(scope="module")
+def gateway(
+    valkey: redis_server.Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    with gateway_process.gateway(valkey.url, tmp_path_factory.mktemp("blobs")) as running:
+        yield running
+
+
 @pytest.fixture
-def gateway(valkey: redis_server.Server, tmp_path: Path) -> Iterator[Gateway]:
-    with gateway_process.gateway(valkey.url, tmp_path) as running:  # its own: it remembers its lag
+def fresh(valkey: redis_server.Server, tmp_path: Path) -> Iterator[Gateway]:
+    with gateway_process.gateway(valkey.url, tmp_path) as running:  # it remembers its lag
         yield running
 
 
@@ -83,14 +91,14 @@ async def lag(gateway: Gateway) -> float:
     ids=["ping", "control", "fragment"],
 )
 async def test_a_flood_of_small_frames_stalls_nobody(
-    gateway: Gateway, opcode: Opcode, data: bytes, read: bool
+    fresh: Gateway, opcode: Opcode, data: bytes, read: bool
 ) -> None:
     begin = framed(Opcode.TEXT, b"{", fin=False) if opcode is Opcode.CONT else b""
     piece = framed(opcode, data, fin=opcode is not Opcode.CONT) * 2000
 
-    await flood(gateway, begin, piece, read=read)
+    await flood(fresh, begin, piece, read=read)
 
-    assert await lag(gateway) < MOST_LAG_SECONDS
+    assert await lag(fresh) < MOST_LAG_SECONDS
 
 
 async def test_too_many_pings_close_the_socket_and_acks_do_not(
@@ -108,7 +116,7 @@ async def test_too_many_pings_close_the_socket_and_acks_do_not(
                     await socket.send('{"type": "ping"}')
                     await asyncio.wait_for(socket.recv(), 5)
 
-    assert heard == ["welcome", "pong"]
+    assert sorted(heard) == ["pong", "welcome"]
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 4429
 
 

@@ -51,7 +51,6 @@ OWN: Final[Mapping[str, Any]] = {
     "settings.listenAddress": "::",
     "captions.baseUrl": "https://%s.test",
     "blobs.s3.endpoint": "https://%s.test",
-    "tracing.endpoint": "https://%s.test",
     "keda.redisAddress": "%s:6379",
     "externalRedis.url": "redis://cache.test:6379",
     "ocrWorker.autoscaling.headroom": "0.5",

@@ -50,7 +50,7 @@ def main(redis_url: str, blobs: str, mode: str = "", seconds: str = "0") -> None
     began = None if mode == "late" else -math.inf
     while began is None or time.monotonic() < began + float(seconds):
         beat(client, WorkerState.IDLE)
-        if began is None and client.exists(Keys().work(Pool.OCR)):
+        if began is None and client.xlen(Keys().work(Pool.OCR)):
             began = time.monotonic()
         time.sleep(0.5)
     while True:

@@ -116,10 +116,6 @@ priorityClasses: priorityClasses.create is false
 monitoring.{{ $name }}: monitoring.{{ $name }}.enabled is false
 {{- end }}
 {{- end }}
-{{- if not $v.tracing.endpoint }}
-tracing.sampleRatio: &untraced tracing.endpoint is empty
-tracing.resourceAttributes: *untraced
-{{- end }}
 {{- if not (or (eq $v.blobs.type "s3") (include "ocrplus.captions.enabled" .) (and (eq $v.auth.mode "jwt") $v.auth.jwt.jwksUrl)) }}
 networkPolicy.egressPorts: &within neither a bucket, nor a model, nor an identity provider is asked
 networkPolicy.egressTo: *within

@@ -133,3 +133,10 @@ def test_a_list_s_last_item_is_whole_though_it_is_the_list_s_widest() -> None:
 
     assert joints(page(block(BlockKind.TEXT, FULL, FULL), items))[1] is None
     assert joints(page(items))[1] is not None, "nothing else tells how wide the column is"
+
+
+@pytest.mark.parametrize(("start", "blocks"), [("b) the", 2), ("iv. the", 2), ("i. e. the", 1)])
+def test_an_item_of_a_list_is_no_rest_of_a_sentence(start: str, blocks: int) -> None:
+    left = block(BlockKind.TEXT, FULL, FULL, y=400)
+
+    assert len(join_columns(page(left, block(BlockKind.TEXT, start, x=350))).blocks) == blocks

@@ -278,6 +278,27 @@ def test_a_heading_without_a_bookmark_is_written_as_the_others_that_are_printed_
     assert alone[2].text == "ACKNOWLEDGMENT OF HELP"
 
 
+def test_an_abbreviation_that_the_text_writes_so_stays_in_capitals() -> None:
+    known = block(BlockKind.HEADING, row("V. CONCLUSIONS", 20))
+    unknown = block(BlockKind.HEADING, row("VI. LIMITS OF USB HUBS", 200))
+    text = block(
+        BlockKind.TEXT, *(row(f"The USB standard says: {BODY}", 100 + 12 * n) for n in (0, 1))
+    )
+
+    found = mend_headings(page(known, text, unknown, bookmarks=[Bookmark("Conclusions", 1, 1)]))
+
+    assert found.blocks[-1].text == "VI. Limits of USB Hubs"
+
+
+def test_capitals_that_are_set_lighter_than_the_headings_are_text() -> None:
+    heading = block(BlockKind.HEADING, row("TERMS AND CONDITIONS", 20, weight=700))
+    address = block(BlockKind.TEXT, row("LONDON BRANCH OFFICE", 200))
+
+    found = mend_headings(page(heading, body(100), address)).blocks
+
+    assert [b.kind for b in found] == [BlockKind.HEADING, BlockKind.TEXT, BlockKind.TEXT]
+
+
 def test_chinese_of_a_scan_that_is_only_wider_is_no_heading() -> None:
     text = [TextLine("正文" * 10, (50, y, 250, y + 12)) for y in (100, 116, 132, 148)]
     wide = TextLine("本人承诺所填内容真实委托他人", (50, 20, 230, 32))
@@ -329,3 +350,24 @@ def test_a_heading_of_two_rows_that_the_model_parts_is_one() -> None:
     found = mend_headings(page(first, rest, another, body(100))).blocks
 
     assert [b.text for b in found[:2]] == ["Measuring patient records", "Causes"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "第一章 总则",
+        "第二章 权利 义务",
+        "附录 术语",
+        "A. Methods and Materials",
+        "U.S. Policy, Trade",
+    ],
+)
+def test_a_scanned_heading_of_few_words_names_no_authors(text: str) -> None:
+    rows_of_text = [scanned(BODY, 100 + 14 * n, em=5) for n in range(4)]
+    heading = block(BlockKind.HEADING, TextLine(text, (50, 20, 158, 32)))
+
+    found = mend_headings(
+        page(heading, block(BlockKind.TEXT, *rows_of_text), source=TextSource.OCR)
+    )
+
+    assert found.blocks[0].kind is BlockKind.HEADING

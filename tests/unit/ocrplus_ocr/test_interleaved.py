@@ -47,3 +47,10 @@ def test_columns_stay_columns() -> None:
 
     assert len(texts(left, right)) == 2
     assert len(texts(left, block(250, ("a note", 160), ("below", 174)))) == 2
+
+
+def test_columns_of_prose_that_stand_half_a_line_apart_stay_whole() -> None:
+    left = block(50, *(("and so the left column goes on", 26 * n) for n in range(6)))
+    right = block(250, *(("while the right one does alike", 26 * n + 13) for n in range(6)))
+
+    assert len(texts(left, right)) == 2

@@ -241,3 +241,17 @@ def test_numbered_code_is_set_in_alike_though_its_numbers_stand_apart() -> None:
     result = bring_back_leftovers(set_listings(Page(1, (600, 800), (block,), lines)))
 
     assert [b.text for b in result.blocks] == ["\n".join(code)]
+
+
+def test_a_printout_in_columns_keeps_its_rows() -> None:
+    texts = [
+        "Station      Opened   Depth",
+        "Anfield        1902      12",
+        "Bootle         1911       9",
+    ]
+    lines = tuple(row(text, 12 * n, mono=True) for n, text in enumerate(texts))
+    block = Block(BlockKind.TEXT, "", around(line.box for line in lines), lines)
+
+    (result,) = set_listings(Page(1, (600, 800), (block,), lines)).blocks
+
+    assert (result.kind, result.text) == (BlockKind.CODE, "\n".join(texts))

@@ -24,6 +24,7 @@ _BETWEEN: Final = (
     PICTURES | FURNITURE | {BlockKind.TABLE, BlockKind.CAPTION, BlockKind.FOOTNOTE, BlockKind.ASIDE}
 )
 _FINISHED: Final = re.compile(r"[.!?。！？:：;；…][\"'”’」』)）\]]*$")
+_ITEM: Final = re.compile(r"(?:[a-z]|[ivx]{2,5})[.)]\s+(?![a-z]\.)")  # "i. e." goes on
 _FULL: Final = 1.5  # font sizes that a full line may end before its column does
 _INDENT: Final = 0.8
 _SAME_SIZE: Final = 0.08
@@ -73,7 +74,7 @@ def starts_open(block: Block) -> bool:
     first = block.text.strip()[0]
     if is_cjk(first):
         return first.isalpha() and not _is_indented(found)
-    return first.islower()
+    return first.islower() and _ITEM.match(block.text.strip()) is None
 
 
 def _is_indented(found: Sequence[Row]) -> bool:

@@ -6,7 +6,7 @@ the bookmarks and the numbering know better. In a scan only heights and words ar
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
@@ -16,7 +16,7 @@ from ocrplus_contract.records import HeadingRecord
 from ocrplus_contract.states import TextSource
 from ocrplus_ocr.engine import Block, BlockKind
 from ocrplus_ocr.markdown.geometry import around
-from ocrplus_ocr.markdown.heading_case import HEADINGS, in_their_case, plain
+from ocrplus_ocr.markdown.heading_case import HEADINGS, as_capitals, in_their_case, plain
 from ocrplus_ocr.markdown.joining import is_cjk, joined
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.rows import Row, rows
@@ -42,8 +42,6 @@ _MUCH_HIGHER: Final = 1.2
 _HIGHER: Final = 1.08  # than a scan's usual line
 _MUCH_LARGER: Final = 1.3  # what the model takes for a header or a caption
 _LEAST_LETTERS: Final = 2
-_LEAST_CAPITALS: Final = 6  # fewer may be an abbreviation
-_ALIKE: Final = 0.04
 _LONGEST: Final = 130
 _LONGEST_OF_ROWS: Final = 200
 _LONGEST_UNSTYLED: Final = 80
@@ -55,9 +53,9 @@ _LEADER: Final = re.compile(r"(?:[.…·] ?){4,}")  # an entry of a table of con
 _LIST: Final = re.compile(r"[^\W\d_], ?[^\W\d_]|[、，]")
 _BULLET: Final = re.compile(r"^[•●▪◦‣\-–—*·☑☐□■]\s*")
 _CAPTION: Final = re.compile(r"^(?:fig(?:ure)?|table|图|表)\s*\.?\s*\d", re.I)
-_AUTHORS: Final = re.compile(
-    r"(?:[\u4e00-\u9fff]{2,4}[\s,，]+)+[\u4e00-\u9fff]{2,4}$"
-    r"|(?:[A-Z]\.\s?)+[A-Z][a-z]+(?:\s?,|\s+and\b)"
+_AUTHORS: Final = re.compile(  # three names, or two with initials: a title may have two words
+    r"(?:[\u4e00-\u9fff]{2,4}[\s,，]+){2,}[\u4e00-\u9fff]{2,4}$"
+    r"|(?:[A-Z]\.\s?)+[A-Z][a-z]+(?:\s?,|\s+and\b).*\b[A-Z]\.\s?[A-Z]"
 )
 _MATHS: Final = re.compile(r"[=∑∫∇√∂≤≥±∞]")  # in a scan a formula is as large as a heading
 _LETTERS: Final = re.compile(r"[^\W\d_]")
@@ -96,7 +94,7 @@ def mend_headings(page: Page) -> Page:
             blocks.append(replace(block, kind=BlockKind.HEADING))
         else:
             blocks.append(block)
-    blocks = _as_capitals(_as_numbered(_in_one_row(blocks), page))
+    blocks = as_capitals(_as_numbered(_in_one_row(blocks), page))
     return replace(page, blocks=_with_levels(in_their_case(blocks, page), page))
 
 
@@ -149,30 +147,6 @@ def _as_numbered(blocks: Sequence[Block], page: Page) -> list[Block]:
     ]
 
 
-def _as_capitals(blocks: Sequence[Block]) -> list[Block]:
-    """A row of capitals is a heading where others of its size are: one without a number among
-    numbered ones."""
-    sizes = {
-        rows(b.lines)[0].size for b in blocks if b.kind in HEADINGS and b.lines and b.text.isupper()
-    }
-    return [
-        replace(block, kind=BlockKind.HEADING)
-        if block.kind is BlockKind.TEXT and _is_capitals(block, sizes)
-        else block
-        for block in blocks
-    ]
-
-
-def _is_capitals(block: Block, sizes: Collection[float]) -> bool:
-    text = block.text.strip()
-    if not (text.isupper() and block.lines and len(text) <= _LONGEST_UNSTYLED):
-        return False
-    found = rows(block.lines)
-    told = len(_LETTERS.findall(text)) >= _LEAST_CAPITALS and not _ENDS.search(text)
-    alike = any(abs(found[0].size - size) <= _ALIKE * size for size in sizes)
-    return told and alike and len(found) == 1 and not found[0].is_scanned
-
-
 @dataclass(frozen=True, slots=True)
 class Styles:
     """What a page's headings are told by: its body, and the bookmarks that point to it."""
@@ -208,7 +182,7 @@ class Styles:
             if is_cjk(text[0]) and len(text) >= _LEAST_TO_MEASURE:
                 # Boxes to tick and blanks between the words make characters seem wide.
                 large = large and row.height >= _HIGHER * self.body.height
-            return large and not (_MATHS.search(text) or _AUTHORS.match(text))
+            return large and not (_MATHS.search(text) or _names_authors(text))
         if not row.bold and row.size < _CLEARLY_LARGER * self.body.size and _LIST.search(text):
             return False  # the authors under a title
         return row.size >= _LARGER * self.body.size or (
@@ -331,7 +305,7 @@ def _judged(block: Block, found: Sequence[Row], styles: Styles) -> Block:
     wordless = len(_LETTERS.findall(text)) < _LEAST_LETTERS
     wordless = wordless or bool(_LEADER.search(text))
     wordless = wordless or bool(_BULLET.match(text) or _CAPTION.match(text))
-    wordless = wordless or bool(_AUTHORS.match(text))
+    wordless = wordless or _names_authors(text)
     unlike = ends or too_long or wordless or (found[0].is_scanned and styles.in_layer)
     if not found[0].is_scanned:
         told = numbering(text) is not None or text.isupper()
@@ -339,6 +313,11 @@ def _judged(block: Block, found: Sequence[Row], styles: Styles) -> Block:
         told = told or found[0].size >= _HARDLY_LARGER * styles.body.size
         unlike = unlike or not told or any(row.mono for row in found) or bool(_ENDS.search(text))
     return replace(block, kind=BlockKind.TEXT, level=0) if unlike else block
+
+
+def _names_authors(text: str) -> bool:
+    """Whether a row names people; "第一章 总则 说明" has as many words."""
+    return _AUTHORS.match(text) is not None and numbering(text) in (None, "letter")
 
 
 def _pieces(found: Sequence[Row], marks: Sequence[bool]) -> list[tuple[list[Row], bool]]:

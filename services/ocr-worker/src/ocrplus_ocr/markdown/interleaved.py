@@ -18,6 +18,7 @@ from ocrplus_ocr.markdown.page import Page
 _MAY: Final = frozenset({BlockKind.TEXT, BlockKind.LIST, BlockKind.FORMULA})
 _LEAST_TURNS: Final = 4
 _BESIDE: Final = 0.3  # of the lower row's height
+_LONG: Final = 20  # characters
 _MOST_BLOCKS: Final = 100  # the work grows by the square
 
 _Band = tuple[float, float]
@@ -25,7 +26,7 @@ _Band = tuple[float, float]
 
 def part_interleaved(page: Page) -> Page:
     """The page with such regions in pieces that stand under each other."""
-    chosen = [b for b in page.blocks if b.kind in _MAY and len(b.lines) > 1]
+    chosen = [b for b in page.blocks if b.kind in _MAY and len(b.lines) > 1 and not _is_prose(b)]
     if len(chosen) > _MOST_BLOCKS:
         return page
     bands = {id(block): _bands(block) for block in chosen}
@@ -42,6 +43,12 @@ def part_interleaved(page: Page) -> Page:
         for piece in (_pieces(block, cuts[id(block)]) if id(block) in cuts else [block])
     ]
     return replace(page, blocks=tuple(blocks))
+
+
+def _is_prose(block: Block) -> bool:
+    """Whether rows go on in the next one: columns set wide may stand half a line apart."""
+    texts = [row[0].text for row in rows_of(block.lines)[1:]]
+    return 2 * sum(len(t) >= _LONG and t[:2].islower() for t in texts) >= len(texts) > 0
 
 
 def _bands(block: Block) -> list[_Band]:

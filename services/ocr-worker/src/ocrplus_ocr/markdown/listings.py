@@ -24,6 +24,9 @@ _CODE: Final = re.compile(
     r"[{}<>=;|\\_$^~]|\(\)|\[\w*\]|::|\w\(|//|^\s*(?:#|\*|%)|\w\.\w+\(|^\s*(?:def|return|import|end)\b"
 )
 _CODE_SHARE: Final = 0.2  # of the rows
+_GAP: Final = re.compile(r"(?<=\S) {3,}(?=\S)")
+_GAPS: Final = 2  # in a row of columns; a letter's rows have one, before a date
+_COLUMNS_SHARE: Final = 0.3  # of the rows
 _TYPED: Final = 0.8  # of a page's characters
 _USUAL_PITCH: Final = 0.6  # of the font size
 _ALIKE: Final = 0.05
@@ -51,13 +54,19 @@ def set_listings(page: Page) -> Page:
 
 
 def _is_typewritten(page: Page) -> bool:
-    """Whether a page is set in a fixed pitch throughout and says nothing that looks like code."""
+    """Whether a page is set in a fixed pitch throughout and says nothing that looks like code, nor
+    is a printout whose rows stand in columns: joined to paragraphs these would be lost."""
     if any(block.kind is BlockKind.CODE for block in page.blocks):
         return False
     found = [row for block in page.blocks if block.kind in _MAY_HOLD for row in rows(block.lines)]
     typed = [row for row in found if row.mono]
     share = sum(len(row.text) for row in typed) / max(1, sum(len(row.text) for row in found))
-    return share >= _TYPED and not _is_mostly_code([row.text for row in typed])
+    in_columns = sum(
+        len(row.lines) > _GAPS or len(_GAP.findall(row.text)) >= _GAPS for row in typed
+    )
+    if share < _TYPED or in_columns >= _COLUMNS_SHARE * len(typed):
+        return False
+    return not _is_mostly_code([row.text for row in typed])
 
 
 def _is_mostly_code(texts: Sequence[str]) -> bool:

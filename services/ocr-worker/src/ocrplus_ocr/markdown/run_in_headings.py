@@ -27,12 +27,13 @@ def part_run_in_headings(page: Page) -> Page:
 def _parted(block: Block, level: int) -> list[Block]:
     found = rows(block.lines) if block.kind is BlockKind.TEXT else []
     title = _RUN_IN.match(found[0].text) if found else None
-    if title is None or len(found[0].lines) != 1 or len(found) < 2:
+    said = _RUN_IN.match(block.text)
+    if title is None or said is None or len(found[0].lines) != 1 or len(found) < 2:
         return [block]
     (first,) = found[0].lines
     head, rest = _cut(first, title)
     lines = tuple(rest if line is first else line for line in block.lines)
-    text = block.text.removeprefix(title.group())
+    text = block.text[said.end() :]
     heading = Block(BlockKind.HEADING, head.text, head.box, (head,), level)
     return [heading, replace(block, text=text, lines=lines)]
 
