@@ -86,8 +86,8 @@ def mark_furniture(page: Page) -> Page:
         return page
     if sum(len(b.text) for b in body) < _LEAST_BODY or not any(b.lines for b in body):
         # One line at the top of an empty page may be all that it says; deeper stands no header.
-        blocks = (replace(b, kind=BlockKind.TEXT) if _is_deep(b, page) else b for b in page.blocks)
-        return replace(page, blocks=tuple(blocks))
+        deep = (replace(b, kind=BlockKind.TEXT) if _is_deep(b, page) else b for b in page.blocks)
+        return replace(page, blocks=tuple(deep))
     usual = _body_of(body)
     blocks = tuple(
         replace(block, kind=kind) if (kind := _kind(block, page, usual)) is not None else block
