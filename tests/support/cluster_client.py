@@ -40,8 +40,10 @@ class Door:
             base_url=self.base, headers=self.headers, timeout=timeout, trust_env=False
         )
 
-    def socket(self, user: str, *, original: bool = False) -> "websockets.connect":
-        """A WebSocket of one user."""
+    def socket(
+        self, user: str, *, original: bool = False, pings: bool = True
+    ) -> "websockets.connect":
+        """A WebSocket of one user; without pings of its own it lives by the gateway's alone."""
         where = urlsplit(self.base)
         return websockets.connect(
             f"ws://{self.host}/ws/{user}",
@@ -52,6 +54,7 @@ class Door:
             compression=None,
             max_size=None,
             open_timeout=10,
+            ping_interval=20 if pings else None,
             proxy=None,
         )
 
