@@ -104,8 +104,9 @@ class Follower:
             self.position = {"epoch": message["epoch"], "seq": message["seq"]}
         elif kind not in ("welcome", "goaway") and "seq" in message:
             expected = self.position["seq"] + 1
-            same = self.position.get("epoch") in (None, message["epoch"])
-            if same and self.position["seq"] and message["seq"] != expected:
+            if self.position.get("epoch") not in (None, message["epoch"]):
+                self.lost.append("another epoch came unannounced")
+            elif message["seq"] != expected:
                 self.lost.append(f"{message['seq']} came where {expected} was due")
             self.position = {"epoch": message["epoch"], "seq": message["seq"]}
             self.events.append(message)
