@@ -69,7 +69,7 @@ _SUBJECTS = {
     "images": "Images: seconds to build without a layer cached, megabytes unpacked",
     "cluster": "The chart on a real node, `cpu` values, through Contour and nginx",
     "monitoring": "Every dashboard panel over the local services under load, by a real Prometheus",
-    "monitoring_faults": "Faults that users feel: seconds until the alert for it fires",
+    "monitoring_faults": "Faults that users feel: seconds until the alert; its runbook shows why",
     "observing": "What metrics, logs and spans cost, all on, beside a page's CPU",
     "fresh_clone": "An empty folder: seconds of each step",
 }

@@ -348,6 +348,25 @@ def test_a_whole_process_writes_nothing_but_lines(package: str, end: str) -> Non
     assert SECRET not in done.stderr + done.stdout
 
 
+def test_a_library_that_prints_thousands_of_lines_is_counted() -> None:
+    code = """
+import os
+from ocrplus_contract import logs
+logs.configure("test", own_outlets=True)
+for _ in range(3000): os.write(2, b"canary-7f3a\\n")
+os.write(2, b"Segmentation fault\\n")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+
+    found = [json.loads(text) for text in done.stderr.splitlines()]
+    told = [one for one in found if "bytes" in one]
+    assert (len(told), len(found)) == (21, 22)
+    assert len(told) - 1 + told[-1]["suppressed"] == 3000
+    assert [one["text"] for one in found if "text" in one] == ["Segmentation fault"]
+
+
 def test_the_operators_copy_is_the_contracts() -> None:
     ours = Path(contract_logs.__file__).parent
     copies = Path(operator_logs.__file__).parent

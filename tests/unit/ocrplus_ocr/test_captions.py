@@ -3,6 +3,7 @@
 from ocrplus_ocr.engine import Block, BlockKind, TextLine
 from ocrplus_ocr.markdown.captions import place_captions
 from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.render import caption_of
 
 
 def block(kind: BlockKind, text: str, x: float, y: float, width: float) -> Block:
@@ -38,3 +39,20 @@ def test_a_caption_is_not_put_past_the_unit_of_the_figures() -> None:
         unit.text,
         TABLE.text,
     ]
+
+
+def test_of_an_axis_and_a_caption_the_caption_names_the_picture() -> None:
+    figure = Block(BlockKind.FIGURE, "", (100, 150, 400, 300))
+    axis = block(BlockKind.CAPTION, "2010 2011 2012", 150, 302, 200)
+    caption = block(BlockKind.CAPTION, "图2 航班准点率", 200, 320, 80)
+
+    assert caption_of([figure, axis, caption], 0) == caption.text
+    assert caption_of([figure, axis], 0) == axis.text
+
+
+def test_a_part_of_a_figure_is_named_by_its_own_caption() -> None:
+    figure = Block(BlockKind.FIGURE, "", (100, 150, 400, 300))
+    part = block(BlockKind.CAPTION, "(b) after", 150, 302, 200)
+    whole = block(BlockKind.CAPTION, "Figure 3 Growth", 200, 320, 80)
+
+    assert caption_of([figure, part, whole], 0) == part.text

@@ -140,3 +140,12 @@ def test_an_item_of_a_list_is_no_rest_of_a_sentence(start: str, blocks: int) -> 
     left = block(BlockKind.TEXT, FULL, FULL, y=400)
 
     assert len(join_columns(page(left, block(BlockKind.TEXT, start, x=350))).blocks) == blocks
+
+
+@pytest.mark.parametrize(("widths", "blocks"), [((52, 58, 55, 57), 1), ((20, 58, 30, 41), 2)])
+def test_prose_that_is_not_justified_goes_on_and_a_list_does_not(
+    widths: tuple[int, ...], blocks: int
+) -> None:
+    left = block(BlockKind.TEXT, *(FULL[:width] for width in widths), FULL[:53], y=400)
+
+    assert len(join_columns(page(left, block(BlockKind.TEXT, "and so on", x=350))).blocks) == blocks

@@ -9,6 +9,7 @@ from ocrplus_ocr.markdown.continued import join_columns, joints
 from ocrplus_ocr.markdown.footnotes import mark_footnotes
 from ocrplus_ocr.markdown.geometry import around
 from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.paragraphs import set_paragraphs
 
 FULL = "a line of text that fills the whole column from end to end"
 
@@ -76,3 +77,11 @@ def test_a_paragraph_finds_its_rest_past_a_note() -> None:
 
     assert columns.blocks[0].text == f"{FULL} {FULL} and it ends here."
     assert over_pages[1] is not None
+
+
+def test_the_star_of_a_note_is_no_bullet() -> None:
+    note = block("* Prices without tax", "* A guess", y=700, size=8, kind=BlockKind.FOOTNOTE)
+
+    (found,) = set_paragraphs(page(note)).blocks
+
+    assert found.text == r"\* Prices without tax" + "\n" + r"\* A guess"

@@ -255,3 +255,24 @@ def test_a_printout_in_columns_keeps_its_rows() -> None:
     (result,) = set_listings(Page(1, (600, 800), (block,), lines)).blocks
 
     assert (result.kind, result.text) == (BlockKind.CODE, "\n".join(texts))
+
+
+def test_what_is_typed_into_a_form_is_no_code() -> None:
+    values = [row(t, 24 * n, 200, mono=True) for n, t in enumerate(["OKAFOR", "FLAT 3", "M14 6QX"])]
+    page = Page(
+        1,
+        (600, 800),
+        tuple(Block(BlockKind.TEXT, item.text, item.box, (item,)) for item in values),
+        tuple(values),
+    )
+
+    assert [b.kind for b in set_listings(page).blocks] == [BlockKind.TEXT] * 3
+
+
+def test_an_address_at_the_right_keeps_its_rows() -> None:
+    texts = ["Ashworth & Sons, Solicitors", "14 Castle Street", "Lancaster LA1 1YN"]
+    found = rows([row(t, 12 * n, 500 - 5 * len(t)) for n, t in enumerate(texts)])
+    prose = rows([row(FULL, 12 * n, 50 if n else 60) for n in range(4)])
+
+    assert flowing_text(found) == "\n\n".join(texts)
+    assert "\n" not in flowing_text(prose)

@@ -384,7 +384,7 @@ def test_a_faint_border_in_one_row_parts_cells_that_have_words_on_both_sides() -
 
 @pytest.mark.parametrize(
     ("heading", "below", "columns"),
-    [("—", "", 2), ("", "—", 2), ("—", "—", 3), ("2019", "—", 3), ("", "", 3)],
+    [("—", "", 2), ("", "—", 2), ("—", "—", 3), ("2019", "—", 3), ("", "", 3), ("", "1", 3)],
 )
 def test_an_outer_column_with_nothing_but_one_stroke_is_none(
     heading: str, below: str, columns: int

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import threading
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -19,6 +20,8 @@ _STDOUT, _STDERR = 1, 2
 _FIELDS: Final = frozenset({"time", "level", "component", "logger", "message"})
 _DRAIN_SECONDS: Final = 1.0
 _MOST_BYTES: Final = 1 << 20  # of one line, before it is cut
+_MOST_STRAYS: Final = 20  # in a while, of an outlet: a broken picture may print thousands
+_WHILE_SECONDS: Final = 30.0
 _KNOWN: Final = re.compile(
     rb"worker: (?:Warm|Cold) shutdown \(MainProcess\)"
     rb"|worker: Hitting Ctrl\+C again will [a-z ,]{1,60}[!.]?"
@@ -63,6 +66,7 @@ class _Pipe:
         self._component = component
         self._descriptor = descriptor
         self._outlet = outlet
+        self._strays = {True: _Strays(), False: _Strays()}  # by whether the sentence is known
         self._source, sink = os.pipe()
         os.dup2(sink, descriptor)
         os.close(sink)
@@ -83,6 +87,9 @@ class _Pipe:
                 rest = b""
         if rest:
             self._pass_on(rest)
+        for strays in self._strays.values():
+            if strays.left_out:
+                write(wrapped(self._component, strays.last, self._descriptor, strays.left_out))
 
     def _pass_on(self, line: bytes) -> None:
         if not line.strip():
@@ -91,7 +98,31 @@ class _Pipe:
             with _lock, suppress(OSError):
                 os.write(self._outlet, line + b"\n")
         else:
-            write(wrapped(self._component, line, self._descriptor))
+            strays = self._strays[_KNOWN.fullmatch(line.strip()) is not None]
+            if (left_out := strays.due(line)) is not None:
+                write(wrapped(self._component, line, self._descriptor, left_out))
+
+
+class _Strays:
+    """Lines of others: the first of a while are told, the rest are counted."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._told = 0
+        self.left_out = 0
+        self.last = b""
+
+    def due(self, line: bytes) -> int | None:
+        """Whether this one is told, and how many before it were not; None: not told."""
+        now = time.monotonic()
+        if now - self._began > _WHILE_SECONDS:
+            self._began, self._told = now, 0
+        if self._told == _MOST_STRAYS:
+            self.left_out, self.last = self.left_out + 1, line
+            return None
+        self._told += 1
+        left_out, self.left_out = self.left_out, 0
+        return left_out
 
 
 _pipes: Final[list[_Pipe]] = []
@@ -117,8 +148,8 @@ def _is_log_line(line: bytes) -> bool:
     return isinstance(found, dict) and found.keys() >= _FIELDS
 
 
-def wrapped(component: str, line: bytes, descriptor: int) -> bytes:
-    """The log line that tells of a line of others."""
+def wrapped(component: str, line: bytes, descriptor: int, left_out: int = 0) -> bytes:
+    """The log line that tells of a line of others, and how many of them were left out."""
     known = _KNOWN.fullmatch(line.strip())
     told = {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -127,5 +158,6 @@ def wrapped(component: str, line: bytes, descriptor: int) -> bytes:
         "logger": "stdout" if descriptor == _STDOUT else "stderr",
         "message": "a library printed a sentence" if known else "a library printed something",
         **({"text": known[0].decode("ascii")} if known else {"bytes": len(line)}),
+        **({"suppressed": left_out} if left_out else {}),
     }
     return (json.dumps(told) + "\n").encode()

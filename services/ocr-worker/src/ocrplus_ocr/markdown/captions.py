@@ -95,6 +95,11 @@ def _starts_one(block: Block) -> bool:
     return bool(_OF_TABLE.match(text) or _OF_FIGURE.match(text) or text.startswith(("(", "（")))
 
 
+def names_figure(block: Block) -> bool:
+    """Whether a block begins like a figure's caption: "Figure 2"."""
+    return _OF_FIGURE.match(block.text.strip()) is not None
+
+
 def _is_of(caption: Block) -> frozenset[BlockKind] | None:
     """What kinds a caption may be of; None for a block that is none."""
     text = caption.text.strip()

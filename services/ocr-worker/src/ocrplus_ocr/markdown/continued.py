@@ -26,6 +26,8 @@ _BETWEEN: Final = (
 _FINISHED: Final = re.compile(r"[.!?。！？:：;；…][\"'”’」』)）\]]*$")
 _ITEM: Final = re.compile(r"(?:[a-z]|[ivx]{2,5})[.)]\s+(?![a-z]\.)")  # "i. e." goes on
 _FULL: Final = 1.5  # font sizes that a full line may end before its column does
+_LEAST_ROWS: Final = 4
+_MOST_RAGGED: Final = 4.0  # font sizes: a long word
 _INDENT: Final = 0.8
 _SAME_SIZE: Final = 0.08
 _SAME_COLUMN: Final = 0.5  # of the narrower block's width
@@ -63,7 +65,17 @@ def ends_open(block: Block) -> bool:
         return False
     found = rows(block.lines)
     right = max(row.box[2] for row in found)
-    return len(found) > 1 and right - found[-1].box[2] <= _FULL * found[-1].size
+    return len(found) > 1 and right - found[-1].box[2] <= _spare(found)
+
+
+def _spare(found: Sequence[Row]) -> float:
+    """How far from its column's end a full last line may end: in prose that is not justified as
+    far as the lines above do; those of a list end anywhere."""
+    size = found[-1].size
+    right = max(row.box[2] for row in found)
+    usual = max((right - row.box[2] for row in found[:-1]), default=0.0)
+    is_prose = len(found) > _LEAST_ROWS and usual <= _MOST_RAGGED * size
+    return max(_FULL * size, usual if is_prose else 0.0)
 
 
 def starts_open(block: Block) -> bool:
@@ -121,13 +133,13 @@ def open_end(blocks: Sequence[Block], page: Page) -> OpenRecord | None:
 def _fills_column(block: Block, blocks: Sequence[Block]) -> bool:
     """Whether a block's last line is as wide as the text around it: a list's last item may be the
     widest of the list."""
-    last = rows(block.lines)[-1]
+    found = rows(block.lines)
     beside = (
         b.box[2]
         for b in blocks
         if b.kind is BlockKind.TEXT and b.lines and across(b.box, block.box) > _SAME_COLUMN
     )
-    return max(beside, default=0.0) - last.box[2] <= _FULL * last.size
+    return max(beside, default=0.0) - found[-1].box[2] <= _spare(found)
 
 
 def _print_size(row: Row) -> float:

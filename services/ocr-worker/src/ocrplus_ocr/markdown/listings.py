@@ -31,6 +31,7 @@ _TYPED: Final = 0.8  # of a page's characters
 _USUAL_PITCH: Final = 0.6  # of the font size
 _ALIKE: Final = 0.05
 _SET_IN: Final = 1.6  # characters: "10" is one wider than "9"
+_LEAST_FIELDS: Final = 3
 _LEAST_STEPS: Final = 3  # that tell how far apart lines are
 _LINE: Final = 1.4  # line heights, where they are too few
 _MOST_BLANK: Final = 2  # lines between two of one listing
@@ -39,7 +40,7 @@ _LINE_GAP: Final = 0.5  # of the line height
 
 def set_listings(page: Page) -> Page:
     """The page with its code in blocks of its own."""
-    if _is_typewritten(page):
+    if _is_typewritten(page) or _is_filled_in(page):
         return page
     blocks: list[Block] = []
     for block in page.blocks:
@@ -67,6 +68,18 @@ def _is_typewritten(page: Page) -> bool:
     if share < _TYPED or in_columns >= _COLUMNS_SHARE * len(typed):
         return False
     return not _is_mostly_code([row.text for row in typed])
+
+
+def _is_filled_in(page: Page) -> bool:
+    """Whether fixed pitch is only what stands in the fields of a form: single rows, each by itself,
+    that say nothing that looks like code."""
+    blocks = [block for block in page.blocks if block.kind in _MAY_HOLD and block.lines]
+    if any(block.kind is BlockKind.CODE for block in blocks):
+        return False
+    typed = [[row for row in rows(block.lines) if _is_code(row)] for block in blocks]
+    texts = [found[0].text for found in typed if found]
+    alone = all(len(found) <= 1 for found in typed)
+    return alone and len(texts) >= _LEAST_FIELDS and not _is_mostly_code(texts)
 
 
 def _is_mostly_code(texts: Sequence[str]) -> bool:

@@ -13,7 +13,7 @@ from ocrplus_ocr.engine import TextLine
 from ocrplus_ocr.markdown.geometry import holds
 from ocrplus_ocr.markdown.grid import Cell, Grid
 
-_STROKES: Final = frozenset("-–—一|1")
+_STROKES: Final = frozenset("-–—一|")
 
 
 def with_missed_borders(grid: Grid, lines: Sequence[TextLine]) -> Grid:

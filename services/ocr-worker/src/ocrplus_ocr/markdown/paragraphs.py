@@ -14,7 +14,7 @@ from typing import Final
 from ocrplus_ocr.engine import Block, BlockKind
 from ocrplus_ocr.markdown.hyphens import Hyphens, hyphens_of, joined_lines
 from ocrplus_ocr.markdown.joining import is_cjk
-from ocrplus_ocr.markdown.lines import is_vertical
+from ocrplus_ocr.markdown.lines import is_right_to_left, is_vertical
 from ocrplus_ocr.markdown.measure import Measure, measure_of
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.rows import Row, rows
@@ -24,6 +24,9 @@ _FLOWING: Final = frozenset(
 )
 _ONE_PARAGRAPH: Final = frozenset({BlockKind.CAPTION, BlockKind.TITLE, BlockKind.HEADING})
 _BULLET: Final = re.compile(r"^[•●▪◦‣∙·■❖➢►]\s*|^[-–—*]\s+")
+_STAR: Final = re.compile(r"^\*(?=\s)")  # a note's mark, which Markdown would take for a bullet
+_NOTE: Final = r"\*"
+_SURE: Final = ("-", _NOTE)
 _NUMBER: Final = re.compile(
     r"^(?:\[\d{1,3}\]|[（(]?\d{1,2}[)）]|\d{1,2}[.．、](?!\d)|[a-z][.)]\s|[①-⑳]|[（(][a-z一二三四五六七八九十]{1,2}[)）])"
 )
@@ -40,6 +43,8 @@ _SPARE: Final = 1.2  # font sizes left over beside the next word: a forced break
 _SPARE_SCANNED: Final = 2.5
 _INDENT: Final = 0.8  # font sizes
 _DEEPER: Final = 1.0
+_LEAST_FLUSH: Final = 3  # rows
+_FIRST: Final = 20  # rows: no more stand in such a block
 _NO_MEASURE: Final = Measure()
 _WIDE_GAP: Final = 0.9  # of the line height, more than the block's usual gap
 
@@ -69,6 +74,8 @@ def _set(block: Block, page: Page, hyphens: Hyphens) -> Block:
     if block.kind not in _FLOWING:
         return block
     found = rows(block.lines)
+    if block.kind is BlockKind.FOOTNOTE:
+        found = rows([replace(x, text=_STAR.sub(r"\\*", x.text)) for x in block.lines])
     return replace(block, text=flowing_text(found, hyphens, measure_of(block, page, found)))
 
 
@@ -104,15 +111,17 @@ def _parts(found: Sequence[Row], measure: Measure) -> list[_Part]:
     left = min((row.box[0] for row in found), default=0.0)
     right = max((row.box[2] for row in found), default=0.0)
     usual = _usual_gap(found)
+    at_right = _is_flush_right(found)
     parts: list[_Part] = []
     last = ""
     marks = ["-" if measure.has_bullet(row) else _mark(row) for row in found]
     for index, row in enumerate(found):
         mark = marks[index]
         breaks = not parts or _breaks(parts[-1], row, (left, right), usual)
+        breaks = breaks or at_right
         if not breaks and not parts[-1].mark:
             breaks = measure.ends_early(found, parts[-1].rows[-1], row)
-        if mark and mark != "-" and not breaks and not _counts_on(last, mark):
+        if mark and mark not in _SURE and not breaks and not _counts_on(last, mark):
             following = next(filter(None, marks[index + 1 :]), "")
             if not _counts_on(mark, following):
                 mark = ""  # a number that a line happens to begin with
@@ -124,6 +133,17 @@ def _parts(found: Sequence[Row], measure: Measure) -> list[_Part]:
             parts[-1] = replace(parts[-1], rows=(*parts[-1].rows, row))
         last = mark or last
     return parts
+
+
+def _is_flush_right(found: Sequence[Row]) -> bool:
+    """Whether rows end at one side and begin where they may, as a sender's address at the right."""
+    if len(found) < _LEAST_FLUSH or any(is_right_to_left(row.text) for row in found):
+        return False
+    near = (0.5 if found[0].is_scanned else 0.2) * max(found[0].size, 1.0)
+    ends = [row.box[2] for row in found]
+    starts = [row.box[0] for row in found]
+    alike = max(sum(abs(start - other) <= near for other in starts) for start in starts[:_FIRST])
+    return max(ends) - min(ends) <= near and 2 * alike < len(found) <= _FIRST
 
 
 def _counts_on(last: str, mark: str) -> bool:
@@ -141,6 +161,8 @@ def _bare(mark: str) -> str:
 def _mark(row: Row) -> str:
     if _BULLET.match(row.text):
         return "-"
+    if row.text.startswith(_NOTE):
+        return _NOTE
     number = _NUMBER.match(row.text)
     return number.group().strip() if number else ""
 

@@ -4,11 +4,13 @@ import base64
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Final
 
 from ocrplus_contract.records import HeadingRecord
 from ocrplus_ocr.engine import Block, BlockKind, Box, Figure, ReadOptions
 from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
+from ocrplus_ocr.markdown.captions import names_figure
 from ocrplus_ocr.markdown.headings import heading_record
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.tables import escape, table_markdown
@@ -23,6 +25,7 @@ _DISPLAYED: Final = re.compile(r"\$\$.*\$\$", re.S)
 _LIVE_IN_FORMULA: Final = re.compile(r"<(?=[A-Za-z/!?])|\](?=[(\[])|&(?=#?\w{1,32};)")
 _EDGE_WORDS: Final = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 _MOST_ALT: Final = 300
+_MOST_CAPTIONS: Final = 4
 _DEFAULTS: Final = ReadOptions()
 
 
@@ -113,12 +116,18 @@ def _level(block: Block) -> int:
 
 
 def caption_of(blocks: Sequence[Block], index: int) -> str | None:
-    """The printed caption of a picture: the caption block right after it, else right before.
+    """The printed caption of a picture: the caption block right after it, else right before; of
+    several after it the one that says so, for an axis may be called a caption, too.
 
     A formula that is kept as a picture names its characters.
     """
     if blocks[index].kind is BlockKind.FORMULA_PICTURE:
         return blocks[index].text or None
+    near = blocks[index + 1 : index + 1 + _MOST_CAPTIONS]
+    after = takewhile(lambda block: block.kind is BlockKind.CAPTION, near)
+    named = next(filter(names_figure, after), None)
+    if named is not None and not near[0].text.lstrip().startswith(("(", "（")):  # "(b) after"
+        return " ".join(named.text.split())
     for neighbour in (index + 1, index - 1):
         if 0 <= neighbour < len(blocks) and blocks[neighbour].kind is BlockKind.CAPTION:
             return " ".join(blocks[neighbour].text.split()) or None
