@@ -29,6 +29,7 @@ from ocrplus_operator.metrics import OperatorMetrics
 
 SAMPLES: Final = Path(__file__).parents[1] / "examples" / "samples"
 _PAUSE_SECONDS: Final = 2.0
+_SCRAPED_SECONDS: Final = 10.0  # until every process was scraped: a rate needs what was before
 _TICK_SECONDS: Final = 0.5
 _SUBPROTOCOL: Final = websockets.Subprotocol("ocrplus.v2")
 
@@ -45,6 +46,7 @@ async def load(http: str, seconds: float) -> dict[str, int]:
     users += [_originals(http, ends), _listener(http, ends)]
     tasks = [asyncio.create_task(user) for user in users]
     try:
+        await asyncio.sleep(_SCRAPED_SECONDS)
         await _submit(http, "ada", (SAMPLES / "report_en.pdf").read_bytes())  # it has a figure
         await _sender(http, "ada", ends, done)
         most = time.monotonic() + 3 * seconds
