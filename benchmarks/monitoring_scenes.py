@@ -275,6 +275,7 @@ DOORBELLS: Final = Fault(
     "the broker takes no doorbells",
     "OcrplusDoorbellsMissing",
     240,
+    r"FAIL  broker\.writing +a write is refused \(OOM\)(?s:.+)"
     r"WARN  queue\.ocr +\d+ waiting chunks have no doorbell beside 1 idle",
 )
 ROOM: Final = Fault(
