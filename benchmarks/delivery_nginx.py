@@ -89,7 +89,7 @@ async def _post(http: httpx.AsyncClient, task: str, pdf: bytes) -> tuple[int, st
 
 async def _idle_v2(url: str, store: redis.Redis, seconds: float) -> str:
     try:
-        async with websockets.connect(url, subprotocols=["ocrplus.v2"], proxy=None) as socket:  # type: ignore[list-item]  # a NewType of str
+        async with _silent(url, subprotocols=["ocrplus.v2"]) as socket:
             await socket.send(json.dumps({"type": "hello", "v": 2}))
             await socket.recv()
             await asyncio.sleep(seconds)
@@ -105,7 +105,7 @@ async def _idle_v2(url: str, store: redis.Redis, seconds: float) -> str:
 
 async def _idle_original(url: str, store: redis.Redis, seconds: float) -> str:
     try:
-        async with websockets.connect(url, proxy=None) as socket:
+        async with _silent(url) as socket:
             await asyncio.sleep(seconds)
             await asyncio.to_thread(play, store, "idle-original", "idle-original-1", 1)
             heard = [await _hear(socket), await _hear(socket)]
@@ -113,6 +113,11 @@ async def _idle_original(url: str, store: redis.Redis, seconds: float) -> str:
             return "" if right else f"original heard {heard}"
     except (websockets.ConnectionClosed, TimeoutError) as error:
         return f"original: {error!r}"
+
+
+def _silent(url: str, **options: Any) -> "websockets.connect":
+    """A client without pings of its own: what keeps its socket open are the gateway's."""
+    return websockets.connect(url, ping_interval=None, proxy=None, **options)
 
 
 async def _hear(socket: "websockets.ClientConnection") -> dict[str, Any]:

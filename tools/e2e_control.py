@@ -2,7 +2,7 @@
 
 With --context: the cluster of KUBECONFIG, whose own nodes take no pods and which has no class of
 storage; so does the workflow on kind. Else the tools and programs are those of `e2e_operator.py`.
-Where they are missing, or another cluster has their port, this says so and succeeds.
+Where they are missing, or somebody else has one of their ports, this says so and succeeds.
 """
 
 import argparse
@@ -19,16 +19,20 @@ from e2e_node import keep
 from e2e_operator import KUBE, ROOT, TOOLS, control_plane, missing, somebody_elses
 
 TEST_SECONDS: Final = 1200
-PORT: Final = int(os.environ.get("KUBE_PORT", "6443"))
+_ETCD: Final = int(os.environ.get("KUBE_ETCD_PORT", "23790"))
+# Of the API server, etcd and its peers, the controllers and the scheduler.
+PORTS: Final = (int(os.environ.get("KUBE_PORT", "6443")), _ETCD, _ETCD + 1, 10257, 10259)
 
 
 def why_not(tools: Path, root: Path) -> str:
     """Why no control plane can be started here; empty when one can."""
     if why := missing(tools, root, "helm"):
         return f"{why} (build.sh of the shared tools makes it)"
-    with socket.socket() as probe:
-        taken = probe.connect_ex(("127.0.0.1", PORT)) == 0
-    return f"another cluster listens on port {PORT}" if taken else ""
+    for port in PORTS:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return f"somebody else listens on port {port}"
+    return ""
 
 
 def tested(env: dict[str, str], more: list[str], *, record: bool) -> int:

@@ -133,6 +133,23 @@ def _tokens(release: Release) -> str:
     return base64.b64decode(secret["data"]["tokens"]).decode()
 
 
+def test_no_right_beyond_the_namespace_is_needed(ready: None) -> None:
+    release = Release("ocrplus-tenant")
+    kubectl("create", "namespace", release.namespace)
+    kubectl("apply", "--server-side", "-f", str(CHART / "crds"))
+    pools = "--resource=workerpools.ocrplus.io,workerpools.ocrplus.io/status,scaledobjects.keda.sh"
+    release.kubectl("create", "role", "pools", "--verb=*", pools)
+    release.kubectl("create", "rolebinding", "pools", "--role=pools", "--user=tina")
+    release.kubectl("create", "rolebinding", "admin", "--clusterrole=admin", "--user=tina")
+
+    # As docs/deploy.md says; GPUs included, whose nodes tina may not look at.
+    as_tina = ["--skip-crds", "--kube-as-user=tina", f"--set={PLAYED[0]}"]
+    release.helm("install", release.name, str(CHART), *as_tina)
+
+    release.uninstall()
+    kubectl("delete", "namespace", release.namespace, "--wait=false")
+
+
 def test_two_namespaces_may_hold_releases_of_one_name(ready: None) -> None:
     settings = [*PLAYED, "priorityClasses.create=true"]
     releases = [Release(f"ocrplus-team-{team}", settings=settings) for team in "ab"]

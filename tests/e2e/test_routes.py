@@ -106,7 +106,7 @@ def padded(megabytes: float) -> bytes:
 
 async def test_an_idle_socket_lives_and_documents_pass_meanwhile(way: Way) -> None:
     began = time.monotonic()
-    async with way.door.socket("idle") as socket:
+    async with way.door.socket("idle", pings=False) as socket:
         await socket.send(json.dumps({"type": "hello", "v": 2}))
         assert json.loads(await socket.recv())["type"] == "welcome"
 

@@ -79,6 +79,7 @@ def interrupted(release: Release) -> int:
 
     Not by logs: who brings such a chunk back is any worker or gateway, which may be gone as well.
     """
+    assert "inflight" in release.redis("HKEYS", "load:ocr").split(), "the ledger counts elsewhere"
     counts = release.redis("HMGET", "load:ocr", "expired", "died", "returned")
     return sum(int(count) for count in counts.split())
 

@@ -369,7 +369,7 @@ async def test_a_thin_line_gets_a_large_result_and_what_follows(
     read(store, "thin", "large", "x" * 6_000_000)
     read(store, "thin", "after", "the end of it")
     with (
-        gateway_process.gateway(valkey.url, tmp_path, OCRPLUS_SEND_SECONDS="0.6") as gateway,
+        gateway_process.gateway(valkey.url, tmp_path, OCRPLUS_SEND_SECONDS="2.5") as gateway,
         socket.socket() as line,
     ):
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
@@ -383,12 +383,12 @@ async def test_a_thin_line_gets_a_large_result_and_what_follows(
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
         )
         size, end, began = 0, b"", time.monotonic()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while b"the end of it" not in end:
                 block = await loop.sock_recv(line, 65_536)
                 assert block, f"cut after {size} bytes"
                 size, end = size + len(block), (end + block)[-300:]
-                await asyncio.sleep(len(block) / 3_000_000)
+                await asyncio.sleep(len(block) / 1_500_000)
 
-    assert time.monotonic() - began > 1.5  # longer than a client may take nothing
+    assert time.monotonic() - began > 3  # longer than a client may take nothing
     assert size > 6_000_000

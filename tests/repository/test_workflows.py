@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -118,3 +119,25 @@ def test_the_tests_on_clusters_say_what_they_lack(target: str, tmp_path: Path) -
 
     assert done.returncode == 0, done.stderr
     assert "skipped: no real " in done.stdout and " is missing" in done.stdout
+
+
+def test_a_control_plane_is_not_started_beside_another(tmp_path: Path) -> None:
+    programs = ("etcd", "kube-apiserver", "kubectl", "helm")
+    for path in (tmp_path / "up.sh", *(tmp_path / "bin" / name for name in programs)):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    command = [sys.executable, "tools/e2e_control.py", f"--tools={tmp_path}", f"--root={tmp_path}"]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        environment = {**os.environ, "KUBE_ETCD_PORT": str(other.getsockname()[1])}
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**environment, "PYTHONPATH": "tools"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert "somebody else listens on port" in done.stdout

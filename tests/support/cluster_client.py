@@ -40,8 +40,10 @@ class Door:
             base_url=self.base, headers=self.headers, timeout=timeout, trust_env=False
         )
 
-    def socket(self, user: str, *, original: bool = False) -> "websockets.connect":
-        """A WebSocket of one user."""
+    def socket(
+        self, user: str, *, original: bool = False, pings: bool = True
+    ) -> "websockets.connect":
+        """A WebSocket of one user; without pings of its own it lives by the gateway's alone."""
         where = urlsplit(self.base)
         return websockets.connect(
             f"ws://{self.host}/ws/{user}",
@@ -52,6 +54,7 @@ class Door:
             compression=None,
             max_size=None,
             open_timeout=10,
+            ping_interval=20 if pings else None,
             proxy=None,
         )
 
@@ -101,8 +104,9 @@ class Follower:
             self.position = {"epoch": message["epoch"], "seq": message["seq"]}
         elif kind not in ("welcome", "goaway") and "seq" in message:
             expected = self.position["seq"] + 1
-            same = self.position.get("epoch") in (None, message["epoch"])
-            if same and self.position["seq"] and message["seq"] != expected:
+            if self.position.get("epoch") not in (None, message["epoch"]):
+                self.lost.append("another epoch came unannounced")
+            elif message["seq"] != expected:
                 self.lost.append(f"{message['seq']} came where {expected} was due")
             self.position = {"epoch": message["epoch"], "seq": message["seq"]}
             self.events.append(message)

@@ -11,7 +11,7 @@ from ocrplus_contract.records import EdgeRecord, OpenRecord, PageRecord
 from ocrplus_ocr.engine import Block, BlockKind, TextLine
 from ocrplus_ocr.markdown.edges import edges
 from ocrplus_ocr.markdown.furniture import mark_furniture
-from ocrplus_ocr.markdown.page import Page
+from ocrplus_ocr.markdown.page import LayoutBox, Page
 from ocrplus_ocr.markdown.render import page_markdown
 
 SIZE = (600.0, 800.0)
@@ -357,3 +357,26 @@ def test_numbers_of_questions_in_the_margin_are_said() -> None:
     result = mark_furniture(page(numbers, body()))
 
     assert [b.kind for b in result.blocks] == [BlockKind.TEXT, BlockKind.TEXT]
+
+
+@pytest.mark.parametrize(("score", "kind"), [(0.6, BlockKind.TEXT), (0.4, BlockKind.HEADER)])
+def test_a_header_that_the_model_takes_for_text_too_is_said(score: float, kind: BlockKind) -> None:
+    number = block(BlockKind.HEADER, line("No. 2024-0117", 440, 40, size=14))
+    told = (
+        LayoutBox(BlockKind.HEADER, number.box, 0.9),
+        LayoutBox(BlockKind.TEXT, number.box, score),
+    )
+
+    found = mark_furniture(page(number, body(), layout=told)).blocks
+
+    assert found[0].kind is kind
+
+
+def test_on_a_page_of_few_words_no_header_stands_in_its_middle() -> None:
+    title = block(BlockKind.TITLE, line("A History", 200, 200))
+    author = block(BlockKind.HEADER, line("Jane Carter", 200, 450))
+    press = block(BlockKind.FOOTER, line("Lancaster", 200, 770))
+
+    found = mark_furniture(page(title, author, press)).blocks
+
+    assert [b.kind for b in found] == [BlockKind.TITLE, BlockKind.TEXT, BlockKind.FOOTER]

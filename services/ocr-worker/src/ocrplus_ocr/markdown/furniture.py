@@ -14,6 +14,7 @@ from typing import Final
 
 from ocrplus_ocr.engine import Block, BlockKind
 from ocrplus_ocr.engine.labels import FURNITURE, PICTURES
+from ocrplus_ocr.markdown.geometry import area, common
 from ocrplus_ocr.markdown.joining import is_cjk
 from ocrplus_ocr.markdown.lines import rows_of
 from ocrplus_ocr.markdown.page import Page
@@ -23,6 +24,9 @@ from ocrplus_ocr.markdown.rows import Row, rows
 _MARGIN: Final = 0.08  # of the page's height
 _DEEP: Final = 0.15  # no header begins that far from the page's edge
 _EDGES: Final = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
+_DOUBTS: Final = frozenset({BlockKind.TEXT, BlockKind.HEADING, BlockKind.TITLE})
+_SURE: Final = 0.5  # the model's own score
+_SAME_PLACE: Final = 0.6  # of the larger of two regions
 _SIDE: Final = 0.1  # of its width
 _OUTSIDE: Final = 0.06
 _NARROW: Final = 0.05
@@ -81,13 +85,22 @@ def mark_furniture(page: Page) -> Page:
     if len(page.blocks) > _MOST_BLOCKS:
         return page
     if sum(len(b.text) for b in body) < _LEAST_BODY or not any(b.lines for b in body):
-        return page  # one line at the top of an empty page may be all that it says
+        # One line at the top of an empty page may be all that it says; deeper stands no header.
+        deep = (replace(b, kind=BlockKind.TEXT) if _is_deep(b, page) else b for b in page.blocks)
+        return replace(page, blocks=tuple(deep))
     usual = _body_of(body)
     blocks = tuple(
         replace(block, kind=kind) if (kind := _kind(block, page, usual)) is not None else block
         for block in page.blocks
     )
     return replace(page, blocks=blocks)
+
+
+def _is_deep(block: Block, page: Page) -> bool:
+    """Whether a header or footer stands where none does."""
+    height = page.size[1]
+    inside = _DEEP * height <= block.box[1] and block.box[3] <= (1 - _DEEP) * height
+    return inside and block.kind in _EDGES
 
 
 def _body_of(blocks: Sequence[Block]) -> _Body:
@@ -173,6 +186,8 @@ def _restored(block: Block, page: Page, usual: _Body) -> BlockKind | None:
     the margin, or a heading deep in the page with other words further out."""
     if _is_set_as_text(block, page, usual):
         return BlockKind.TEXT
+    if (told := _also_told(block, page)) is not None:
+        return told
     height = page.size[1]
     if block.box[1] < _DEEP * height or block.box[3] > (1 - _DEEP) * height:
         return None
@@ -185,6 +200,20 @@ def _restored(block: Block, page: Page, usual: _Body) -> BlockKind | None:
     tall = max(line.box[3] - line.box[1] for line in block.lines)
     short = len(rows_of(block.lines)) == 1 and len(block.text.strip()) <= _LONGEST_TITLE
     return BlockKind.HEADING if short or tall > _LARGER * usual.height else BlockKind.TEXT
+
+
+def _also_told(block: Block, page: Page) -> BlockKind | None:
+    """What else the layout model takes a header or footer for: in doubt it is said, and goes when
+    it runs over the pages."""
+    alike = (
+        box
+        for box in page.layout
+        if box.kind in _DOUBTS
+        and box.score >= _SURE
+        and common(box.box, block.box) >= _SAME_PLACE * max(area(box.box), area(block.box))
+    )
+    found = max(alike, key=lambda box: box.score, default=None)
+    return found.kind if found is not None else None
 
 
 def _is_set_as_text(block: Block, page: Page, usual: _Body) -> bool:
