@@ -5,13 +5,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import httpx
+import redis
 import websockets.sync.client as sockets
+from caption_process import CaptionWorker
 from caption_running import USER, Running
 from documents import text_document
 from ledger_steps import admit, take
@@ -19,6 +21,7 @@ from monitoring_watch import Fault, Watch
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from ocrplus_contract.blobs import RedisStore
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import Pool
 
@@ -34,10 +37,12 @@ _SILENT: Final = "OcrplusProcessSilent"
 
 @dataclass(frozen=True)
 class Deployed:
-    """A deployment, and its played OCR worker if it has one."""
+    """A deployment, its played OCR worker, its caption worker and its broker if it has them."""
 
     running: Running
-    worker: "subprocess.Popen[str] | None"
+    worker: "subprocess.Popen[str] | None" = None
+    captions: CaptionWorker | None = None
+    broker: "redis.Redis | None" = None
 
 
 # Scene 1: the model and the workers.
@@ -237,12 +242,77 @@ def server(deployed: Deployed, watch: Watch) -> None:
     watch.until(GATEWAYS_GONE)
 
 
-FAULTS: Final = (
-    *(MODEL_STOPS, REDIS_FILLS, WORKERS_DIE, WORKERS_SILENT, GATEWAY_STOPS),
-    *(POISON, LEASES, NOBODY_TAKES),
-    *(STALLS, DELIVERY, PAGES_FAIL, REFUSED),
-    *(FIRST_PAGES, HISTORY, GROUP_GONE, REDIS_FULL, REDIS_STOPS, GATEWAYS_GONE),
+# Scene 5: figures that nobody describes.
+
+CAPTIONS_STOP: Final = Fault(
+    "the caption workers are stopped",
+    "OcrplusCaptionsStalled",
+    520,
+    r"FAIL  workers\.caption +no worker beats, and \d+ chunks wait",
 )
+
+
+def captions_stopped(deployed: Deployed, watch: Watch) -> None:
+    """A caption worker that has described is stopped; documents with figures go on coming."""
+    running, captions = deployed.running, deployed.captions
+    assert captions is not None
+    running.submit("described", 1)
+    running.captioned("described", 1)
+    captions.process.terminate()
+    captions.process.wait(30)
+    watch.begin(CAPTIONS_STOP)
+    number = 0
+    while not watch.fired(CAPTIONS_STOP):
+        number += 1
+        running.submit(f"waits-{number}", 1)
+        time.sleep(10)
+
+
+# Scene 6: a broker apart that takes no doorbells, and a store of documents without room.
+
+_MEGABYTE: Final = 1_000_000
+DOORBELLS: Final = Fault(
+    "the broker takes no doorbells",
+    "OcrplusDoorbellsMissing",
+    240,
+    r"FAIL  broker\.writing +a write is refused \(OOM\)(?s:.+)"
+    r"WARN  queue\.ocr +\d+ waiting chunks have no doorbell beside 1 idle",
+)
+ROOM: Final = Fault(
+    "documents fill their store", "OcrplusBlobRoomLow", 360, r"WARN  blobs\.room +2\d\d MB are left"
+)
+
+
+def broker_and_store(deployed: Deployed, watch: Watch) -> None:
+    """Celery's server is full, so that no gateway can ring; then documents lie where few fit.
+
+    A queue that was merely emptied is none that users feel: the reconciler fills it in seconds.
+    """
+    running, broker = deployed.running, deployed.broker
+    assert broker is not None
+    running.client.config_set("maxmemory", 600 * _MEGABYTE)
+    broker.config_set("maxmemory", 1)
+    running.submit("unheard", 3)
+    watch.begin(DOORBELLS)
+    store = RedisStore(running.client, Keys(), 3600)
+    for number in range(3):
+        store.put(f"{USER}/large-{number}/source.pdf", bytes(100 * _MEGABYTE))
+    watch.begin(ROOM)
+    watch.until(DOORBELLS, ROOM)
+
+
+FAULTS: Final[Mapping[str, tuple[Fault, ...]]] = {
+    "model-and-workers": (
+        *(MODEL_STOPS, REDIS_FILLS),
+        *(WORKERS_DIE, WORKERS_SILENT, GATEWAY_STOPS),
+    ),
+    "poison-and-waiting": (POISON, LEASES, NOBODY_TAKES),
+    "stalls-and-failures": (STALLS, DELIVERY, PAGES_FAIL, REFUSED),
+    "server": (FIRST_PAGES, HISTORY, GROUP_GONE, REDIS_FULL, REDIS_STOPS, GATEWAYS_GONE),
+    "captions-stopped": (CAPTIONS_STOP,),
+    "broker-and-store": (DOORBELLS, ROOM),
+}
+"""Namespace → what is wrong in it."""
 
 
 def submit_for(running: Running, seconds: float) -> None:

@@ -30,9 +30,20 @@ def write(name: str, metrics: dict[str, Any]) -> Path:
 
 def read(name: str) -> dict[str, Any]:
     """The metrics of `results/{name}.json`; none where it was never written."""
-    path = _FOLDER / f"{name}.json"
-    found: dict[str, Any] = json.loads(path.read_text())["metrics"] if path.exists() else {}
+    found: dict[str, Any] = _record(name).get("metrics", {})
     return found
+
+
+def origin(name: str) -> str:
+    """Which command wrote `results/{name}.json`, and when; empty where it was never written."""
+    record = _record(name)
+    return f"`{record['command']}` of {record['date']}" if record else ""
+
+
+def _record(name: str) -> dict[str, Any]:
+    path = _FOLDER / f"{name}.json"
+    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return record
 
 
 def command() -> str:

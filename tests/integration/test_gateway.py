@@ -419,3 +419,35 @@ async def test_documents_that_a_full_or_unwritable_server_turns_away_are_counted
     assert (full.status_code, full.json()["error"]["code"]) == (429, "busy")
     assert (odd.status_code, odd.json()["error"]["code"]) == (500, "internal")
     assert (after[0] - before[0], after[1] - before[1]) == (1, 1)
+
+
+async def test_only_documents_that_are_turned_away_burn_the_objective_of_submissions(
+    store: redis.Redis, gateway: Gateway
+) -> None:
+    """A status that cannot be told is none, over a WebSocket as over HTTP."""
+    store.set(Keys().job(UserId("odd"), TaskId("odd")), "no hash")
+    code, outcome = "internal", r'^ocrplus_gateway_jobs_total{outcome="internal"} (.+)$'
+
+    async def counted(http: httpx.AsyncClient) -> float:
+        (value,) = re.findall(outcome, (await http.get(gateway.metrics)).text, re.M)
+        return float(value)
+
+    async with (
+        httpx.AsyncClient(base_url=gateway.http, timeout=30) as http,
+        websockets.connect(
+            f"{gateway.ws}odd", subprotocols=[websockets.Subprotocol("ocrplus.v2")]
+        ) as socket,
+    ):
+        before = await counted(http)
+        await socket.send(json.dumps({"type": "status", "task_id": "odd"}))
+        while (said := await receive(socket))["type"] != "error":
+            continue
+        asked = await http.get("/v1/tasks/odd", params={"user": "odd"})
+        unmoved = await counted(http)
+        await socket.send(json.dumps({"type": "submit", **json.loads(frame("odd"))}))
+        while (refused := await receive(socket))["type"] != "error":
+            continue
+        after = await counted(http)
+
+    assert (said["code"], asked.status_code, refused["code"]) == (code, 500, code)
+    assert (unmoved - before, after - before) == (0, 1)

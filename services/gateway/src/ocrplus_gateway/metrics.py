@@ -114,7 +114,7 @@ class GatewayMetrics:
         )
         self._jobs = Counter(
             names.JOBS,
-            "Submissions and requests by what became of them.",
+            "Submissions by what became of them; refused connections and unreadable messages, too.",
             ["outcome"],
             registry=registry,
         )
@@ -265,7 +265,7 @@ class GatewayMetrics:
         self._jobs.labels("duplicate" if duplicate else "accepted").inc()
 
     def refused(self, code: ErrorCode) -> None:
-        """Count a refused document or message by its code."""
+        """Count a refused document or connection, or an unreadable message, by its code."""
         self._jobs.labels(str(code)).inc()
 
     def queue_unknown(self) -> None:

@@ -245,7 +245,8 @@ class Session:
             await self._refuse(frame, JobRefused(ErrorCode.INTERNAL))
 
     async def _refuse(self, frame: dict[str, Any], refusal: JobRefused) -> None:
-        self.shared.metrics.refused(refusal.code)
+        if "pdf_file" in frame or refusal.code in _BAD:  # as over HTTP, no other command counts
+            self.shared.metrics.refused(refusal.code)
         with suppress(WebSocketDisconnect, RuntimeError):
             await self.refuse(frame, refusal)
         if refusal.code in _BAD and self._bad.more_than(_MOST_BAD_MESSAGES - 1):
