@@ -14,6 +14,8 @@ from reportlab.pdfgen.canvas import Canvas
 from ocrplus_contract.states import TextSource
 from ocrplus_ocr.engine import Block, BlockKind, Box, TextLine
 from ocrplus_ocr.engine.rendering import RenderedPage, Renderer
+from ocrplus_ocr.markdown.forms import set_forms
+from ocrplus_ocr.markdown.geometry import around
 from ocrplus_ocr.markdown.page import Page
 from ocrplus_ocr.markdown.steps import finished
 
@@ -130,6 +132,49 @@ def test_typed_values_are_no_code(pages: Pages) -> None:
         (BlockKind.TEXT, "Name HOLT"),
         (BlockKind.TEXT, "Town KENDAL"),
     ]
+
+
+def text_blocks(page: Page, *columns: tuple[str, ...]) -> Page:
+    """The page with a text block for each column of lines, and no picture."""
+    said = {line.text: line for line in page.lines}
+    blocks = []
+    for texts in columns:
+        lines = tuple(said[text] for text in texts)
+        blocks.append(Block(BlockKind.TEXT, " ".join(texts), around(w.box for w in lines), lines))
+    return replace(page, blocks=tuple(blocks))
+
+
+LABELS, VALUES = ("Name", "Town", "Country", "Fax"), ("HOLT", "KENDAL", "ENGLAND")
+
+
+def filled_in(canvas: Canvas) -> None:
+    for n, (label, value) in enumerate(zip(LABELS, (*VALUES, ""), strict=True)):
+        field(canvas, (80, 120 + 30 * n, 200), label, value)
+
+
+def test_columns_of_labels_and_of_values_are_rows(pages: Pages) -> None:
+    page = text_blocks(pages.drawn(filled_in), LABELS, VALUES)
+
+    texts = [block.text for block in set_forms(page).blocks]
+
+    assert texts == ["Name HOLT", "Town KENDAL", "Country ENGLAND", "Fax"]
+
+
+def test_a_list_whose_bullets_are_drawn_boxes_is_no_form(pages: Pages) -> None:
+    def draw(canvas: Canvas) -> None:
+        for n, text in enumerate(LABELS):
+            canvas.rect(80, HEIGHT - 121 - 16 * n, 7, 7)
+            canvas.drawString(94, HEIGHT - 120 - 16 * n, text)
+
+    page = text_blocks(pages.drawn(draw), LABELS)
+
+    assert set_forms(page) == page
+
+
+def test_a_flowchart_beside_text_takes_none_of_it(pages: Pages) -> None:
+    page = text_blocks(pages.drawn(flowchart), ("Read the page", "Find its lines"))
+
+    assert set_forms(page) == page
 
 
 def test_labels_beside_the_picture_belong_to_it(pages: Pages) -> None:
