@@ -113,7 +113,15 @@ def _parted(block: Block) -> list[Block]:
 
 
 def _is_code(row: Row) -> bool:
-    return (row.mono and len(row.text) >= _LEAST_CHARACTERS) or (row.mono and len(row.lines) == 1)
+    if not row.mono or _is_labelled(row):
+        return False
+    return len(row.text) >= _LEAST_CHARACTERS or len(row.lines) == 1
+
+
+def _is_labelled(row: Row) -> bool:
+    """Whether words in another font stand before what is of fixed pitch: a form's field."""
+    first = row.lines[0]
+    return not first.mono and any(character.isalpha() for character in first.text)
 
 
 def _ends_a_sentence(piece: tuple[list[Row], bool], row: Row) -> bool:

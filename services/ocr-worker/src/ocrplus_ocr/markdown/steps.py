@@ -13,6 +13,7 @@ from ocrplus_ocr.markdown.continued import join_columns
 from ocrplus_ocr.markdown.dropped_pictures import bring_back_pictures
 from ocrplus_ocr.markdown.figures import find_figures, fit_figures
 from ocrplus_ocr.markdown.footnotes import mark_footnotes
+from ocrplus_ocr.markdown.forms import set_forms
 from ocrplus_ocr.markdown.formulas import set_formulas
 from ocrplus_ocr.markdown.furniture import mark_furniture
 from ocrplus_ocr.markdown.hanging_marks import join_hanging_marks
@@ -42,6 +43,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("dropped_pictures", bring_back_pictures),
     Step("one_place", give_lines_one_place),
     Step("found_figures", find_figures),
+    Step("forms", set_forms),
     Step("subfigures", part_subfigures),
     Step("lost_lines", bring_back_lines),
     Step("interleaved", part_interleaved),
