@@ -344,16 +344,8 @@ def ledger(made: Made) -> None:
     made.line(unit, 372, top + 16, _SERIF, 9)
     made.say(unit)
     top += 32
-    rows = [["Place", "1901", "1902", "1903"]]
-    for place in made.rng.sample(_WORDS, 5):
-        rows.append([place, *(str(made.rng.randint(100, 9999)) for _ in range(3))])
-    for number, row in enumerate(rows):
-        for column, word in enumerate(row):
-            x, y = 110 + column * 90, top + number * 18
-            made.canvas.rect(x, HEIGHT - y - 18, 90, 18)
-            made.line(word, x + 5, y + 4, _SERIF, 10)
-    top += len(rows) * 18
-    made.say(_pipes(rows))
+    rows = _by_place(made, "1901", "1902", "1903")
+    top = _table(made, rows, top, ruled=rows)
     remark = "Figures of the last year are not complete."
     made.line(remark, 112, top + 5, _SERIF, 9)
     made.say(remark)
@@ -369,16 +361,8 @@ def remarks(made: Made) -> None:
     text = made.prose(3)
     top = made.paragraph(text, 72, 96, 450) + 20
     made.say(text)
-    rows = [["Place", "1901", "1902", "1903"]]
-    for place in made.rng.sample(_WORDS, 5):
-        rows.append([place, *(str(made.rng.randint(100, 9999)) for _ in range(3))])
-    for number, row in enumerate(rows):
-        for column, word in enumerate(row):
-            x, y = 110 + column * 90, top + number * 18
-            made.canvas.rect(x, HEIGHT - y - 18, 90, 18)
-            made.line(word, x + 5, y + 4, _SERIF, 10)
-    top += len(rows) * 18
-    made.say(_pipes(rows))
+    rows = _by_place(made, "1901", "1902", "1903")
+    top = _table(made, rows, top, ruled=rows)
     for number, note in enumerate(("a) without the copper of the market", "b) weighed twice")):
         made.line(note, 112, top + 2 + 10 * number, _SERIF, 8)
         made.say(note)
@@ -394,20 +378,32 @@ def accounts(made: Made) -> None:
     text = made.prose(3)
     top = made.paragraph(text, 72, 96, 450) + 24
     made.say(text)
-    rows = [["Place", "Spring", "Summer", "Autumn"]]
-    for place in made.rng.sample(_WORDS, 5):
-        rows.append([place, *(str(made.rng.randint(100, 9999)) for _ in range(3))])
+    rows = _by_place(made, "Spring", "Summer", "Autumn")
     rows.append(["Sum", *(str(sum(int(row[n]) for row in rows[1:])) for n in (1, 2, 3))])
+    top = _table(made, rows, top, ruled=rows[1:-1])
+    text = made.prose(3)
+    made.paragraph(text, 72, top + 30, 450)
+    made.say(text)
+
+
+def _by_place(made: Made, *heads: str) -> list[list[str]]:
+    """The rows of a table of numbers, a place each."""
+    rows = [["Place", *heads]]
+    for place in made.rng.sample(_WORDS, 5):
+        rows.append([place, *(str(made.rng.randint(100, 9999)) for _ in heads)])
+    return rows
+
+
+def _table(made: Made, rows: list[list[str]], top: float, ruled: list[list[str]]) -> float:
+    """Draw a table whose lines enclose these of its rows; return where it ends."""
     for number, row in enumerate(rows):
         for column, word in enumerate(row):
             x, y = 110 + column * 90, top + number * 18
-            if 0 < number < len(rows) - 1:
+            if row in ruled:
                 made.canvas.rect(x, HEIGHT - y - 18, 90, 18)
             made.line(word, x + 5, y + 4, _SERIF, 10)
     made.say(_pipes(rows))
-    text = made.prose(3)
-    made.paragraph(text, 72, top + len(rows) * 18 + 30, 450)
-    made.say(text)
+    return top + len(rows) * 18
 
 
 def _pipes(rows: list[list[str]]) -> str:
