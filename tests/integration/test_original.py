@@ -17,11 +17,10 @@ import redis_server
 import websockets
 from documents import text_document
 from gateway_process import Gateway
-from ledger_steps import KEYS, LEDGER, admit, commit, finish, take
+from ledger_steps import KEYS, LEDGER, admit, commit, finish, read, take
 
-from ocrplus_contract.ledger import Ledger, run
-from ocrplus_contract.names import Pool, TaskId, UserId
-from ocrplus_contract.records import PageRecord
+from ocrplus_contract.ledger import run
+from ocrplus_contract.names import TaskId, UserId
 
 
 @pytest.fixture(scope="module")
@@ -39,25 +38,6 @@ def store(valkey: redis_server.Server) -> Iterator[redis.Redis]:
             if not key.startswith(b"gateway:"):
                 client.delete(key)
         yield client
-
-
-def read(store: redis.Redis, user: str, task: str, text: str = "page") -> None:
-    """A one-page job from admission to its end."""
-    admit(store, user, task, [(1, 1)])
-    lease = take(store)
-    assert lease is not None
-    record = PageRecord(page=1, state="ok", markdown=text)
-    call = Ledger().commit_page(
-        Pool.OCR,
-        lease.permit,
-        page=1,
-        state=record.state,
-        record=record.pack(),
-        body=record.event_body(lease.task),
-        next_page=None,
-    )
-    run(store, call)
-    finish(store, lease)
 
 
 async def taken(

@@ -19,7 +19,7 @@ import redis_server
 import websockets
 from documents import text_document
 from gateway_process import Gateway, play_worker
-from ledger_steps import CAPTIONS_ON, KEYS, admit, commit, finish, settle_job, take
+from ledger_steps import CAPTIONS_ON, KEYS, admit, commit, finish, read, settle_job, take
 from pydantic import TypeAdapter
 
 from ocrplus_contract import wire
@@ -247,21 +247,7 @@ async def test_an_old_event_shows_nothing_of_what_its_name_stands_for_now(
     async with httpx.AsyncClient(base_url=gateway.http) as http:
         for text in ("first " * 1000, "second " * 1000):
             await http.delete("/v1/tasks/t", params={"user": user})
-            admit(store, user, "t", [(1, 1)])
-            lease = take(store)
-            assert lease is not None
-            record = PageRecord(page=1, state="ok", markdown=text)
-            call = Ledger().commit_page(
-                Pool.OCR,
-                lease.permit,
-                page=1,
-                state=record.state,
-                record=record.pack(),
-                body=record.event_body(lease.task),
-                next_page=None,
-            )
-            run(store, call)
-            finish(store, lease)
+            read(store, user, "t", text)
 
     async with connected(gateway, user) as client:
         welcome = await client.greet(resume={"seq": 0})

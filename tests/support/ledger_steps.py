@@ -64,8 +64,11 @@ def commit(
     page: int,
     state: PageState = PageState.OK,
     figures: Sequence[str] = (),
+    text: str = "",
 ) -> bool:
-    record = PageRecord(page=page, state=state, markdown=f"page {page}", source=TextSource.OCR)
+    record = PageRecord(
+        page=page, state=state, markdown=text or f"page {page}", source=TextSource.OCR
+    )
     call = LEDGER.commit_page(
         Pool.OCR,
         lease.permit,
@@ -128,3 +131,12 @@ def events(client: redis.Redis, user: str) -> list[dict[str, Any]]:
 def milestones(client: redis.Redis, user: str) -> list[dict[str, Any]]:
     """A user's events without those that only tell of progress."""
     return [event for event in events(client, user) if event["type"] != "progress"]
+
+
+def read(store: redis.Redis, user: str, task: str, text: str = "page") -> None:
+    """A one-page job from admission to its end."""
+    admit(store, user, task, [(1, 1)])
+    lease = take(store)
+    assert lease is not None
+    commit(store, lease, 1, text=text)
+    finish(store, lease)
