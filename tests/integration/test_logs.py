@@ -422,6 +422,10 @@ def test_what_cannot_start_says_so_in_a_line(
     assert line.get("problem") or line["error"] == "pydantic_core._pydantic_core.ValidationError"
 
 
+def failed(logs: Logs) -> list[dict[str, Any]]:
+    return [line for line in logs.lines if line["message"].startswith("reconciliation failed")]
+
+
 def test_a_server_that_is_away_is_told_of_once_and_counted(
     tmp_path: Path, valkey: redis_server.Server
 ) -> None:
@@ -438,10 +442,13 @@ def test_a_server_that_is_away_is_told_of_once_and_counted(
         with started(logs, "gateway", [sys.executable, "-m", "ocrplus_gateway"], env):
             ready(logs, "gateway")
             wire.set("ERR canaryanswer")
+            deadline = time.monotonic() + 20
+            while not failed(logs) and time.monotonic() < deadline:
+                time.sleep(0.05)
             time.sleep(2)
             wire.set("pass")
 
-    told = [line for line in logs.lines if line["message"].startswith("reconciliation failed")]
+    told = failed(logs)
     assert logs.strays == [] and leaks(logs.text) == {}
     assert ["suppressed" in line for line in told] == [False, True]
     assert told[1]["suppressed"] > 5 and len(logs.lines) < 20
