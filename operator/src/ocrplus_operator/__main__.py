@@ -12,7 +12,7 @@ import kopf
 from aiohttp import web
 from pydantic import ValidationError
 
-from ocrplus_operator import logs
+from ocrplus_contract import logs
 from ocrplus_operator.errors import ApiError
 from ocrplus_operator.explain import explain
 from ocrplus_operator.handlers import registry

@@ -12,7 +12,7 @@ from typing import Final
 
 import yaml
 
-from ocrplus_operator import logs
+from ocrplus_contract import logs
 from ocrplus_operator.errors import ApiError
 from ocrplus_operator.kube import FIELD_MANAGER, Kube, Object
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from ocrplus_operator import logs
+from ocrplus_contract import logs
 from ocrplus_operator.act import Acted, Actor
 from ocrplus_operator.control.law import decide
 from ocrplus_operator.control.learning import PRIOR_SECONDS_PER_PAGE

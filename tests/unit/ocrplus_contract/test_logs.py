@@ -1,4 +1,4 @@
-"""A line of the log: its fields, and what it never tells. The operator's copy is the same."""
+"""A line of the log: its fields, and what it never tells."""
 
 import asyncio
 import json
@@ -13,14 +13,12 @@ import pytest
 import redis
 from pydantic import BaseModel, ValidationError
 
-import ocrplus_contract.logs as contract_logs
-import ocrplus_operator.logs as operator_logs
+from ocrplus_contract import logs
 from ocrplus_contract.errors import BlobsUnavailable, ErrorCode, JobRefused
 from ocrplus_contract.logs import flood, lines, outlets
 from ocrplus_contract.trace import TraceContext, within
 
 SECRET = "canary-7f3a"
-BOTH = pytest.mark.parametrize("logs", [contract_logs, operator_logs], ids=["contract", "operator"])
 
 
 def record(
@@ -37,7 +35,7 @@ def record(
     return made
 
 
-def line(made: logging.LogRecord, logs=contract_logs) -> dict:
+def line(made: logging.LogRecord) -> dict:
     return json.loads(logs.JsonFormatter("gateway").format(made))
 
 
@@ -49,10 +47,9 @@ def raised(make: Callable[[], object]) -> BaseException:
     raise AssertionError("nothing was raised")
 
 
-@BOTH
-def test_a_line_has_the_common_fields_first_then_its_own(logs) -> None:
+def test_a_line_has_the_common_fields_first_then_its_own() -> None:
     with logs.bind(job_id="j", user=logs.hashed("ada"), page=None):
-        found = line(record("chunk done", seconds=1.5, chunk="1-4"), logs)
+        found = line(record("chunk done", seconds=1.5, chunk="1-4"))
 
     assert list(found) == [
         *("time", "level", "component", "logger", "message"),
@@ -62,8 +59,7 @@ def test_a_line_has_the_common_fields_first_then_its_own(logs) -> None:
     assert (found["level"], found["message"]) == ("warning", "chunk done")
 
 
-@BOTH
-def test_bound_fields_hold_inside_only_and_what_is_noted_reaches_the_whole_block(logs) -> None:
+def test_bound_fields_hold_inside_only_and_what_is_noted_reaches_the_whole_block() -> None:
     async def inner() -> None:
         with logs.bind(chunk="1-2"):
             logs.note(page=3)
@@ -72,14 +68,14 @@ def test_bound_fields_hold_inside_only_and_what_is_noted_reaches_the_whole_block
         with logs.bind(job_id="a"):
             await asyncio.create_task(inner())
             logs.note(code="busy")
-            return [line(record("x"), logs)]
+            return [line(record("x"))]
 
     (found,) = asyncio.run(outer())
     logs.note(job_id="nowhere")
 
     assert (found["job_id"], found["code"]) == ("a", "busy")
     assert "chunk" not in found and "page" not in found
-    assert "job_id" not in line(record("x"), logs)
+    assert "job_id" not in line(record("x"))
 
 
 def test_a_line_within_a_trace_tells_it() -> None:
@@ -104,7 +100,6 @@ class Model(BaseModel):
     number: int
 
 
-@BOTH
 @pytest.mark.parametrize(
     "make, kind",
     [
@@ -117,17 +112,16 @@ class Model(BaseModel):
         (lambda: Path(f"/{SECRET}").read_text(), "FileNotFoundError: No such file or directory"),
     ],
 )
-def test_an_error_is_told_by_its_type_and_places_never_by_its_text(logs, make, kind: str) -> None:
-    found = line(record("it failed", error=raised(make)), logs)
+def test_an_error_is_told_by_its_type_and_places_never_by_its_text(make, kind: str) -> None:
+    found = line(record("it failed", error=raised(make)))
 
     assert SECRET not in json.dumps(found)
     assert found["error"].startswith(kind)
     assert "test_logs.py:" in found["traceback"] and found["traceback"].count("\n") > 0
 
 
-@BOTH
-def test_causes_are_told_with_where_they_came_from(logs) -> None:
-    found = line(record("it failed", error=raised(nested)), logs)
+def test_causes_are_told_with_where_they_came_from() -> None:
+    found = line(record("it failed", error=raised(nested)))
 
     assert "caused by json.decoder.JSONDecodeError\n" in found["traceback"]
     assert "json/decoder.py:" in found["traceback"] and " nested" in found["traceback"]
@@ -155,11 +149,8 @@ class Odd:
         return SECRET
 
 
-@BOTH
-def test_of_what_is_no_plain_value_only_the_type_is_told(logs) -> None:
-    found = line(
-        record("x", n=float("nan"), a=Odd(), b=b"canary", c=[1, Odd()], d={"e": Odd()}), logs
-    )
+def test_of_what_is_no_plain_value_only_the_type_is_told() -> None:
+    found = line(record("x", n=float("nan"), a=Odd(), b=b"canary", c=[1, Odd()], d={"e": Odd()}))
 
     assert (found["a"], found["b"], found["c"], found["d"]) == (
         "Odd",
@@ -186,30 +177,27 @@ def test_a_line_stays_so_short_that_a_pipe_takes_it_in_one_piece() -> None:
     assert len(json.dumps(found)) < 4096 and "more" in found["traceback"]
 
 
-@BOTH
-def test_a_library_tells_its_template_numbers_and_types(logs) -> None:
+def test_a_library_tells_its_template_numbers_and_types() -> None:
     said = record("page %s took %d", SECRET, 7, name="paddlex", data={"x": SECRET})
 
-    found = line(said, logs)  # the template stands in this file
+    found = line(said)  # the template stands in this file
 
     assert found["message"] == "page %s took %d"
     assert found["values"] == [None, 7]
     assert SECRET not in json.dumps(found)
 
 
-@BOTH
-def test_of_a_librarys_mapping_only_what_its_template_names_is_told(logs) -> None:
-    whole = line(record("options: %s", {SECRET: 3}, name="paddlex"), logs)
-    named = line(record("took %(n)d of %(of)s", {"n": 3, "of": SECRET, SECRET: 3}, name="x"), logs)
+def test_of_a_librarys_mapping_only_what_its_template_names_is_told() -> None:
+    whole = line(record("options: %s", {SECRET: 3}, name="paddlex"))
+    named = line(record("took %(n)d of %(of)s", {"n": 3, "of": SECRET, SECRET: 3}, name="x"))
 
     assert (whole["message"], "values" in whole) == ("options: %s", False)
     assert named["values"] == {"n": 3}
     assert SECRET not in json.dumps([whole, named])
 
 
-@BOTH
-def test_a_librarys_text_that_stands_in_no_source_is_not_told(logs) -> None:
-    found = line(record(f"{'cannot read'} {SECRET}", name="paddlex"), logs)
+def test_a_librarys_text_that_stands_in_no_source_is_not_told() -> None:
+    found = line(record(f"{'cannot read'} {SECRET}", name="paddlex"))
 
     assert found["message"] == "a library said something"
     assert found["where"].endswith("test_logs.py:7")
@@ -226,11 +214,10 @@ def test_what_celery_tells_of_processes_is_told_and_an_error_among_it_by_its_typ
     assert error["values"] == ["ValueError", 1, 2]
 
 
-@BOTH
-def test_a_warning_is_told_by_place_and_category(logs) -> None:
+def test_a_warning_is_told_by_place_and_category() -> None:
     text = warnings.formatwarning(f"got {SECRET}", UserWarning, "/x/y/module.py", 12)
 
-    found = line(record("%s", text, name="py.warnings"), logs)
+    found = line(record("%s", text, name="py.warnings"))
 
     assert (found["message"], found["where"]) == ("a library warned", "module.py:12 UserWarning")
     assert SECRET not in json.dumps(found)
@@ -303,7 +290,7 @@ def test_of_what_is_printed_past_the_log_only_known_sentences_are_told(printed, 
 
 NOISY = """
 import logging, os, subprocess, sys, threading, warnings
-from {package} import logs
+from ocrplus_contract import logs
 logs.configure("test", own_outlets=True)
 logs.configure("test")
 log = logging.getLogger("ocrplus_noisy")
@@ -325,10 +312,9 @@ for _ in range(5): log.warning("away")
 """
 
 
-@pytest.mark.parametrize("package", ["ocrplus_contract", "ocrplus_operator"])
 @pytest.mark.parametrize("end", ['raise RuntimeError("canary-7f3a")', "sys.exit(3)"])
-def test_a_whole_process_writes_nothing_but_lines(package: str, end: str) -> None:
-    code = NOISY.format(package=package, end=end)
+def test_a_whole_process_writes_nothing_but_lines(end: str) -> None:
+    code = NOISY.format(end=end)
 
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
@@ -365,16 +351,6 @@ os.write(2, b"Segmentation fault\\n")
     assert (len(told), len(found)) == (21, 22)
     assert len(told) - 1 + told[-1]["suppressed"] == 3000
     assert [one["text"] for one in found if "text" in one] == ["Segmentation fault"]
-
-
-def test_the_operators_copy_is_the_contracts() -> None:
-    ours = Path(contract_logs.__file__).parent
-    copies = Path(operator_logs.__file__).parent
-
-    for file in sorted(ours.glob("*.py")):
-        expected = file.read_text("utf-8").replace("ocrplus_contract", "ocrplus_operator")
-        assert (copies / file.name).read_text("utf-8") == expected, f"copy {file.name} again"
-    assert sorted(f.name for f in copies.glob("*.py")) == sorted(f.name for f in ours.glob("*.py"))
 
 
 @pytest.mark.parametrize("before", ["pass/", "1234/", "1234#", ""])
