@@ -8,6 +8,7 @@ import asyncio
 import json
 import re
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final  # Any: JSON
 
@@ -99,6 +100,7 @@ class Subscription:
     """One connection's events, in order, without doubles, bounded while they wait.
 
     `epoch` and `seq` are those of the event before the next one; epoch "" stands for any.
+    `at_once` may take an event for which `next` is waited; True: it is dealt with.
     """
 
     __slots__ = (
@@ -107,6 +109,7 @@ class Subscription:
         "_events",
         "_failure",
         "after",
+        "at_once",
         "doubted",
         "epoch",
         "read_again",
@@ -126,6 +129,7 @@ class Subscription:
         self._failure: type[SlowConsumer | Gap] | None = None
         self.replaying = self.read_again = False
         self.doubted = False  # whether the stream may be of another epoch by now
+        self.at_once: Callable[[Event], bool] = lambda _: False
 
     @property
     def empty(self) -> bool:
@@ -152,13 +156,21 @@ class Subscription:
         if self.full and event.type != "result":
             self._failure = SlowConsumer
         else:
-            if not self.follows(event):
+            follows = self.follows(event)
+            if not follows:
                 reason: LostReason = "trimmed" if self.is_of(event) else "epoch"
                 self._events.append(Lost(reason, event.epoch, event.seq - 1))
             self.after, self.epoch, self.seq = event.at, event.epoch, event.seq
+            if follows and self._is_awaited and self.at_once(event):
+                return  # waking a task costs more than all the rest of an event's way
             self._events.append(event)
             self._bytes += len(event.text)
         self._wake()
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether everything before is dealt with: somebody waits, and was not woken yet."""
+        return self._arrived is not None and not self._arrived.done()
 
     def pass_over(self, stream_id: str) -> None:
         """Go on behind an entry that is no event."""

@@ -192,6 +192,11 @@ class Session:
             except OSError as gone:  # the client's connection, not the store's
                 raise WebSocketDisconnect(1006) from gone
 
+    def try_send(self, text: str) -> bool:
+        """Send one message if that takes no waiting, nor overtakes another; whether it was sent."""
+        protocol = self.barrier
+        return protocol is not None and not self._sending.locked() and protocol.try_send(text)
+
     async def _receive(self) -> None:
         while True:
             message = await self._socket.receive()
