@@ -125,7 +125,7 @@ class Subscription:
         self.seq = seq
         self._events: deque[Event | Lost] = deque()
         self._bytes = 0
-        self._arrived: asyncio.Future[None] | None = None
+        self._arrived: asyncio.Future[None] | None = None  # while everything before is dealt with
         self._failure: type[SlowConsumer | Gap] | None = None
         self.replaying = self.read_again = False
         self.doubted = False  # whether the stream may be of another epoch by now
@@ -151,26 +151,23 @@ class Subscription:
 
     def offer(self, event: Event) -> None:
         """Queue an event that is newer than the last one, or of another epoch."""
-        if event.at <= self.after and self.is_of(event):
+        follows = self.follows(event)
+        if event.at <= self.after and (follows or self.is_of(event)):
+            return
+        if follows and self._arrived is not None and self.at_once(event):
+            # Waking a task costs as much as all the rest of an event's way.
+            self.after, self.epoch, self.seq = event.at, event.epoch, event.seq
             return
         if self.full and event.type != "result":
             self._failure = SlowConsumer
         else:
-            follows = self.follows(event)
             if not follows:
                 reason: LostReason = "trimmed" if self.is_of(event) else "epoch"
                 self._events.append(Lost(reason, event.epoch, event.seq - 1))
             self.after, self.epoch, self.seq = event.at, event.epoch, event.seq
-            if follows and self._is_awaited and self.at_once(event):
-                return  # waking a task costs more than all the rest of an event's way
             self._events.append(event)
             self._bytes += len(event.text)
         self._wake()
-
-    @property
-    def _is_awaited(self) -> bool:
-        """Whether everything before is dealt with: somebody waits, and was not woken yet."""
-        return self._arrived is not None and not self._arrived.done()
 
     def pass_over(self, stream_id: str) -> None:
         """Go on behind an entry that is no event."""
@@ -182,8 +179,9 @@ class Subscription:
         self._wake()
 
     def _wake(self) -> None:
-        if self._arrived is not None and not self._arrived.done():
-            self._arrived.set_result(None)
+        arrived, self._arrived = self._arrived, None
+        if arrived is not None and not arrived.done():
+            arrived.set_result(None)
 
     async def next(self) -> Event | Lost:
         """The next event, or word that events before it are gone.
