@@ -3,7 +3,7 @@
 `python sockets.py PORT USERS SUBPROTOCOL` connects users and prints one JSON line a second: how
 many events came and the percentiles of their age. An event says when it was meant to be sent as
 `"t":NANOSECONDS` of the monotonic clock, so waiting in the sender counts too; it is read from one
-event in four, since this process shares its core with Redis and the events' producer.
+event in four, since this process may share its core with Redis and the producer.
 """
 
 import asyncio

@@ -133,7 +133,9 @@ class Session:
 
     def delivered(self, event: Event, since: float) -> None:
         """Note an event that was sent on this socket, which opened at `since`."""
-        trace = self.shared.traces.delivered(event, self.user, self.protocol_name, since)
+        trace = None
+        if tracing.is_on():
+            trace = self.shared.traces.delivered(event, self.user, self.protocol_name, since)
         self.shared.metrics.delivered(event, since, trace)
 
     def goodbye(self, seconds: float) -> None:
