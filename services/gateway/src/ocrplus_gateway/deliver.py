@@ -19,19 +19,18 @@ _ELSEWHERE: Final = {  # what an event shows whose text is not in it; a small on
 }
 
 
-def at_hand(event: Event) -> str | None:
-    """The event's text on the wire; None where some of it must be looked up."""
-    if event.type == "result":
-        return _result(event.data)
+def is_whole(event: Event) -> bool:
+    """Whether the event goes on the wire as it is: no text stands elsewhere, no word is put in."""
     elsewhere = _ELSEWHERE.get(event.type)
-    return event.text if elsewhere is None or elsewhere not in event.text else None
+    return event.type != "result" and (elsewhere is None or elsewhere not in event.text)
 
 
 async def delivered(event: Event, user: UserId, jobs: Jobs) -> str:
     """The event's text on the wire."""
-    text = at_hand(event)
-    if text is not None:
-        return text
+    if is_whole(event):
+        return event.text
+    if event.type == "result":
+        return _result(event.data)
     look_up = _page if event.type == "page" else _caption
     return await look_up(event, user, jobs)
 

@@ -17,7 +17,7 @@ from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.names import TaskId, UserId, valid_id
 from ocrplus_contract.trace import current_or_new
 from ocrplus_gateway.auth import Doorkeeper
-from ocrplus_gateway.deliver import at_hand, delivered, history_lost
+from ocrplus_gateway.deliver import delivered, history_lost, is_whole
 from ocrplus_gateway.events import Event, Lost, Subscription, just_before
 from ocrplus_gateway.jobs import is_open, status
 from ocrplus_gateway.session import (
@@ -93,8 +93,7 @@ class V2Session(Session):
         """Deliver an event that needs nothing else, to a client that takes it now."""
         if not self._wants(event, waiting=False):
             return True
-        text = at_hand(event)
-        if text is None or not self.try_send(text):
+        if not is_whole(event) or not self.try_send(event.text):
             return False
         self.delivered(event, since)
         return True
