@@ -103,7 +103,7 @@ class Cluster:
             self.script("node-up.sh")
             self.script("ingress-up.sh")
             self.kubectl("annotate", "namespace", "default", "ocrplus.io/throw-away=true")
-            with self._policies(), self._volumes(5):
+            with self._policies(), self._volumes(6):
                 yield
         finally:
             self.script("down.sh", "--wipe")

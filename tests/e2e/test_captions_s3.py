@@ -33,6 +33,7 @@ CHANGED = tuple(
     f"{component}.podAnnotations.rollout=second"
     for component in ("gateway", "ocrWorker", "captionWorker", "operator")
 )
+AWAY_SECONDS = 20
 ALL_GONE_SECONDS = 200  # lifetime, a minute's grace, the sweeper's round
 
 
@@ -108,22 +109,38 @@ async def test_it_is_ready_and_its_policies_are_there(figured: Release, figures:
     assert ready == {"gateway": 2, "ocr-worker": 1, "caption-worker": 1}
     assert {"ocrplus-default-deny", "ocrplus-caption-worker", "ocrplus-gateway"} <= policies
     assert figured.restarts() == {}
+    gateway = f"{figured.name}-gateway.{figured.namespace}"
+    assert _reached(beyond.NAMESPACE, "deployment/vlm", gateway, 8080)
+    through = set(_strangers(figured).values())
+    assert len(through) == 1, "one policy holds and another does not"
+    how = "accepted, not enforced by this node" if through == {True} else "enforced by the node"
     note(
         GROUP,
         install_seconds=round(figured.install_seconds, 1),
-        network_policies=f"{len(policies)}, {_enforced(figured)}",
+        network_policies=f"{len(policies)}, {how}",
     )
 
 
-def _enforced(release: Release) -> str:
-    """Whether the node holds a gateway back from the model, which only caption workers may ask."""
-    reach = f"import socket; socket.create_connection(('vlm.{beyond.NAMESPACE}', 8000), 5)"
+def _reached(namespace: str, pod: str, host: str, port: int) -> bool:
+    """Whether a pod gets a connection."""
+    reach = f"import socket; socket.create_connection(('{host}', {port}), 5)"
     try:
-        pod = release.pods("gateway")[0]["metadata"]["name"]
-        release.kubectl("exec", pod, "--", "python", "-c", reach)
+        kubectl("-n", namespace, "exec", pod, "--", "python", "-c", reach)
     except CommandFailed:
-        return "enforced by the node"
-    return "accepted, not enforced by this node"
+        return False
+    return True
+
+
+def _strangers(release: Release) -> dict[str, bool]:
+    """Ways that a policy closes, and whether a pod comes through: all, or none."""
+    redis = (f"{release.name}-redis.{release.namespace}", 6379)
+    model = (f"vlm.{beyond.NAMESPACE}", beyond.VLM_PORT)
+    own = release.namespace
+    return {
+        "gateway to model": _reached(own, f"deployment/{release.name}-gateway", *model),
+        "OCR worker to model": _reached(own, f"deployment/{release.name}-ocr-worker", *model),
+        "stranger to Redis": _reached(beyond.NAMESPACE, "deployment/vlm", *redis),
+    }
 
 
 async def test_figures_are_described_and_lie_in_the_bucket_until_deleted(
@@ -189,13 +206,16 @@ async def test_a_model_that_is_away_holds_up_no_document_and_comes_back(
             )
             second = await follower.submit(figure_document(2, seed=21))
             await follower.all_results(240)
+            await asyncio.sleep(max(0.0, AWAY_SECONDS - (time.monotonic() - since)))
             away = time.monotonic() - since
         back = time.monotonic()
         late = {task: await described(follower, task) for task in (first, second)}
         back_seconds = time.monotonic() - back
         text = await markdown(figures, follower, second)
+        third = await follower.submit(figure_document(1, seed=22))
+        await described(follower, third)
 
-    assert follower.statuses() == {"ok": 2}
+    assert follower.statuses() == {"ok": 3}
     assert follower.lost == []
     assert follower.results[second]["captions"] == "partial"
     waited = _waited(follower, second)
@@ -203,6 +223,7 @@ async def test_a_model_that_is_away_holds_up_no_document_and_comes_back(
     # Those that were asked about twice are given up with their reason; nobody else is.
     assert set(late[first]) <= {"ok", "failed caption_model_failed"}
     assert late[second]["ok"] >= 1 and text.count(SAID) == late[second]["ok"]
+    assert follower.results[third]["captions"] == "complete"
     assert figured.restarts() == {}
     note(
         GROUP,
@@ -220,7 +241,7 @@ async def test_a_bucket_that_is_away_for_20_s_costs_no_page(
     async with loaded(figures, documents, pause=4) as follower:
         await asyncio.sleep(8)
         with outside.without("s3") as since:
-            await asyncio.sleep(20)
+            await asyncio.sleep(AWAY_SECONDS)
         away = time.monotonic() - since
         await asyncio.sleep(8)
 
