@@ -34,7 +34,8 @@ CHANGED = tuple(
     for component in ("gateway", "ocrWorker", "captionWorker", "operator")
 )
 AWAY_SECONDS = 20
-ALL_GONE_SECONDS = 200  # lifetime, a minute's grace, the sweeper's round
+LONG_PAGES = 24  # some half a minute of reading
+ALL_GONE_SECONDS = 120  # a lifetime of 60 s and the sweeper's round
 
 
 @pytest.fixture(scope="module")
@@ -239,8 +240,12 @@ async def test_a_bucket_that_is_away_for_20_s_costs_no_page(
 ) -> None:
     documents = [figure_document(2, seed=seed) for seed in range(30, 50)]
     async with loaded(figures, documents, pause=4) as follower:
-        await asyncio.sleep(8)
+        long = await follower.submit(figure_document(LONG_PAGES, seed=50))
+        async with asyncio.timeout(240):
+            while not follower.pages(long):
+                await asyncio.sleep(0.1)
         with outside.without("s3") as since:
+            in_hand = LONG_PAGES - len(follower.pages(long))
             await asyncio.sleep(AWAY_SECONDS)
         away = time.monotonic() - since
         await asyncio.sleep(8)
@@ -248,13 +253,15 @@ async def test_a_bucket_that_is_away_for_20_s_costs_no_page(
     assert follower.lost == []
     assert set(follower.statuses()) == {"ok"}
     states = Counter(e["state"] for e in follower.events if e["type"] == "page")
-    assert states == {"ok": 2 * len(follower.accepted)}
+    assert states == {"ok": 2 * (len(follower.accepted) - 1) + LONG_PAGES}
+    assert in_hand > 0, "the long document was read before the bucket went"
     assert figured.restarts() == {}
     note(
         GROUP,
         bucket_away_seconds=round(away, 1),
         bucket_away_documents=len(follower.accepted),
         bucket_away_pages=dict(states),
+        bucket_away_pages_in_hand=in_hand,
         bucket_away_refused=dict(follower.refused),
     )
 
@@ -306,6 +313,9 @@ async def test_what_expires_leaves_the_bucket(
         await described(follower, task)
         prefix = f"e2e/{follower.user}/{task}/"
         assert len(outside.bucket.names(prefix)) == 2
+        outside.age(prefix, 11)  # the sweeper spares what is younger than ten minutes
+        await asyncio.sleep(10)
+        assert len(outside.bucket.names(prefix)) == 2, "it went before its job"
         began = time.monotonic()
         await asyncio.to_thread(
             until, lambda: not outside.bucket.names(prefix), ALL_GONE_SECONDS, "it expires", 1
@@ -317,8 +327,10 @@ async def test_what_expires_leaves_the_bucket(
 
 
 def test_uninstall_leaves_only_what_holds_data(figured: Release) -> None:
+    began = time.monotonic()
     figured.uninstall()
-    until(lambda: not figured.objects("pods"), 400, "every pod ends", 1)
+    until(lambda: not figured.objects("pods"), 200, "every pod ends without its Redis", 1)
+    pods_gone = time.monotonic() - began
 
     left = figured.leftovers()
     assert left == {
@@ -327,5 +339,5 @@ def test_uninstall_leaves_only_what_holds_data(figured: Release) -> None:
         "Secret/vlm",  # made beside the chart
         "Secret/bucket",
     }
-    note(GROUP, leaves=sorted(left))
+    note(GROUP, pods_gone_seconds=round(pods_gone, 1), leaves=sorted(left))
     kubectl("delete", "namespace", figured.namespace, "--wait=false")

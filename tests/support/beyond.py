@@ -55,6 +55,13 @@ class Beyond:
             _scale(name, 1)
             _wait(name)
 
+    def age(self, prefix: str, minutes: int) -> None:
+        """Make the bucket's objects under a prefix older, by their files."""
+        folder = f"/data/{BUCKET}/{prefix}"
+        touch = ("touch", "-d", f"-{minutes} minutes", "{}", "+")
+        find = ("find", folder, "-type", "f", "-exec", *touch)
+        kubectl("-n", NAMESPACE, "exec", "deployment/s3", "--", *find)
+
 
 def secrets(namespace: str) -> None:
     """The namespace of a release under *restricted*, with the keys of both servers."""
