@@ -323,7 +323,7 @@ async def test_what_expires_leaves_the_bucket(
         note(GROUP, expired_seconds=round(time.monotonic() - began, 1))
         async with figures.http() as http:
             answer = await http.get(f"/v1/tasks/{task}", params={"user": follower.user})
-    assert answer.status_code == 404
+    assert answer.status_code == 410
 
 
 def test_uninstall_leaves_only_what_holds_data(figured: Release) -> None:
