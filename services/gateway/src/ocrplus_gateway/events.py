@@ -6,6 +6,7 @@ two servers do not compare, for clocks go back.
 
 import asyncio
 import json
+import logging
 import re
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from typing import Any, Final  # Any: JSON
 
 from ocrplus_contract.ledger import LostReason
 from ocrplus_contract.names import UserId
+
+log = logging.getLogger(__name__)
 
 MOST_QUEUED_EVENTS: Final = 256
 MOST_QUEUED_BYTES: Final = 1 << 20
@@ -137,6 +140,11 @@ class Subscription:
         return not self._events
 
     @property
+    def ends(self) -> bool:
+        """Whether nothing comes behind what waits: `next` raises then."""
+        return self._failure is not None
+
+    @property
     def full(self) -> bool:
         """Whether a replay should wait for the connection."""
         return len(self._events) >= MOST_QUEUED_EVENTS or self._bytes >= MOST_QUEUED_BYTES
@@ -152,9 +160,9 @@ class Subscription:
     def offer(self, event: Event) -> None:
         """Queue an event that is newer than the last one, or of another epoch."""
         follows = self.follows(event)
-        if event.at <= self.after and (follows or self.is_of(event)):
+        if self.ends or (event.at <= self.after and (follows or self.is_of(event))):
             return
-        if follows and self._arrived is not None and self.at_once(event):
+        if follows and self._arrived is not None and self._given_at_once(event):
             # Waking a task costs as much as all the rest of an event's way.
             self.after, self.epoch, self.seq = event.at, event.epoch, event.seq
             return
@@ -168,6 +176,15 @@ class Subscription:
             self._events.append(event)
             self._bytes += len(event.text)
         self._wake()
+
+    def _given_at_once(self, event: Event) -> bool:
+        """Whether it is dealt with. A failure is this connection's alone: others hear the event."""
+        try:
+            return self.at_once(event)
+        except Exception:  # whether the client has the event nobody knows: he resumes
+            log.exception("an event could not be sent; its client has to resume")
+            self.end()
+            return True
 
     def pass_over(self, stream_id: str) -> None:
         """Go on behind an entry that is no event."""

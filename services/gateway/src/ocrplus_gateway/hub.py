@@ -30,6 +30,7 @@ _SUBSCRIBE_SECONDS: Final = 20
 _PING_SECONDS: Final = 10.0
 _DEAD_AFTER_PINGS: Final = 2.5
 _FIRST_HEARD_SECONDS: Final = 2.0
+_MOST_SECONDS_AT_ONCE: Final = 0.005
 
 
 class _Feed:
@@ -147,11 +148,14 @@ class Hub:
         connection: Any = self._pubsub.connection  # its methods are untyped
         await connection.connect()  # does nothing where it is connected
         handle: Any = self._pubsub.handle_message  # untyped there
-        self._heard = time.monotonic()
+        self._heard = rested = time.monotonic()
         self._hearing.set()
         while True:
             message = await connection.read_response(timeout=math.inf, disconnect_on_error=False)
             self._heard = time.monotonic()
+            if self._heard - rested > _MOST_SECONDS_AT_ONCE:
+                await asyncio.sleep(0)  # what lies here already is read without a pause
+                rested = time.monotonic()
             try:
                 if message[0] == b"message":
                     self._take(message[1].decode(), message[2])
@@ -238,6 +242,8 @@ class Hub:
         subscription.replaying = True
         try:
             while subscription.read_again and subscription in feed.subscriptions:
+                if subscription.ends:
+                    return
                 subscription.read_again = False
                 if subscription.full:
                     await asyncio.sleep(0.05)
