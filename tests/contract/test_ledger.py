@@ -501,8 +501,17 @@ def test_a_numbering_outlives_the_events_of_who_comes_seldom(client: redis.Redis
 def test_a_numbering_outlives_events_that_are_kept_longer_now(client: redis.Redis) -> None:
     admit(client, "u", "t", [(1, 3)])
     longer = Ledger(ttl_seconds=100 * LEDGER.ttl_seconds)
+    call = longer.admit(
+        USER,
+        TaskId("t2"),
+        fingerprint="f",
+        chunks=[(1, 1)],
+        facts={},
+        submitted_body='{"type":"submitted","task_id":"t2"}',
+        deadline_seconds=600,
+    )
 
-    run(client, longer.cancel(USER, TASK, state=JobState.CANCELLED, code=ErrorCode.CANCELLED))
+    run(client, call)
 
     kept = client.ttl(KEYS.stream(USER))
     assert kept > 90 * LEDGER.ttl_seconds

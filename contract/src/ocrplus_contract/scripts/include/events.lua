@@ -15,10 +15,8 @@ local function this_server()
     end
 end
 
--- `ttl` tells a process whose TTL is another, after a change of the setting, to do it anew.
-local function renew_numbering(meta)
-    redis.call('HSET', meta, 'ttl', TTL)
-    redis.call('EXPIRE', meta, TTL * META_TTLS)
+local function renew_numbering(user)
+    redis.call('EXPIRE', key('events', user), TTL * META_TTLS)
 end
 
 -- The epoch of a user's events. A new one begins with the first event, or when the numbering was
@@ -36,19 +34,18 @@ local function epoch_of(user)
             redis.call('HSET', key('stream:last_id'), user, string.format('%.0f-0', ms - 1))
         end
     end
-    renew_numbering(meta)
+    renew_numbering(user)
     return epoch
 end
 
 -- body: a JSON object in text, without epoch and seq, which are spliced in front and returned.
 local function emit(user, body)
     local stream, meta = key('stream:task', user), key('events', user)
-    local known = redis.call('HMGET', meta, 'epoch', 'ttl')
-    local epoch = known[1] or epoch_of(user)
+    local epoch = redis.call('HGET', meta, 'epoch') or epoch_of(user)
     local seq = redis.call('HINCRBY', meta, 'seq', 1)
     local continues = redis.call('EXPIRE', stream, TTL) == 1
-    if not continues or seq % KEPT_EVERY == 0 or tonumber(known[2]) ~= TTL then
-        renew_numbering(meta)
+    if not continues or seq % KEPT_EVERY == 0 then
+        renew_numbering(user)
     end
     local event = '{"epoch":"' .. epoch .. '","seq":' .. seq .. ',' .. string.sub(body, 2)
     local oldest = redis.call('TIME')[1] - TTL
