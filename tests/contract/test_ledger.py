@@ -474,6 +474,18 @@ def test_a_lost_event_history_starts_a_new_epoch(client: redis.Redis) -> None:
     assert before not in {e["epoch"] for e in after}
 
 
+def test_a_numbering_outlives_its_events(client: redis.Redis) -> None:
+    admit(client, "u", "t", [(1, 16)])
+    lease, meta, stream = take(client), KEYS.events(USER), KEYS.stream(USER)
+    assert client.ttl(meta) > 16 * client.ttl(stream)
+    client.expire(meta, 1)  # as if it was long ago
+
+    for page in range(1, 17):
+        commit(client, lease, page)
+
+    assert client.ttl(meta) > 16 * client.ttl(stream)
+
+
 def test_a_fenced_worker_can_do_nothing(client: redis.Redis) -> None:
     admit(client, "u", "t", [(1, 2)])
     paused = take(client)

@@ -17,6 +17,7 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, RedisError, TimeoutError
 from starlette.exceptions import HTTPException
 
+from ocrplus_contract import tracing
 from ocrplus_contract.blobs import open_store
 from ocrplus_contract.errors import BlobsUnavailable, ErrorCode, JobRefused
 from ocrplus_contract.keys import Keys
@@ -119,7 +120,10 @@ def build_parts(settings: GatewaySettings, metrics: GatewayMetrics) -> Parts:
     traces = JobTraces(client, keys)
 
     def observe(stream: str, event: Event) -> None:
-        metrics.observe(stream, event, traces.heard(UserId(stream.rpartition(":")[2]), event))
+        trace = None
+        if tracing.is_on():
+            trace = traces.heard(UserId(stream.rpartition(":")[2]), event)
+        metrics.observe(stream, event, trace)
 
     hub = Hub(client, _event_client(url), keys, observe, settings.gap_seconds)
     jobs = Jobs(client, keys, ledger, blobs)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 from websockets.streams import StreamReader
 
 from ocrplus_gateway.turns import LARGE_BYTES, Turns
@@ -125,6 +126,17 @@ class BarrierProtocol(WebSocketsSansIOProtocol):
         pongs = b"".join(self.conn.data_to_send())
         if self.writable.is_set():  # for who takes nothing they would only lie in memory
             self.transport.write(pongs)
+
+    def try_send(self, text: str) -> bool:
+        """Send a message if that takes no waiting; whether it was sent."""
+        if self.close_sent or self.transport.is_closing() or not self.writable.is_set():
+            return False
+        try:
+            self.conn.send_text(text.encode())
+        except InvalidState:  # the client has begun to close
+            return False
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        return True
 
     def send_barrier(self, at: str) -> None:
         """Ask the client to confirm everything up to `at` (at most 120 bytes)."""

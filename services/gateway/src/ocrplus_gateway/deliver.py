@@ -13,17 +13,26 @@ from ocrplus_gateway.events import Event, Lost
 from ocrplus_gateway.jobs import Jobs, is_open, iso
 
 _MOST_ENDED: Final = 1000  # about 90 bytes each: many clients refuse frames above 1 MiB
+_ELSEWHERE: Final = {  # what an event shows whose text is not in it; a small one travels in it
+    "page": '"markdown": null',
+    "caption": '"state": "ok", "caption": null',
+}
+
+
+def is_whole(event: Event) -> bool:
+    """Whether the event goes on the wire as it is: no text stands elsewhere, no word is put in."""
+    elsewhere = _ELSEWHERE.get(event.type)
+    return event.type != "result" and (elsewhere is None or elsewhere not in event.text)
 
 
 async def delivered(event: Event, user: UserId, jobs: Jobs) -> str:
     """The event's text on the wire."""
-    if event.type == "page":
-        return await _page(event, user, jobs)
-    if event.type == "caption":
-        return await _caption(event, user, jobs)
+    if is_whole(event):
+        return event.text
     if event.type == "result":
         return _result(event.data)
-    return event.text
+    look_up = _page if event.type == "page" else _caption
+    return await look_up(event, user, jobs)
 
 
 async def history_lost(lost: Lost, user: UserId, jobs: Jobs) -> wire.HistoryLost:
@@ -55,8 +64,6 @@ def _snapshot(job: JobRecord) -> wire.TaskSnapshot:
 
 
 async def _page(event: Event, user: UserId, jobs: Jobs) -> str:
-    if '"markdown": null' not in event.text:  # small text travels in the event itself
-        return event.text
     data = event.data
     data["markdown"], data["headings"] = "", []  # where it was deleted or has expired meanwhile
     if await _stands(event, user, jobs):
@@ -67,8 +74,6 @@ async def _page(event: Event, user: UserId, jobs: Jobs) -> str:
 
 
 async def _caption(event: Event, user: UserId, jobs: Jobs) -> str:
-    if '"state": "ok", "caption": null' not in event.text:
-        return event.text
     data = event.data
     stands = await _stands(event, user, jobs)
     captions = await jobs.captions(user, TaskId(event.task)) if stands else []

@@ -8,6 +8,7 @@ import asyncio
 import json
 import re
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final  # Any: JSON
 
@@ -99,6 +100,7 @@ class Subscription:
     """One connection's events, in order, without doubles, bounded while they wait.
 
     `epoch` and `seq` are those of the event before the next one; epoch "" stands for any.
+    `at_once` may take an event for which `next` is waited; True: it is dealt with.
     """
 
     __slots__ = (
@@ -107,6 +109,7 @@ class Subscription:
         "_events",
         "_failure",
         "after",
+        "at_once",
         "doubted",
         "epoch",
         "read_again",
@@ -122,10 +125,11 @@ class Subscription:
         self.seq = seq
         self._events: deque[Event | Lost] = deque()
         self._bytes = 0
-        self._arrived: asyncio.Future[None] | None = None
+        self._arrived: asyncio.Future[None] | None = None  # while everything before is dealt with
         self._failure: type[SlowConsumer | Gap] | None = None
         self.replaying = self.read_again = False
         self.doubted = False  # whether the stream may be of another epoch by now
+        self.at_once: Callable[[Event], bool] = lambda _: False
 
     @property
     def empty(self) -> bool:
@@ -147,12 +151,17 @@ class Subscription:
 
     def offer(self, event: Event) -> None:
         """Queue an event that is newer than the last one, or of another epoch."""
-        if event.at <= self.after and self.is_of(event):
+        follows = self.follows(event)
+        if event.at <= self.after and (follows or self.is_of(event)):
+            return
+        if follows and self._arrived is not None and self.at_once(event):
+            # Waking a task costs as much as all the rest of an event's way.
+            self.after, self.epoch, self.seq = event.at, event.epoch, event.seq
             return
         if self.full and event.type != "result":
             self._failure = SlowConsumer
         else:
-            if not self.follows(event):
+            if not follows:
                 reason: LostReason = "trimmed" if self.is_of(event) else "epoch"
                 self._events.append(Lost(reason, event.epoch, event.seq - 1))
             self.after, self.epoch, self.seq = event.at, event.epoch, event.seq
@@ -170,8 +179,9 @@ class Subscription:
         self._wake()
 
     def _wake(self) -> None:
-        if self._arrived is not None and not self._arrived.done():
-            self._arrived.set_result(None)
+        arrived, self._arrived = self._arrived, None
+        if arrived is not None and not arrived.done():
+            arrived.set_result(None)
 
     async def next(self) -> Event | Lost:
         """The next event, or word that events before it are gone.

@@ -217,15 +217,17 @@ class Hub:
 
     def _fan_out(self, channel: str, feed: _Feed, event: Event) -> None:
         for subscription in feed.subscriptions:
+            if subscription.follows(event) and not subscription.replaying:
+                subscription.offer(event)
+                continue
             if not subscription.is_of(event):
                 subscription.doubted = True
             elif event.at <= subscription.after:
                 continue
+            # Jump no queue, leave no gap: the stream has it, and what did not arrive before it.
             if subscription.replaying:
-                subscription.read_again = True  # the stream has it: jump no queue
-            elif subscription.follows(event):
-                subscription.offer(event)
-            else:  # something between did not arrive: the stream has it
+                subscription.read_again = True
+            else:
                 self._spawn(self._replay(channel, feed, subscription))
 
     async def _replay(self, channel: str, feed: _Feed, subscription: Subscription) -> None:

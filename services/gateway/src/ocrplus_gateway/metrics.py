@@ -226,8 +226,9 @@ class GatewayMetrics:
 
     def delivered(self, event: Event, since: float, trace: TraceContext | None = None) -> None:
         """Note an event's way from the server's clock to a socket that opened at `since`."""
-        way = self._replayed if event.made < since else self._live
-        way.observe(max(0.0, time.time() - event.made), exemplar(trace))
+        made = event.made
+        way = self._replayed if made < since else self._live
+        way.observe(max(0.0, time.time() - made), exemplar(trace))
 
     def observe(self, stream: str, event: Event, trace: TraceContext | None = None) -> None:
         """Note a live event of a connected user: how long first pages and whole jobs take."""

@@ -133,7 +133,9 @@ class Session:
 
     def delivered(self, event: Event, since: float) -> None:
         """Note an event that was sent on this socket, which opened at `since`."""
-        trace = self.shared.traces.delivered(event, self.user, self.protocol_name, since)
+        trace = None
+        if tracing.is_on():
+            trace = self.shared.traces.delivered(event, self.user, self.protocol_name, since)
         self.shared.metrics.delivered(event, since, trace)
 
     def goodbye(self, seconds: float) -> None:
@@ -191,6 +193,11 @@ class Session:
                 await self._send({"type": "websocket.send", "text": text})
             except OSError as gone:  # the client's connection, not the store's
                 raise WebSocketDisconnect(1006) from gone
+
+    def try_send(self, text: str) -> bool:
+        """Send one message if that takes no waiting, nor overtakes another; whether it was sent."""
+        protocol = self.barrier
+        return protocol is not None and not self._sending.locked() and protocol.try_send(text)
 
     async def _receive(self) -> None:
         while True:

@@ -59,9 +59,7 @@ class JobTraces:
         self._asking: dict[_Job, asyncio.Task[None]] = {}
 
     def heard(self, user: UserId, event: Event) -> TraceContext | None:
-        """The trace of a live event's job, if it is known by now."""
-        if not tracing.is_on():
-            return None
+        """The trace of a live event's job, if it is known by now; for when spans are recorded."""
         job = user, TaskId(event.task)
         known = self._current(job, event)
         if known is None and event.type == "submitted":

@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -16,7 +17,7 @@ from ocrplus_contract.errors import ErrorCode, JobRefused
 from ocrplus_contract.names import TaskId, UserId, valid_id
 from ocrplus_contract.trace import current_or_new
 from ocrplus_gateway.auth import Doorkeeper
-from ocrplus_gateway.deliver import delivered, history_lost
+from ocrplus_gateway.deliver import delivered, history_lost, is_whole
 from ocrplus_gateway.events import Event, Lost, Subscription, just_before
 from ocrplus_gateway.jobs import is_open, status
 from ocrplus_gateway.session import (
@@ -73,12 +74,13 @@ class V2Session(Session):
             code = CLOSE_PROTOCOL if self.known else CLOSE_UNAUTHORIZED
             raise Refused(code, "no hello in time" if self.known else "no token in time")
         subscription, since = await self._welcome(self._hello.result()), time.time()
+        subscription.at_once = partial(self._deliver_at_once, since)
         try:
             while True:
                 item = await subscription.next()
                 if isinstance(item, Lost):
                     await self._history_lost(item)
-                elif self._wanted(item, subscription):
+                elif self._wants(item, waiting=not subscription.empty):
                     await self.send(await delivered(item, self.user, self.shared.jobs))
                     self.delivered(item, since)
         finally:
@@ -87,8 +89,18 @@ class V2Session(Session):
     def _receiving(self) -> bool:
         return self.barrier is not None and self.barrier.receiving
 
-    def _wanted(self, event: Event, subscription: Subscription) -> bool:
-        if self._coalesce and event.type == "progress" and not subscription.empty:
+    def _deliver_at_once(self, since: float, event: Event) -> bool:
+        """Deliver an event that needs nothing else, to a client that takes it now."""
+        if not self._wants(event, waiting=False):
+            return True
+        if not is_whole(event) or not self.try_send(event.text):
+            return False
+        self.delivered(event, since)
+        return True
+
+    def _wants(self, event: Event, *, waiting: bool) -> bool:
+        """Whether the client wants an event behind which others are waiting, or none."""
+        if self._coalesce and event.type == "progress" and waiting:
             return False
         return _EVERY_TASK in self._tasks or event.task in self._tasks
 

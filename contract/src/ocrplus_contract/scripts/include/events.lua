@@ -1,5 +1,8 @@
 -- events: append to a user's stream and publish to the gateways. Needs keys.
 local EVENTS_KEPT = 10000 -- entries of a user's stream; older ones show as history_lost
+-- The numbering outlives the events, so that a lost stream shows as a gap. Between two of its renewals
+-- lie at most KEPT_EVERY events, each at most TTL behind the one before: a stream is gone by then.
+local META_TTLS, KEPT_EVERY = 30, 16
 local COUNTED_EVERY = 64 -- events: trimming by age is part of each XADD, by number it costs a command
 
 -- This server's own name, and a second that it did not see before it began; nil where it may not be asked.
@@ -27,17 +30,21 @@ local function epoch_of(user)
             redis.call('HSET', key('stream:last_id'), user, string.format('%.0f-0', ms - 1))
         end
     end
-    redis.call('EXPIRE', meta, TTL * 30) -- longer than any event, so that a lost stream shows as a gap
+    redis.call('EXPIRE', meta, TTL * META_TTLS)
     return epoch
 end
 
 -- body: a JSON object in text, without epoch and seq, which are spliced in front and returned.
 local function emit(user, body)
-    local stream, epoch = key('stream:task', user), epoch_of(user)
-    local seq = redis.call('HINCRBY', key('events', user), 'seq', 1)
+    local stream, meta = key('stream:task', user), key('events', user)
+    local epoch = redis.call('HGET', meta, 'epoch') or epoch_of(user)
+    local seq = redis.call('HINCRBY', meta, 'seq', 1)
+    if seq % KEPT_EVERY == 0 then
+        redis.call('EXPIRE', meta, TTL * META_TTLS)
+    end
     local event = '{"epoch":"' .. epoch .. '","seq":' .. seq .. ',' .. string.sub(body, 2)
-    local oldest = string.format('%.0f', (now() - TTL) * 1000)
-    local id = redis.call('XADD', stream, 'MINID', oldest, '*', 'event', event)
+    local oldest = redis.call('TIME')[1] - TTL
+    local id = redis.call('XADD', stream, 'MINID', string.format('%d000', oldest), '*', 'event', event)
     if seq % COUNTED_EVERY == 0 then
         redis.call('XTRIM', stream, 'MAXLEN', '~', EVENTS_KEPT)
     end
