@@ -92,3 +92,15 @@ async def test_a_gap_and_an_old_event_are_not_given_at_once(
     assert await task == Lost("trimmed", "a", 2)
     assert (await subscription.next()).seq == 3
     assert subscription.empty and client.asked == []
+
+
+async def test_a_replay_queues_so_that_what_is_behind_is_known(
+    subscription: Subscription, client: Client
+) -> None:
+    task = await awaited(subscription)
+    subscription.replaying = True
+    subscription.offer(event(1))
+    subscription.offer(event(2))
+
+    assert (await task).seq == 1 and not subscription.empty  # a client may skip what is outdated
+    assert client.asked == []
