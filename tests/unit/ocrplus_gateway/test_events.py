@@ -109,3 +109,15 @@ async def test_who_cannot_be_given_an_event_has_to_resume_and_hears_no_other(
         await task
     assert subscription.ends and subscription.empty
     assert "the handler is closed" in caplog.text
+
+
+async def test_a_replay_queues_so_that_what_is_behind_is_known(
+    subscription: Subscription, client: Client
+) -> None:
+    task = await awaited(subscription)
+    subscription.replaying = True
+    subscription.offer(event(1))
+    subscription.offer(event(2))
+
+    assert (await task).seq == 1 and not subscription.empty  # a client may skip what is outdated
+    assert client.asked == []

@@ -128,7 +128,7 @@ class Subscription:
         self.seq = seq
         self._events: deque[Event | Lost] = deque()
         self._bytes = 0
-        self._arrived: asyncio.Future[None] | None = None  # while everything before is dealt with
+        self._arrived: asyncio.Future[None] | None = None
         self._failure: type[SlowConsumer | Gap] | None = None
         self.replaying = self.read_again = False
         self.doubted = False  # whether the stream may be of another epoch by now
@@ -162,7 +162,7 @@ class Subscription:
         follows = self.follows(event)
         if self.ends or (event.at <= self.after and (follows or self.is_of(event))):
             return
-        if follows and self._arrived is not None and self._given_at_once(event):
+        if follows and self._is_awaited and self._given_at_once(event):
             # Waking a task costs as much as all the rest of an event's way.
             self.after, self.epoch, self.seq = event.at, event.epoch, event.seq
             return
@@ -194,6 +194,11 @@ class Subscription:
         """There is nobody who would say what comes next."""
         self._failure = self._failure or Gap
         self._wake()
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether all before is dealt with and nothing is known to follow, as in a replay."""
+        return self._arrived is not None and not self.replaying
 
     def _wake(self) -> None:
         arrived, self._arrived = self._arrived, None
