@@ -145,9 +145,14 @@ class Subscription:
         return self._failure is not None
 
     @property
+    def room(self) -> int:
+        """How many events may still be queued."""
+        return MOST_QUEUED_EVENTS - len(self._events)
+
+    @property
     def full(self) -> bool:
-        """Whether a replay should wait for the connection."""
-        return len(self._events) >= MOST_QUEUED_EVENTS or self._bytes >= MOST_QUEUED_BYTES
+        """Whether what comes should wait in the stream; a result need not."""
+        return self.room <= 0 or self._bytes >= MOST_QUEUED_BYTES
 
     def is_of(self, event: Event) -> bool:
         """Whether the event is of this epoch; ids of two do not compare, for clocks go back."""
@@ -166,15 +171,12 @@ class Subscription:
             # Waking a task costs as much as all the rest of an event's way.
             self.after, self.epoch, self.seq = event.at, event.epoch, event.seq
             return
-        if self.full and event.type != "result":
-            self._failure = SlowConsumer
-        else:
-            if not follows:
-                reason: LostReason = "trimmed" if self.is_of(event) else "epoch"
-                self._events.append(Lost(reason, event.epoch, event.seq - 1))
-            self.after, self.epoch, self.seq = event.at, event.epoch, event.seq
-            self._events.append(event)
-            self._bytes += len(event.text)
+        if not follows:
+            reason: LostReason = "trimmed" if self.is_of(event) else "epoch"
+            self._events.append(Lost(reason, event.epoch, event.seq - 1))
+        self.after, self.epoch, self.seq = event.at, event.epoch, event.seq
+        self._events.append(event)
+        self._bytes += len(event.text)
         self._wake()
 
     def _given_at_once(self, event: Event) -> bool:
@@ -183,16 +185,16 @@ class Subscription:
             return self.at_once(event)
         except Exception:  # whether the client has the event nobody knows: he resumes
             log.exception("an event could not be sent; its client has to resume")
-            self.end()
+            self.end(Gap)
             return True
 
     def pass_over(self, stream_id: str) -> None:
         """Go on behind an entry that is no event."""
         self.after = max(self.after, position(stream_id))
 
-    def end(self) -> None:
-        """There is nobody who would say what comes next."""
-        self._failure = self._failure or Gap
+    def end(self, why: "type[SlowConsumer | Gap]") -> None:
+        """Nothing more is queued; `next` raises it behind what is."""
+        self._failure = self._failure or why
         self._wake()
 
     @property
@@ -209,8 +211,8 @@ class Subscription:
         """The next event, or word that events before it are gone.
 
         Raises:
-            SlowConsumer: too much was waiting.
-            Gap: the hub hears nothing any more.
+            SlowConsumer: too much was waiting for too long.
+            Gap: nobody knows what comes next.
         """
         while not self._events:
             if self._failure is not None:
