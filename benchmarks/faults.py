@@ -91,7 +91,7 @@ async def strike(running: Service, fault: str, round_: int) -> dict[str, Any]:
         if fault == "stopped":
             await asyncio.sleep(3)
             os.kill(pid, signal.SIGCONT)
-        status = await _wait_for_end(http, task)
+        status = await wait_for_end(http, task)
         found = (await http.get(f"/v1/tasks/{task}/result", params={"user": "faults"})).json()
     history: Any = running.client.xrange("stream:task:faults")  # bytes
     events = [json.loads(fields[b"event"]) for _, fields in history]
@@ -107,10 +107,11 @@ async def strike(running: Service, fault: str, round_: int) -> dict[str, Any]:
     }
 
 
-async def _wait_for_end(http: httpx.AsyncClient, task: str) -> str:
+async def wait_for_end(http: httpx.AsyncClient, task: str, user: str = "faults") -> str:
+    """The status that a task ends with."""
     deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
-        view = (await http.get(f"/v1/tasks/{task}", params={"user": "faults"})).json()
+        view = (await http.get(f"/v1/tasks/{task}", params={"user": user})).json()
         if view["status"] not in ("queued", "running"):
             return str(view["status"])
         await asyncio.sleep(0.2)

@@ -13,13 +13,13 @@ from typing import Any
 _FOLDER = Path(__file__).parent / "results"
 
 
-def write(name: str, metrics: dict[str, Any]) -> Path:
-    """Write `results/{name}.json` and return its path."""
+def write(name: str, metrics: dict[str, Any], *, machine: str = "") -> Path:
+    """Write `results/{name}.json` and return its path; `machine` is this one's, unless given."""
     path = _FOLDER / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
     record = {
         "command": command(),
-        "machine": machine(),
+        "machine": machine or this_machine(),
         "date": datetime.now(UTC).date().isoformat(),
         "metrics": metrics,
     }
@@ -61,6 +61,7 @@ _SUBJECTS = {
     "original": "Every document of the development set by an original-protocol client, scored",
     "quality": "Every document of the development set by the engine alone, scored",
     "quality_steps": "What each step of the Markdown gains: the scores with it less those without",
+    "gpu": "The profile gpu-onnx on a GPU: beside CPUs, before and after its options were mended",
     "pages": "CPU and memory of a page: the service beside the bare engine, warm",
     "first_page": "When the first of 60 pages is there, as a share of the whole time",
     "two_workers": "A 64-page document with one worker and with two, one thread each",
@@ -124,7 +125,7 @@ def _flat(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     return rows
 
 
-def machine() -> str:
+def this_machine() -> str:
     """Processor, cores and memory in words."""
     cpu = _field(Path("/proc/cpuinfo"), "model name") or platform.processor()
     cores = Path("/proc/cpuinfo").read_text().count("processor\t")

@@ -45,7 +45,7 @@ CLIENTS, MOST_P99_MS = 1000, 100.0
 FIRST_RATE, STEP, MOST = 16_000, 4000, 200_000
 SECONDS, ROUNDS = 4, 2
 CORES = os.cpu_count() or 1
-SERVER, REDIS, CLIENTS_CORE, PRODUCER = (0, *(1 + part % (CORES - 1) for part in range(3)))
+SERVER, REDIS, CLIENTS_CORE, PRODUCER = (0, *(1 + part % max(1, CORES - 1) for part in range(3)))
 
 
 class Child:

@@ -271,14 +271,15 @@ def test_without_a_model_to_ask_there_is_no_caption_worker() -> None:
 
 
 def test_one_engine_uses_the_pods_cores_and_several_are_told_how_many() -> None:
-    def threads(**worker: Any) -> Object | None:
-        objects = chart_render.render("cpu-values.yaml", {"ocrWorker": worker})
+    def threads(file: str = "cpu-values.yaml", **worker: Any) -> Object | None:
+        objects = chart_render.render(file, {"ocrWorker": worker})
         found = environment(container(objects, "Deployment", "ocrplus-ocr-worker"))
         return found.get("OCRPLUS_ENGINE_THREADS")
 
     alone = threads()
     assert alone is not None and "resourceFieldRef" in alone["valueFrom"]
     assert threads(workersPerReplica=2) is None
+    assert threads("gpu-onnx-values.yaml") is None
     assert threads(workersPerReplica=2, engineThreads=3) == {
         "name": "OCRPLUS_ENGINE_THREADS",
         "value": "3",

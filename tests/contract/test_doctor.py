@@ -224,6 +224,16 @@ def test_a_check_that_hangs_costs_its_time_and_no_other_its_findings() -> None:
     assert "ZeroDivisionError" in found[2].reason
 
 
+def test_a_check_that_needs_longer_has_its_own_time() -> None:
+    def slow() -> Iterator[Finding]:
+        time.sleep(0.3)
+        yield ok("slow", "at last")
+
+    (found,) = examine([Check("slow", slow, seconds=10)], seconds=0.01)
+
+    assert found == ok("slow", "at last")
+
+
 def test_an_old_server_is_told(valkey: redis_server.Server) -> None:
     with redis_proxy.wire(valkey.port) as wire:
         wire.rewrite = lambda answer: re.sub(rb"redis_version:\d", b"redis_version:6", answer)

@@ -22,7 +22,7 @@ from ledger_steps import (
 )
 
 from ocrplus_contract.errors import ErrorCode, LeaseLost
-from ocrplus_contract.ledger import Admission, Full, Limits, run
+from ocrplus_contract.ledger import Admission, Full, Ledger, Limits, run
 from ocrplus_contract.names import Pool, TaskId, UserId
 from ocrplus_contract.records import JobRecord, PageRecord
 from ocrplus_contract.states import JobState, PageState
@@ -484,6 +484,38 @@ def test_a_numbering_outlives_its_events(client: redis.Redis) -> None:
         commit(client, lease, page)
 
     assert client.ttl(meta) > 16 * client.ttl(stream)
+
+
+def test_a_numbering_outlives_the_events_of_who_comes_seldom(client: redis.Redis) -> None:
+    admit(client, "u", "t", [(1, 3)])
+    meta, stream = KEYS.events(USER), KEYS.stream(USER)
+    client.delete(stream)  # as after its time
+    client.expire(meta, 1)  # as after nearly 30 of them
+
+    commit(client, take(client), 1)
+
+    assert client.ttl(meta) > 16 * client.ttl(stream) > 0
+    assert events(client, "u")[0]["seq"] == 2
+
+
+def test_a_numbering_outlives_events_that_are_kept_longer_now(client: redis.Redis) -> None:
+    admit(client, "u", "t", [(1, 3)])
+    longer = Ledger(ttl_seconds=100 * LEDGER.ttl_seconds)
+    call = longer.admit(
+        USER,
+        TaskId("t2"),
+        fingerprint="f",
+        chunks=[(1, 1)],
+        facts={},
+        submitted_body='{"type":"submitted","task_id":"t2"}',
+        deadline_seconds=600,
+    )
+
+    run(client, call)
+
+    kept = client.ttl(KEYS.stream(USER))
+    assert kept > 90 * LEDGER.ttl_seconds
+    assert client.ttl(KEYS.events(USER)) > 16 * kept
 
 
 def test_a_fenced_worker_can_do_nothing(client: redis.Redis) -> None:

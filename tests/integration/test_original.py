@@ -84,6 +84,36 @@ async def test_a_client_that_takes_large_frames_gets_them(
     assert await taken(gateway, "roomy") == []
 
 
+async def test_a_long_document_that_was_read_before_closes_no_socket(
+    gateway: Gateway, store: redis.Redis
+) -> None:
+    """All its events come at once: nobody is slow for that."""
+    pdf, pages = text_document(400), []
+    store.set(KEYS.engine(), "e1")
+    async with httpx.AsyncClient(base_url=gateway.http) as http:
+        await http.post("/v1/tasks", params={"user": "long", "task_id": "a"}, content=pdf)
+    lease = take(store)
+    while lease is not None:
+        for page in lease.pages:  # the first is too large to travel in its event
+            commit(store, lease, page, text="x" * (5000 if page == 1 else 50))
+        finish(store, lease)
+        lease = take(store)
+    v2 = websockets.connect(gateway.ws + "long", subprotocols=["ocrplus.v2"])  # type: ignore[list-item]
+    async with websockets.connect(gateway.ws + "long") as original, v2 as new:
+        await new.send('{"type": "hello"}')
+        for client in (original, original, new):
+            await client.recv()
+        encoded = base64.b64encode(pdf).decode()
+        await original.send(json.dumps({"task_id": "b", "pdf_file": encoded}))
+        async with asyncio.timeout(20):
+            told = [json.loads(await original.recv()) for _ in range(2)]
+            while (event := json.loads(await new.recv()))["type"] != "result":
+                pages += [event["page"]] if event["type"] == "page" else []
+
+    assert [told[0]["status"], len(told[1]["result"]["markdown"])] == ["submitted", 400]
+    assert pages == list(range(1, 401))
+
+
 async def test_recovery_knows_all_of_many_tasks(gateway: Gateway, store: redis.Redis) -> None:
     user = UserId("many")
     read(store, user, "first")

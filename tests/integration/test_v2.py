@@ -373,6 +373,7 @@ async def test_commands_are_answered(gateway: Gateway, store: redis.Redis) -> No
         ('{"type": "cancel", "req": "r", "task_id": "nothing"}', "not_found"),
         ('{"type": "subscribe", "req": "r", "tasks": ["{}"]}', "bad_message"),
         ('{"type": "hello", "resume": {"seq": -1}}', "bad_message"),
+        ('{"type": "dance", "req": "\\ud800"}', "unknown_type"),  # half a character
     ],
 )
 async def test_wrong_messages_get_an_error_and_the_connection_stays(
@@ -642,6 +643,16 @@ async def test_a_password_of_half_a_character_is_refused_and_the_socket_stays(
 
     assert (refused["code"], refused["task_id"]) == ("bad_message", "t")
     assert pong["type"] == "pong"
+
+
+async def test_what_a_client_made_up_is_not_said_back_at_any_length(gateway: Gateway) -> None:
+    async with connected(gateway, "long") as client:
+        await client.greet()
+        await client.submit("t", options={"k" * 100_000: 1})
+        refused = await client.hear()
+
+    assert refused["code"] == "bad_message" and refused["message"].startswith("'options.kkk")
+    assert len(refused["message"]) <= 500
 
 
 async def test_a_document_may_take_its_time_as_the_first_frame(

@@ -125,6 +125,9 @@ class OcrPlusError(Exception):
     """What logs may tell of it beside its type."""
 
 
+_LONGEST_MESSAGE: Final = 500  # it may repeat what a client made up
+
+
 class JobRefused(OcrPlusError):
     """The document or request is refused; `code` is what the client sees."""
 
@@ -135,7 +138,7 @@ class JobRefused(OcrPlusError):
         retry_after_seconds: float | None = None,
     ) -> None:
         self.code = code
-        self.message = message or MESSAGES[code]
+        self.message = (message or MESSAGES[code])[:_LONGEST_MESSAGE]
         if retry_after_seconds is None and code in (ErrorCode.BUSY, ErrorCode.RATE_LIMITED):
             retry_after_seconds = RETRY_AFTER_SECONDS
         self.retry_after_seconds = retry_after_seconds

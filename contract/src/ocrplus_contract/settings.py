@@ -261,7 +261,10 @@ class OcrSettings(CommonSettings):
         description="Model pack or a directory of official models; default: the user's cache.",
     )
     engine_threads: int = Field(
-        default=0, ge=0, description="Inference threads of one engine; 0 = the machine's cores."
+        default=0,
+        ge=0,
+        description="Inference threads of one engine on CPUs; 0 = the machine's cores, 2 beside a "
+        "GPU.",
     )
     workers_per_replica: int = Field(
         default=1, ge=1, le=16, description="Engine processes of this pod."

@@ -65,7 +65,7 @@ def _command(binary: Path, folder: Path, port: int) -> list[str]:
 
 
 def _answers(child: Child, port: int) -> bool:
-    client = redis.Redis(port=port, socket_timeout=1)
+    client = redis.Redis("127.0.0.1", port, socket_timeout=1)
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and not child.ended:
         try:

@@ -151,7 +151,8 @@ class Stack:
         }
 
     def _worker_env(self, number: int) -> dict[str, str]:
-        threads = max(1, (os.cpu_count() or 1) // self._options.workers)
+        cores = max(1, (os.cpu_count() or 1) // self._options.workers)
+        threads = cores if os.environ.get("OCRPLUS_DEVICE", "cpu") == "cpu" else 0
         return {
             **self._common_env(),
             "OCRPLUS_POD_NAME": f"{socket.gethostname()}-{os.getpid()}-{number}",

@@ -1,5 +1,7 @@
 """When a rate of the wire counts, and what of a benchmark is written down."""
 
+import importlib
+import os
 import sys
 from typing import Any
 
@@ -18,6 +20,13 @@ def test_a_rate_passes_with_one_bad_second_and_not_with_two() -> None:
     assert not wire.judged(8000, seconds(900, 20, 30, 101))[1]
     assert not wire.judged(8000, seconds(20, 20, 20, 20, events=7800))[1]
     assert wire.judged(8000, seconds(900, 20, 30, 99))[0]["worst_ms"] == 900
+
+
+def test_one_core_is_enough_to_test_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as small:
+        small.setattr(os, "cpu_count", lambda: 1)
+        assert importlib.reload(wire).CORES == 1
+    importlib.reload(wire)
 
 
 @pytest.mark.parametrize(("only", "written"), [(["--only", "cuts"], []), ([], ["delivery"])])

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from ocrplus_contract.names import UserId
-from ocrplus_gateway.events import START, Event, Lost, Subscription
+from ocrplus_gateway.events import START, Event, Gap, Lost, Subscription
 
 
 def event(seq: int) -> Event:
@@ -92,3 +92,32 @@ async def test_a_gap_and_an_old_event_are_not_given_at_once(
     assert await task == Lost("trimmed", "a", 2)
     assert (await subscription.next()).seq == 3
     assert subscription.empty and client.asked == []
+
+
+async def test_who_cannot_be_given_an_event_has_to_resume_and_hears_no_other(
+    subscription: Subscription, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: Event) -> bool:
+        raise RuntimeError("the handler is closed")
+
+    subscription.at_once = broken
+    task = await awaited(subscription)
+    for seq in (1, 2):
+        subscription.offer(event(seq))
+
+    with pytest.raises(Gap):
+        await task
+    assert subscription.ends and subscription.empty
+    assert "the handler is closed" in caplog.text
+
+
+async def test_a_replay_queues_so_that_what_is_behind_is_known(
+    subscription: Subscription, client: Client
+) -> None:
+    task = await awaited(subscription)
+    subscription.replaying = True
+    subscription.offer(event(1))
+    subscription.offer(event(2))
+
+    assert (await task).seq == 1 and not subscription.empty  # a client may skip what is outdated
+    assert client.asked == []

@@ -1,6 +1,7 @@
 """Every profile's arguments against the installed library, also of those that cannot run here."""
 
 import inspect
+import os
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,42 @@ def test_the_onnx_options_are_fields_of_the_runners_configuration(library: Any) 
         options = constructor_arguments(CONFIGS[profile], pipeline())["engine_config"]
         accepted = ONNXRuntimeRunnerConfig.model_validate(options)  # refuses what it does not know
         assert accepted.enable_cpu_mem_arena is False
+
+
+def test_cuda_plans_by_rule_and_keeps_all_digits(library: Any) -> None:
+    from paddlex.inference.models.runners.onnxruntime_runner import ONNXRuntimeRunnerConfig
+
+    arguments = constructor_arguments(CONFIGS[Profile.GPU_ONNX], pipeline())
+    options = ONNXRuntimeRunnerConfig.model_validate(arguments["engine_config"]).provider_options
+    assert options == {
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "use_tf32": "0",
+        "arena_extend_strategy": "kSameAsRequested",
+    }
+
+
+@pytest.mark.parametrize(("profile", "beside"), [(Profile.CPU, 0), (Profile.GPU_ONNX, 2)])
+def test_what_is_never_run_stays_off_the_gpu(profile: Profile, beside: int, library: Any) -> None:
+    from paddlex.inference.models.runners.onnxruntime_runner import ONNXRuntimeRunnerConfig
+
+    described = constructor_arguments(CONFIGS[profile], pipeline())["paddlex_config"]
+    tables = described["SubPipelines"]["TableRecognition"]["SubModules"]
+    own = {
+        name: model["engine_config"] for name, model in tables.items() if "engine_config" in model
+    }
+
+    assert len(own) == beside and all("CellsDetection" in name for name in own)
+    for options in own.values():
+        wanted = ONNXRuntimeRunnerConfig.model_validate(options).providers
+        assert wanted == ["CPUExecutionProvider"]
+
+
+def test_threads_are_the_machines_cores_and_two_beside_a_gpu() -> None:
+    gpu = {"device": "gpu", "engine": "onnxruntime"}
+
+    assert engine_config(OcrSettings()).threads == os.cpu_count()
+    assert engine_config(OcrSettings(**gpu)).threads == 2
+    assert engine_config(OcrSettings(**gpu, engine_threads=5)).threads == 5
 
 
 def test_pages_are_handed_out_one_by_one() -> None:

@@ -142,6 +142,13 @@ def test_one_process_serves_document_after_document() -> None:
         assert renderer.pid == first is not None
 
 
+def test_the_process_takes_no_room_for_each_core_of_the_machine() -> None:
+    with closing(Renderer()) as renderer:
+        list(renderer.pages(SAMPLE, [1]))
+
+        assert psutil.Process(renderer.pid).num_threads() == 1
+
+
 def test_a_process_that_died_between_documents_is_replaced() -> None:
     with closing(Renderer()) as renderer:
         list(renderer.pages(SAMPLE, [1]))

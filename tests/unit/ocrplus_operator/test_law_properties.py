@@ -208,9 +208,12 @@ def test_replicas_never_fall_below_the_chunks_in_flight(
 
 def _ceiling(snapshot: Snapshot, pool: PoolSpec) -> int:
     assert isinstance(snapshot.cluster, Cluster)
-    quota = snapshot.cluster.quota_replicas
-    most = pool.limits.max_replicas
-    return most if quota is None else min(quota, most)
+    quota, most = snapshot.cluster.quota_replicas, pool.limits.max_replicas
+    if quota is None:
+        return most
+    # Pods that are there have theirs, even one more than was ordered.
+    useful = [pod for pod in live(snapshot) if pod.name not in reading_of(snapshot).draining]
+    return min(max(quota, len(useful)), most)
 
 
 @given(snapshots(), MEMORIES, SPECS)

@@ -49,15 +49,19 @@ def fail(name: str, reason: str, do: str) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A look at one part; it may block. `after` names a check that must not have failed."""
+    """A look at one part; it may block. `after` names a check that must not have failed.
+
+    `seconds` is for a look that needs longer than the others even where all is well.
+    """
 
     name: str
     look: Callable[[], Iterable[Finding]]
     after: str = ""
+    seconds: float = 0.0
 
 
 def examine(checks: Sequence[Check], seconds: float = CHECK_SECONDS) -> list[Finding]:
-    """What all of them find, in their order, within twice the time of one."""
+    """What all of them find, in their order, within twice the time of one, or of the longest."""
     first = [check for check in checks if not check.after]
     found = _side_by_side(first, seconds)
     failed = {finding.name for finding in found if finding.status is Status.FAIL}
@@ -67,8 +71,8 @@ def examine(checks: Sequence[Check], seconds: float = CHECK_SECONDS) -> list[Fin
 
 def _side_by_side(checks: Sequence[Check], seconds: float) -> list[Finding]:
     looks = [_Look(check) for check in checks]
-    deadline = time.monotonic() + seconds
-    return [finding for look in looks for finding in look.findings(deadline, seconds)]
+    began = time.monotonic()
+    return [finding for look in looks for finding in look.findings(began, seconds)]
 
 
 class _Look:
@@ -90,8 +94,9 @@ class _Look:
                 fail(self._check.name, f"this check itself failed ({kind})", "report it as a bug")
             )
 
-    def findings(self, deadline: float, seconds: float) -> list[Finding]:
-        self._thread.join(max(0.0, deadline - time.monotonic()))
+    def findings(self, began: float, seconds: float) -> list[Finding]:
+        seconds = max(seconds, self._check.seconds)
+        self._thread.join(max(0.0, began + seconds - time.monotonic()))
         found = list(self._found)
         if self._thread.is_alive():
             found.append(

@@ -6,6 +6,7 @@ two servers do not compare, for clocks go back.
 
 import asyncio
 import json
+import logging
 import re
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from typing import Any, Final  # Any: JSON
 
 from ocrplus_contract.ledger import LostReason
 from ocrplus_contract.names import UserId
+
+log = logging.getLogger(__name__)
 
 MOST_QUEUED_EVENTS: Final = 256
 MOST_QUEUED_BYTES: Final = 1 << 20
@@ -125,7 +128,7 @@ class Subscription:
         self.seq = seq
         self._events: deque[Event | Lost] = deque()
         self._bytes = 0
-        self._arrived: asyncio.Future[None] | None = None  # while everything before is dealt with
+        self._arrived: asyncio.Future[None] | None = None
         self._failure: type[SlowConsumer | Gap] | None = None
         self.replaying = self.read_again = False
         self.doubted = False  # whether the stream may be of another epoch by now
@@ -137,9 +140,19 @@ class Subscription:
         return not self._events
 
     @property
+    def ends(self) -> bool:
+        """Whether nothing comes behind what waits: `next` raises then."""
+        return self._failure is not None
+
+    @property
+    def room(self) -> int:
+        """How many events may still be queued."""
+        return MOST_QUEUED_EVENTS - len(self._events)
+
+    @property
     def full(self) -> bool:
-        """Whether a replay should wait for the connection."""
-        return len(self._events) >= MOST_QUEUED_EVENTS or self._bytes >= MOST_QUEUED_BYTES
+        """Whether what comes should wait in the stream; a result need not."""
+        return self.room <= 0 or self._bytes >= MOST_QUEUED_BYTES
 
     def is_of(self, event: Event) -> bool:
         """Whether the event is of this epoch; ids of two do not compare, for clocks go back."""
@@ -152,31 +165,42 @@ class Subscription:
     def offer(self, event: Event) -> None:
         """Queue an event that is newer than the last one, or of another epoch."""
         follows = self.follows(event)
-        if event.at <= self.after and (follows or self.is_of(event)):
+        if self.ends or (event.at <= self.after and (follows or self.is_of(event))):
             return
-        if follows and self._arrived is not None and self.at_once(event):
+        if follows and self._is_awaited and self._given_at_once(event):
             # Waking a task costs as much as all the rest of an event's way.
             self.after, self.epoch, self.seq = event.at, event.epoch, event.seq
             return
-        if self.full and event.type != "result":
-            self._failure = SlowConsumer
-        else:
-            if not follows:
-                reason: LostReason = "trimmed" if self.is_of(event) else "epoch"
-                self._events.append(Lost(reason, event.epoch, event.seq - 1))
-            self.after, self.epoch, self.seq = event.at, event.epoch, event.seq
-            self._events.append(event)
-            self._bytes += len(event.text)
+        if not follows:
+            reason: LostReason = "trimmed" if self.is_of(event) else "epoch"
+            self._events.append(Lost(reason, event.epoch, event.seq - 1))
+        self.after, self.epoch, self.seq = event.at, event.epoch, event.seq
+        self._events.append(event)
+        self._bytes += len(event.text)
         self._wake()
+
+    def _given_at_once(self, event: Event) -> bool:
+        """Whether it is dealt with. A failure is this connection's alone: others hear the event."""
+        try:
+            return self.at_once(event)
+        except Exception:  # whether the client has the event nobody knows: he resumes
+            log.exception("an event could not be sent; its client has to resume")
+            self.end(Gap)
+            return True
 
     def pass_over(self, stream_id: str) -> None:
         """Go on behind an entry that is no event."""
         self.after = max(self.after, position(stream_id))
 
-    def end(self) -> None:
-        """There is nobody who would say what comes next."""
-        self._failure = self._failure or Gap
+    def end(self, why: "type[SlowConsumer | Gap]") -> None:
+        """Nothing more is queued; `next` raises it behind what is."""
+        self._failure = self._failure or why
         self._wake()
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether all before is dealt with and nothing is known to follow, as in a replay."""
+        return self._arrived is not None and not self.replaying
 
     def _wake(self) -> None:
         arrived, self._arrived = self._arrived, None
@@ -187,8 +211,8 @@ class Subscription:
         """The next event, or word that events before it are gone.
 
         Raises:
-            SlowConsumer: too much was waiting.
-            Gap: the hub hears nothing any more.
+            SlowConsumer: too much was waiting for too long.
+            Gap: nobody knows what comes next.
         """
         while not self._events:
             if self._failure is not None:

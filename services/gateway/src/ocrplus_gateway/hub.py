@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from ocrplus_contract.keys import Keys
 from ocrplus_contract.names import UserId
 from ocrplus_gateway.cancellation import ended
-from ocrplus_gateway.events import START, Event, Subscription, position
+from ocrplus_gateway.events import START, Event, Gap, SlowConsumer, Subscription, position
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,9 @@ _SUBSCRIBE_SECONDS: Final = 20
 _PING_SECONDS: Final = 10.0
 _DEAD_AFTER_PINGS: Final = 2.5
 _FIRST_HEARD_SECONDS: Final = 2.0
+_MOST_SECONDS_AT_ONCE: Final = 0.005
+_FULL_PAUSE_SECONDS: Final = 0.05
+_CATCH_UP_SECONDS: Final = 10.0
 
 
 class _Feed:
@@ -96,7 +99,7 @@ class Hub:
             await self._leave(channel, feed)
             raise
         feed.subscriptions.add(subscription)
-        self._spawn(self._replay(channel, feed, subscription))
+        self._read_on(channel, feed, subscription)
         return subscription
 
     async def detach(self, subscription: Subscription) -> None:
@@ -147,11 +150,14 @@ class Hub:
         connection: Any = self._pubsub.connection  # its methods are untyped
         await connection.connect()  # does nothing where it is connected
         handle: Any = self._pubsub.handle_message  # untyped there
-        self._heard = time.monotonic()
+        self._heard = rested = time.monotonic()
         self._hearing.set()
         while True:
             message = await connection.read_response(timeout=math.inf, disconnect_on_error=False)
             self._heard = time.monotonic()
+            if self._heard - rested > _MOST_SECONDS_AT_ONCE:
+                await asyncio.sleep(0)  # what lies here already is read without a pause
+                rested = time.monotonic()
             try:
                 if message[0] == b"message":
                     self._take(message[1].decode(), message[2])
@@ -189,7 +195,7 @@ class Hub:
             if silent > self._gap_seconds:
                 for feed in self._feeds.values():
                     for subscription in feed.subscriptions:
-                        subscription.end()
+                        subscription.end(Gap)
             connection = self._pubsub.connection
             if connection is None:
                 continue
@@ -205,7 +211,7 @@ class Hub:
             feed.subscribed.set()
             for subscription in feed.subscriptions:
                 subscription.doubted = True  # what was connected anew may be another server
-                self._spawn(self._replay(channel, feed, subscription))
+                self._read_on(channel, feed, subscription)
 
     def _take(self, channel: str, data: bytes) -> None:
         feed = self._feeds.get(channel)
@@ -218,29 +224,42 @@ class Hub:
     def _fan_out(self, channel: str, feed: _Feed, event: Event) -> None:
         for subscription in feed.subscriptions:
             if subscription.follows(event) and not subscription.replaying:
-                subscription.offer(event)
+                if subscription.full and event.type != "result":  # a burst, or a slow client
+                    self._read_on(channel, feed, subscription, _CATCH_UP_SECONDS)
+                else:
+                    subscription.offer(event)
                 continue
             if not subscription.is_of(event):
                 subscription.doubted = True
             elif event.at <= subscription.after:
                 continue
             # Jump no queue, leave no gap: the stream has it, and what did not arrive before it.
-            if subscription.replaying:
-                subscription.read_again = True
-            else:
-                self._spawn(self._replay(channel, feed, subscription))
+            self._read_on(channel, feed, subscription)
 
-    async def _replay(self, channel: str, feed: _Feed, subscription: Subscription) -> None:
-        """Read what the stream has behind the subscription's position."""
+    def _read_on(
+        self, channel: str, feed: _Feed, subscription: Subscription, patience: float = math.inf
+    ) -> None:
+        """Have read what the stream has behind the subscription's position."""
         subscription.read_again = True
-        if subscription.replaying:
-            return
-        subscription.replaying = True
+        if not subscription.replaying:
+            subscription.replaying = True
+            self._spawn(self._replay(channel, feed, subscription, patience))
+
+    async def _replay(
+        self, channel: str, feed: _Feed, subscription: Subscription, patience: float
+    ) -> None:
+        """Read as fast as the client takes events; for `patience` seconds it may be waited for."""
+        waited = 0.0
         try:
             while subscription.read_again and subscription in feed.subscriptions:
                 subscription.read_again = False
+                if subscription.full and waited > patience:
+                    subscription.end(SlowConsumer)
+                if subscription.ends:
+                    return
                 if subscription.full:
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(_FULL_PAUSE_SECONDS)
+                    waited += _FULL_PAUSE_SECONDS
                     subscription.read_again = True
                 elif await self._read_some(channel, subscription):
                     subscription.read_again = True
@@ -258,7 +277,8 @@ class Hub:
                     if event is not None and not subscription.is_of(event):
                         subscription.after = position(START)  # begin anew
             after = f"({subscription.after[0]}-{subscription.after[1]}"
-            entries: Any = await self._client.xrange(channel, min=after, count=_READ_AT_ONCE)
+            count = min(_READ_AT_ONCE, subscription.room)
+            entries: Any = await self._client.xrange(channel, min=after, count=count)
         except (RedisError, OSError):
             subscription.doubted = True
             await asyncio.sleep(_RECONNECT_SECONDS)
@@ -271,7 +291,7 @@ class Hub:
                 subscription.pass_over(entry[0].decode())
             else:
                 subscription.offer(event)
-        return len(entries) == _READ_AT_ONCE
+        return len(entries) == count
 
 
 def _event_of(entry: Any) -> Event | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from fastapi import WebSocket
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ocrplus_contract import wire
 from ocrplus_contract.errors import ErrorCode, JobRefused
@@ -37,6 +37,7 @@ _FIRST_FRAME_SECONDS: Final = 5.0
 _UNKNOWN_CLIENT_FRAME_BYTES: Final = 64 * 1024
 _EARLIEST_RECONNECT_MS: Final = 500
 _EVERY_TASK: Final = "*"
+_REQUEST: Final[TypeAdapter[str]] = TypeAdapter(wire.Request)
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -229,7 +230,7 @@ class V2Session(Session):
         await self.send(json.dumps({"type": "status", "req": req, **status(job)}))
 
     async def refuse(self, frame: dict[str, Any], refusal: JobRefused) -> None:
-        task, req = frame.get("task_id"), frame.get("req")
+        task = frame.get("task_id")
         trace = current_or_new().trace_id
         log.info("command refused", extra={"code": refusal.code})
         after = refusal.retry_after_seconds
@@ -239,11 +240,19 @@ class V2Session(Session):
                 message=refusal.message,
                 retryable=refusal.retryable,
                 task_id=task if isinstance(task, str) and valid_id(task) else None,
-                req=req if isinstance(req, str) and len(req) <= 128 else None,
+                req=_request_of(frame),
                 retry_after_ms=None if after is None else int(after * 1000),
                 trace=trace,
             )
         )
+
+
+def _request_of(frame: dict[str, Any]) -> str | None:
+    """The client's own name for a command, None where it cannot be said back."""
+    try:
+        return _REQUEST.validate_python(frame.get("req"))
+    except ValidationError:
+        return None
 
 
 def _parsed(kind: type[_M], frame: dict[str, Any]) -> _M:

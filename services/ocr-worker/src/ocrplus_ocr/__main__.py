@@ -42,6 +42,7 @@ def main() -> int:
     problem = (
         _opencv_problem()
         or _missing_models(settings)
+        or _gpu_problem(settings)
         or _server_problem(settings)
         or store_problem(settings)
     )
@@ -70,6 +71,16 @@ def _opencv_problem() -> str | None:
         f"OpenCV cannot be loaded: {reason}. Install opencv-contrib-python-headless==4.10.0.84 "
         "over it, or the library it names"
     )
+
+
+def _gpu_problem(settings: OcrSettings) -> str | None:
+    """Why the GPU cannot be used: without it each engine process would end, for ever."""
+    from ocrplus_ocr.engine.build import engine_config
+    from ocrplus_ocr.engine.cuda import refusal
+    from ocrplus_ocr.engine.profiles import Profile
+
+    config = engine_config(settings)
+    return None if config.profile is Profile.CPU else refusal(config)
 
 
 def _server_problem(settings: OcrSettings) -> str | None:

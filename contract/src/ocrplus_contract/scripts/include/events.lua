@@ -1,7 +1,7 @@
 -- events: append to a user's stream and publish to the gateways. Needs keys.
 local EVENTS_KEPT = 10000 -- entries of a user's stream; older ones show as history_lost
--- The numbering outlives the events, so that a lost stream shows as a gap. Between two of its renewals
--- lie at most KEPT_EVERY events, each at most TTL behind the one before: a stream is gone by then.
+-- The numbering outlives the events, so that a lost stream shows as a gap. It is renewed with the first
+-- event of a stream and each KEPT_EVERY-th: those between are at most TTL apart, or their stream is gone.
 local META_TTLS, KEPT_EVERY = 30, 16
 local COUNTED_EVERY = 64 -- events: trimming by age is part of each XADD, by number it costs a command
 
@@ -13,6 +13,10 @@ local function this_server()
     if name and uptime then
         return name, math.floor(now()) - tonumber(uptime) - 1
     end
+end
+
+local function renew_numbering(user)
+    redis.call('EXPIRE', key('events', user), TTL * META_TTLS)
 end
 
 -- The epoch of a user's events. A new one begins with the first event, or when the numbering was
@@ -30,7 +34,7 @@ local function epoch_of(user)
             redis.call('HSET', key('stream:last_id'), user, string.format('%.0f-0', ms - 1))
         end
     end
-    redis.call('EXPIRE', meta, TTL * META_TTLS)
+    renew_numbering(user)
     return epoch
 end
 
@@ -39,8 +43,9 @@ local function emit(user, body)
     local stream, meta = key('stream:task', user), key('events', user)
     local epoch = redis.call('HGET', meta, 'epoch') or epoch_of(user)
     local seq = redis.call('HINCRBY', meta, 'seq', 1)
-    if seq % KEPT_EVERY == 0 then
-        redis.call('EXPIRE', meta, TTL * META_TTLS)
+    local continues = redis.call('EXPIRE', stream, TTL) == 1
+    if not continues or seq % KEPT_EVERY == 0 then
+        renew_numbering(user)
     end
     local event = '{"epoch":"' .. epoch .. '","seq":' .. seq .. ',' .. string.sub(body, 2)
     local oldest = redis.call('TIME')[1] - TTL
@@ -48,7 +53,9 @@ local function emit(user, body)
     if seq % COUNTED_EVERY == 0 then
         redis.call('XTRIM', stream, 'MAXLEN', '~', EVENTS_KEPT)
     end
-    redis.call('EXPIRE', stream, TTL)
+    if not continues then
+        redis.call('EXPIRE', stream, TTL)
+    end
     redis.call('PUBLISH', stream, id .. ' ' .. event)
     return epoch, seq
 end

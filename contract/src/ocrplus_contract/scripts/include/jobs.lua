@@ -60,6 +60,7 @@ end
 
 -- The job's first event. Its place tells this use of a task_id from those before, whose events stay.
 local function emit_first(user, task, body)
+    renew_numbering(user) -- by today's TTL, which may be longer than that of the events before
     local epoch, seq = emit(user, body)
     redis.call('HSET', key('job', user, task), 'begins', epoch .. '-' .. seq)
 end

@@ -2,12 +2,15 @@
 
 import os
 import re
+from typing import Final
 
 from ocrplus_contract.settings import OcrSettings
 from ocrplus_ocr import models
 from ocrplus_ocr.engine import Engine
 from ocrplus_ocr.engine.profiles import EngineConfig, Profile, official_models
 from ocrplus_ocr.engine.rendering import RenderLimits
+
+_THREADS_BESIDE_GPU: Final = 2  # for what the GPU does not do; they wait in a loop for more of it
 
 
 def engine_config(settings: OcrSettings) -> EngineConfig:
@@ -22,7 +25,7 @@ def engine_config(settings: OcrSettings) -> EngineConfig:
         Profile.GPU_ONNX if on_gpu else Profile.CPU,
         device,
         settings.models_dir or models.default_models_dir(),
-        settings.engine_threads or os.cpu_count() or 1,
+        settings.engine_threads or (_THREADS_BESIDE_GPU if on_gpu else os.cpu_count() or 1),
         off,
     )
 

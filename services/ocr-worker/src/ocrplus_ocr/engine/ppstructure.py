@@ -20,7 +20,16 @@ import numpy as np
 from ocrplus_contract import logs
 from ocrplus_contract.errors import PageErrorCode
 from ocrplus_contract.states import PageState, TextSource
-from ocrplus_ocr.engine import BlockKind, Box, PageResult, Reading, ReadOptions
+from ocrplus_ocr.engine import (
+    BlockKind,
+    Box,
+    PageResult,
+    Reading,
+    ReadOptions,
+    cuda,
+    shapes,
+    telemetry,
+)
 from ocrplus_ocr.engine.cropping import cropped_figures
 from ocrplus_ocr.engine.dashes import lone_dashes
 from ocrplus_ocr.engine.found import FoundBlock, FoundPage, page_of, scaled
@@ -28,6 +37,7 @@ from ocrplus_ocr.engine.labels import PICTURES
 from ocrplus_ocr.engine.orientation import LOOK_SIDE_PX, Lie, Pixels, Reader, lie_of, straightened
 from ocrplus_ocr.engine.photos import photos
 from ocrplus_ocr.engine.profiles import (
+    RECOGNITION_BATCH_GPU,
     Arguments,
     EngineConfig,
     Profile,
@@ -47,6 +57,8 @@ from ocrplus_ocr.markdown.render import headings, page_markdown
 from ocrplus_ocr.markdown.steps import finished, is_on
 
 _PAGE_SIZED: Final = 0.3  # share of the page
+_SMALL_PX: Final = (1100, 800)
+_A4_PX: Final = (1696, 1184)  # as a scan of it is rendered: the shape that most pages have
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +80,8 @@ class PPStructureEngine:
         self._predict_arguments = predict_arguments(config)
         self._pipeline = _build(config)
         inner = self._pipeline.paddlex_pipeline._pipeline
+        if config.profile is Profile.GPU_ONNX:
+            shapes.settle(inner.general_ocr_pipeline, RECOGNITION_BATCH_GPU)
         self._reader = _reader(inner)
         inner.layout_det_model = self._layout = RememberedLayout(inner.layout_det_model)
         self._ocr = TextLayerOcr(inner.general_ocr_pipeline, self._layout)
@@ -102,8 +116,11 @@ class PPStructureEngine:
 
     def _warm_up(self) -> None:
         """One page of real inference: sessions allocate and threads start before a page waits."""
-        page = np.full((1100, 800, 3), 255, np.uint8)
+        gpu = self._config.profile is Profile.GPU_ONNX
+        page = np.full((*(_A4_PX if gpu else _SMALL_PX), 3), 255, np.uint8)
         page[100:130, 100:600] = 0
+        if gpu:
+            shapes.warm_up(self._ocr.text_rec_model)
         self._ocr.hand_over(None, 1.0)
         lie_of(page, self._reader)
         list(self._pipeline.predict_iter(page, **self._predict_arguments))
@@ -241,18 +258,20 @@ def _reader(inner: Any) -> Reader:
 def _build(config: EngineConfig) -> Any:
     """Construct the pipeline; imports the libraries here so that nothing else pays for them."""
     os.environ.setdefault("PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK", "True")
+    telemetry.off()
     import cv2
     from paddleocr import PPStructureV3
     from paddlex.inference import load_pipeline_config
 
     logs.take_in("paddlex")  # it brings a coloured handler; ours speaks JSON
     if config.profile is Profile.GPU_ONNX:
-        import onnxruntime
-
-        onnxruntime.preload_dlls()  # CUDA's libraries are wheels beside it, not the system's
+        cuda.load_libraries()
     cv2.setNumThreads(1)  # its own pool would compete with the inference threads
     arguments: Arguments = constructor_arguments(config, load_pipeline_config("PP-StructureV3"))
-    return PPStructureV3(**arguments)
+    pipeline = PPStructureV3(**arguments)
+    if config.profile is Profile.GPU_ONNX:
+        cuda.demand(config.device)
+    return pipeline
 
 
 def _load_malloc_trim() -> Any:

@@ -39,6 +39,9 @@ _MOST_HEADER_BYTES: Final = 32 << 20
 _PIPE_BYTES: Final = 1 << 20
 _OUT_OF_TIME: Final = (-signal.SIGALRM, -signal.SIGPROF)
 _CHANNELS: Final = 3
+# OpenBLAS, which comes with NumPy and is not needed here, takes 40 MiB of address space for each
+# core: with 16 every document got a process of its own, with 24 no page would have room.
+_ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 _UNSOUND: Final = (ValueError, KeyError, TypeError, ArithmeticError, RecursionError)
 
 
@@ -204,6 +207,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
+            env={**os.environ, **_ONE_THREAD},
         )
         assert self._process.stdout is not None
         self._out = self._process.stdout.fileno()
