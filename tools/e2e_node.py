@@ -26,7 +26,15 @@ from typing import Final
 import images
 from e2e_operator import CONTEXT, KUBE, ROOT, TOOLS, missing
 
-NODE_PROGRAMS: Final = ("kubelet", "kube-proxy", "contour", "helm", "keda", "keda-adapter")
+NODE_PROGRAMS: Final = (
+    "kubelet",
+    "kube-proxy",
+    "contour",
+    "helm",
+    "keda",
+    "keda-adapter",
+    "versitygw",
+)
 MACHINE_PROGRAMS: Final = ("containerd", "runc", "buildah", "socat", "nsenter", "nginx")
 SCRIPTS: Final = ("node-up.sh", "ingress-up.sh", "keda-up.sh", "image.sh", "base-image.sh")
 # The first document comes to an empty cluster; the others as they like.
@@ -36,12 +44,14 @@ PARTS: Final = (
     "scaling",
     "routes",
     "keda",
+    "captions_s3",
     "deaths",
     "missing",
     "uninstall",
 )
 IMAGES: Final = ("gateway", "operator", "caption-worker", "ocr-worker-cpu")
 VALKEY: Final = "valkey/valkey:9.1"
+VERSITYGW: Final = "ocrplus-tests/versitygw:1"
 SCRIPT_SECONDS: Final = 600
 TEST_SECONDS: Final = 5400
 # A socket idles for six minutes, and pods are killed for five: longer than any other test.
@@ -72,7 +82,7 @@ class Cluster:
         subprocess.run(command, env=self.env, input=stdin, text=True, check=True, timeout=60)
 
     def build(self, tag: str, *, record: bool) -> None:
-        """Build the images that the tests install, and Valkey's stand-in."""
+        """Build the images that the tests install, Valkey's stand-in and the S3 server."""
         self.script("base-image.sh")
         command = [sys.executable, str(ROOT / "tools" / "images.py"), "--tag", tag]
         command += ["--record"] if record else []
@@ -80,19 +90,43 @@ class Cluster:
         subprocess.run(command, env=self.env, check=True, timeout=3600)
         folder = ROOT / "tests" / "e2e" / "stand-ins"
         self.script("image.sh", VALKEY, "-f", str(folder / "valkey.Dockerfile"), str(folder))
+        with tempfile.TemporaryDirectory() as context:
+            shutil.copy(self.root / "bin" / "versitygw", context)
+            described = str(folder / "versitygw.Dockerfile")
+            self.script("image.sh", VERSITYGW, "-f", described, context)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """A fresh cluster with one real node, an ingress and room for two volumes."""
+        """A fresh cluster with one real node, an ingress and room for its volumes."""
         try:
             self.script("up.sh", "--fresh")
             self.script("node-up.sh")
             self.script("ingress-up.sh")
             self.kubectl("annotate", "namespace", "default", "ocrplus.io/throw-away=true")
-            with self._volumes(4):
+            with self._policies(), self._volumes(6):
                 yield
         finally:
             self.script("down.sh", "--wipe")
+
+    @contextlib.contextmanager
+    def _policies(self) -> Iterator[None]:
+        """NetworkPolicies are enforced where the tools have a program for it."""
+        program = self.tools / "netpol.py"
+        if not program.exists():
+            print("NetworkPolicies are accepted, not enforced: no netpol.py among the tools")
+            yield
+            return
+        inside = ["nsenter", f"--net=/run/netns/{self.namespace}"]
+        command = [*inside, sys.executable, str(program), f"--kubeconfig={self.root}/kubeconfig"]
+        process = subprocess.Popen(command, env=self.env)
+        try:
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
     @contextlib.contextmanager
     def _volumes(self, count: int) -> Iterator[None]:

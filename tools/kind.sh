@@ -3,12 +3,13 @@
 #   kind.sh cluster    one node, marked to be thrown away
 #   kind.sh played     the node takes no pods and there is no class of storage: for e2e_control.py
 #   kind.sh images     the built images of TAG onto the node
+#   kind.sh bucket     the image of an S3 server onto the node
 #   kind.sh services   Services get addresses that this machine reaches
 #   kind.sh contour    Contour and Envoy; INGRESS_GATEWAY=NAMESPACE/NAME or none/none kind.sh gateway
 #   kind.sh keda       KEDA
 # Needs docker, kubectl, Go and jq. What is fetched is pinned: modules by Go's checksum database.
 set -euo pipefail
-KIND=v0.33.0 CONTOUR=v1.33.8 KEDA=v2.21.0
+KIND=v0.33.0 CONTOUR=v1.33.8 KEDA=v2.21.0 VERSITYGW=v1.8.0
 NODE=kindest/node:v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed
 CLUSTER=${CLUSTER:-ocrplus-e2e} SERVICES=10.96.0.0/16
 
@@ -29,6 +30,15 @@ played() {
 images() {
   kind load docker-image --name "$CLUSTER" "ocrplus/gateway:$TAG" "ocrplus/operator:$TAG" \
     "ocrplus/caption-worker:$TAG" "ocrplus/ocr-worker:$TAG-cpu"
+}
+
+bucket() {
+  local folder image=ocrplus-tests/versitygw:1
+  folder=$(mktemp -d)
+  CGO_ENABLED=0 GOBIN=$folder go install "github.com/versity/versitygw/cmd/versitygw@$VERSITYGW"
+  docker build --tag "$image" --file tests/e2e/stand-ins/versitygw.Dockerfile "$folder"
+  kind load docker-image --name "$CLUSTER" "$image"
+  rm -r "$folder"
 }
 
 services() {

@@ -11,9 +11,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 from cluster_client import Door
-from release import IMAGE_TAG, ROUTED, THROW_AWAY, Release, kubectl
-
-BASE = os.environ.get("KUBE_E2E_HTTP", "")
+from release import BASE, IMAGE_TAG, ROUTED, THROW_AWAY, Release, kubectl
 
 
 @pytest.hookimpl(wrapper=True)

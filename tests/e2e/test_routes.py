@@ -14,10 +14,10 @@ import pypdfium2
 import pytest
 from cluster_client import Door, Follower, following
 from documents import text_document
-from release import ROUTED, SAMPLES, Release, note, said, until
+from release import BASE, ROUTED, SAMPLES, Release, note, said, until
 
 INGRESS = shlex.split(os.environ.get("KUBE_E2E_INGRESS", ""))
-BASE = os.environ.get("KUBE_E2E_HTTP", "")
+
 IDLE_SECONDS = float(os.environ.get("KUBE_E2E_IDLE_SECONDS", "360"))
 MEGABYTE = 1_000_000
 SETTINGS = {

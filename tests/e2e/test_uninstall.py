@@ -1,6 +1,5 @@
 """`helm uninstall` leaves the CRD, the Secret with the tokens and the volumes, and nothing else."""
 
-import json
 import time
 
 import pytest
@@ -21,15 +20,7 @@ def test_only_what_holds_data_stays(passing: Release) -> None:
     until(lambda: not passing.objects("pods"), 200, "every pod ends without its Redis", 1)
     pods_gone = seconds + time.monotonic() - began
 
-    kinds = kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
-    ignored = {"events", "events.events.k8s.io", "pods.metrics.k8s.io"}
-    listed = ",".join(kind for kind in kinds if kind not in ignored)
-    left = json.loads(passing.kubectl("get", listed, "-o", "json"))["items"]
-    names = {
-        f"{found['kind']}/{found['metadata']['name']}"
-        for found in left
-        if not _of_every_namespace(found)
-    }
+    names = passing.leftovers()
     assert names == {
         "Secret/ocrplus-auth",
         "PersistentVolumeClaim/data-ocrplus-redis-0",
@@ -45,10 +36,3 @@ def cluster_wide() -> set[str]:
     """Objects outside namespaces that a chart could make."""
     kinds = "clusterroles,clusterrolebindings,customresourcedefinitions,priorityclasses"
     return set(kubectl("get", kinds, "-o", "name").split())
-
-
-def _of_every_namespace(found: dict[str, object]) -> bool:
-    meta = found["metadata"]
-    assert isinstance(meta, dict)
-    made = ("kube-root-ca.crt", "default")
-    return meta["name"] in made or found["kind"] in ("EndpointSlice", "Endpoints")

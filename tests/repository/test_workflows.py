@@ -76,11 +76,11 @@ def test_every_step_of_the_kind_cluster_is_one_of_its_script() -> None:
 
     assert set(used) <= steps
     assert set(re.findall(r"^#   kind\.sh (\w+)", script, re.M)) <= steps
-    assert {"contour", "gateway", "keda", "services"} <= set(used)
+    assert {"bucket", "contour", "gateway", "keda", "services"} <= set(used)
     assert re.search(r"^NODE=kindest/node:v[\d.]+@sha256:[0-9a-f]{64}$", script, re.M)
     modules = re.findall(r"[\w.-]+\.(?:io|com)/[\w/-]+@(\S+?)\"", script)
-    assert modules and set(modules) <= {"$KIND", "$CONTOUR", "$KEDA"}
-    assert re.search(r"^KIND=v[\d.]+ CONTOUR=v[\d.]+ KEDA=v[\d.]+$", script, re.M)
+    assert modules and set(modules) <= {"$KIND", "$CONTOUR", "$KEDA", "$VERSITYGW"}
+    assert re.search(r"^KIND=v[\d.]+ CONTOUR=v[\d.]+ KEDA=v[\d.]+ VERSITYGW=v[\d.]+$", script, re.M)
 
 
 def test_the_kind_cluster_has_all_that_its_tests_ask_for() -> None:

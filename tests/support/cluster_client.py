@@ -66,6 +66,7 @@ class Follower:
     door: Door
     user: str = field(default_factory=lambda: f"user-{uuid.uuid4().hex[:8]}")
     events: list[dict[str, Any]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     accepted: dict[str, float] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
@@ -110,6 +111,7 @@ class Follower:
                 self.lost.append(f"{message['seq']} came where {expected} was due")
             self.position = {"epoch": message["epoch"], "seq": message["seq"]}
             self.events.append(message)
+            self.times.append(time.monotonic())
             if kind == "result":
                 self.results[message["task_id"]] = message
 

@@ -32,9 +32,9 @@ def chart(seed: int, size: tuple[int, int] = (1160, 870)) -> Image.Image:
     return image
 
 
-def numbered(name: object) -> Image.Image:
+def numbered(name: object, size: tuple[int, int] = (400, 870)) -> Image.Image:
     """A small chart with a name in it: no other name's."""
-    image = chart(0, (400, 870))
+    image = chart(0, size)
     ImageDraw.Draw(image).text((120, 34), f"series {name}", fill="black")
     return image
 

@@ -4,6 +4,7 @@ Every call has an end: a command that hangs is killed and fails the test.
 """
 
 import base64
+import functools
 import json
 import os
 import subprocess
@@ -17,6 +18,8 @@ Object = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "ocrplus"
 THROW_AWAY = "ocrplus.io/throw-away"
+# The ingress.
+BASE = os.environ.get("KUBE_E2E_HTTP", "")
 IMAGE_TAG = os.environ.get("KUBE_E2E_TAG", "dev")
 SAMPLES = sorted((ROOT / "examples" / "samples").glob("*.pdf"))
 # The settings that put the release behind Contour's Gateway.
@@ -106,7 +109,7 @@ class Release:
         arguments = [*verb, self.name, str(CHART), f"--timeout={seconds}s"]
         for name in values:
             arguments += ["-f", str(CHART / "ci" / f"{name}-values.yaml")]
-        for setting in (*self.settings, *settings):
+        for setting in (_api_server(), *self.settings, *settings):
             arguments += ["--set-json" if "=[" in setting or "={" in setting else "--set", setting]
         began = time.monotonic()
         try:
@@ -130,6 +133,14 @@ class Release:
         began = time.monotonic()
         self.helm("uninstall", self.name, "--wait", "--timeout=300s", seconds=330)
         return time.monotonic() - began
+
+    def leftovers(self) -> set[str]:
+        """Everything in its namespace, save what every namespace has."""
+        kinds = kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
+        ignored = {"events", "events.events.k8s.io", "pods.metrics.k8s.io"}
+        listed = ",".join(kind for kind in kinds if kind not in ignored)
+        found = json.loads(self.kubectl("get", listed, "-o", "json"))["items"]
+        return {f"{one['kind']}/{one['metadata']['name']}" for one in found if not _of_all(one)}
 
     def kubectl(self, *arguments: str, stdin: str = "", seconds: float = 60) -> str:
         """Output of kubectl in the release's namespace."""
@@ -175,6 +186,20 @@ class Release:
         return self.kubectl("exec", pod, "-c", "redis", "--", "valkey-cli", *command).strip()
 
 
+@functools.cache
+def _api_server() -> str:
+    """The ports of this cluster's API server, which the operator's policy must let through."""
+    slices = ("endpointslices", "-l", "kubernetes.io/service-name=kubernetes")
+    path = "jsonpath={.items[0].ports[0].port}"
+    port = kubectl("-n", "default", "get", *slices, "-o", path)
+    return f"networkPolicy.apiServerPorts=[443, {port}]"
+
+
 def _is_ready(pod: Object) -> bool:
     conditions = pod["status"].get("conditions", [])
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def _of_all(found: Object) -> bool:
+    made = ("kube-root-ca.crt", "default")
+    return found["metadata"]["name"] in made or found["kind"] in ("EndpointSlice", "Endpoints")

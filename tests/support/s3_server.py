@@ -39,10 +39,11 @@ class Server:
     secret: str
     stranger: tuple[str, str]  # a key that is known and has no rights
     pid: int = 0
+    host: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def env(self, prefix: str = "") -> dict[str, str]:
         """What a process needs to keep its documents here."""

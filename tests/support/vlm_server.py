@@ -1,7 +1,8 @@
 """A server that speaks the OpenAI protocol over real HTTP, and misbehaves as it is told.
 
-`python vlm_server.py` runs it alone and prints its address; `running()` runs it in a thread. Either
-way `POST /control` changes its behaviour and `GET /stats` tells what it was asked.
+`python vlm_server.py` runs it alone and prints its address (`--host 0.0.0.0` in a pod); `running()`
+runs it in a thread. Either way `POST /control` changes its behaviour and `GET /stats` tells what
+it was asked.
 """
 
 import argparse
@@ -61,9 +62,9 @@ class VlmServer:
         self._window: deque[float] = deque()
         self.port = 0
 
-    async def start(self) -> "asyncio.Server":
-        """Listen on a free port of the loopback."""
-        server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=512)
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> "asyncio.Server":
+        """Listen; by default on a free port of the loopback."""
+        server = await asyncio.start_server(self._connection, host, port, backlog=512)
         self.port = server.sockets[0].getsockname()[1]
         return server
 
@@ -297,14 +298,17 @@ async def _end(listener: "asyncio.Server") -> None:
     await asyncio.gather(*others, return_exceptions=True)
 
 
-async def _serve_alone() -> None:
+async def _serve_alone(host: str, port: int) -> None:
     server = VlmServer()
-    listener = await server.start()
-    sys.stdout.write(json.dumps({"url": f"http://127.0.0.1:{server.port}"}) + "\n")
+    listener = await server.start(host, port)
+    sys.stdout.write(json.dumps({"url": f"http://{host}:{server.port}"}) + "\n")
     sys.stdout.flush()
     await listener.serve_forever()
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    asyncio.run(_serve_alone())
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    asked = parser.parse_args()
+    asyncio.run(_serve_alone(asked.host, asked.port))
