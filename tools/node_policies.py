@@ -297,8 +297,7 @@ def _rule(allowed: Allowed, direction: Direction) -> str:
     first, last = allowed.first_port, allowed.last_port
     words = [] if allowed.network == ANYWHERE else [f"ip {other} {allowed.network}"]
     if (first, last) != (0, LAST_PORT):
-        span = f"{first}" if first == last else f"{first}-{last}"  # nft refuses 80-80
-        words.append(f"{allowed.protocol} dport {span}")
+        words.append(f"{allowed.protocol} dport {first}-{last}")
     elif allowed.protocol != ANY_PROTOCOL:
         words.append(f"meta l4proto {allowed.protocol}")
     return " ".join([*words, "return"])

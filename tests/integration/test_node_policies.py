@@ -4,7 +4,9 @@ kubectl is played: it answers with the objects that a test wrote down.
 """
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
@@ -22,6 +24,7 @@ from node_policies import TABLE
 Object = dict[str, Any]
 NEEDED = ("nft", "ip", "nsenter", "sysctl")
 WEB, OPEN = 8080, 9090
+POD_2, NODE = "10.9.2.2", "10.9.1.1"
 LISTEN = f"""
 import socket, threading
 listeners = [socket.create_server(("0.0.0.0", port)) for port in ({WEB}, {OPEN})]
@@ -60,9 +63,9 @@ class Node:
             run("ip", "-n", place, "link", "set", device, "up")
         run("ip", "-n", pod, "route", "add", "default", "via", f"10.9.{number}.1")
 
-    def reaches(self, place: str, port: int) -> bool:
-        """Whether a namespace gets a connection to the second pod."""
-        connect = [sys.executable, "-c", CONNECT, "10.9.2.2", str(port)]
+    def reaches(self, place: str, port: int, *, address: str = POD_2) -> bool:
+        """Whether a namespace gets a connection."""
+        connect = [sys.executable, "-c", CONNECT, address, str(port)]
         return ran("ip", "netns", "exec", place, *connect).returncode == 0
 
     def has(self, *policies: Object) -> None:
@@ -103,7 +106,7 @@ POD_1_TO_NOBODY = _policy("pod-1", "Egress", [])
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
-    """Two pods on a node; the second listens."""
+    """Two pods on a node; the second and the node listen."""
     if absent := [name for name in NEEDED if shutil.which(name) is None]:
         pytest.skip(f"{absent[0]} is missing")
     node = Node(f"node-{uuid.uuid4().hex[:8]}", tmp_path)
@@ -119,10 +122,11 @@ def node(tmp_path: Path) -> Iterator[Node]:
         kubectl.parent.mkdir()
         kubectl.write_text(f"#!/bin/sh\nexec cat {tmp_path}/objects.json\n")
         kubectl.chmod(0o755)
-        command = ["ip", "netns", "exec", node.pod(2), sys.executable, "-c", LISTEN]
-        server = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
-        stack.callback(server.kill)
-        assert server.stdout is not None and server.stdout.readline() == b"listening\n"
+        for place in (node.name, node.pod(2)):
+            command = ["ip", "netns", "exec", place, sys.executable, "-c", LISTEN]
+            server = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+            stack.callback(server.kill)
+            assert server.stdout is not None and server.stdout.readline() == b"listening\n"
         yield node
 
 
@@ -135,11 +139,13 @@ def test_policies_hold_while_they_are_enforced_and_follow_the_api(node: Node) ->
         assert node.reaches(node.pod(1), WEB)
         assert not node.reaches(node.pod(1), OPEN)
         assert node.reaches(node.name, OPEN), "the node itself comes in"
+        assert node.reaches(node.pod(1), OPEN, address=NODE)
         assert 'comment "ingress own/pod-2"' in node.table()
 
         node.has(WEB_FROM_POD_1, POD_1_TO_NOBODY)
         until(lambda: "egress own/pod-1" in node.table())
         assert not node.reaches(node.pod(1), WEB)
+        assert not node.reaches(node.pod(1), OPEN, address=NODE)
 
         node.has()
         until(lambda: "own/pod" not in node.table())
@@ -168,3 +174,13 @@ def test_a_run_without_enforcement_does_not_begin(node: Node) -> None:
         pytest.fail("there is no answer of the API")
 
     assert node.table() == ""
+
+
+def test_a_run_whose_enforcement_ended_is_no_success(node: Node) -> None:
+    cluster = e2e_node.Cluster(node.folder, node.folder, node.name)
+    node.has(POD_1_TO_NOBODY)
+
+    with pytest.raises(RuntimeError, match="not enforced to the end"), cluster.policies():
+        for pid in ran("ip", "netns", "pids", node.name).stdout.split():
+            os.kill(int(pid), signal.SIGTERM)
+        until(lambda: ran("ip", "netns", "pids", node.name).stdout == "")

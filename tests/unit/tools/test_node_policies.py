@@ -250,6 +250,14 @@ def test_a_name_means_the_port_that_each_receiver_gives_it() -> None:
     assert passes(rules, WEB, "10.0.0.4", 6) and not passes(rules, WEB, "10.0.0.4", 7)
 
 
+def test_a_name_towards_a_block_opens_no_pod_outside_it() -> None:
+    block = {"ipBlock": {"cidr": f"{DATA}/32"}}
+    rules = isolated(egress(app("web"), {"to": [block], "ports": [{"port": "web"}]}))
+
+    assert passes(rules, WEB, DATA, 8080)
+    assert not passes(rules, WEB, FAR, 8080)
+
+
 def test_a_policy_of_another_namespace_has_no_effect() -> None:
     rules = isolated(ingress(EVERYTHING, namespace="other"))
 
