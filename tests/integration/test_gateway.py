@@ -270,6 +270,7 @@ async def test_http_from_submission_to_deletion(gateway: Gateway, store: redis.R
     query = {"user": "web", "task_id": "h1"}
     async with httpx.AsyncClient(base_url=gateway.http, params={"user": "web"}) as http:
         accepted = await http.post("/v1/tasks", params=query, files={"file": ("a.pdf", PDF)})
+        again = await http.post("/v1/tasks", params=query, files={"file": ("a.pdf", PDF)})
         waiting = await http.get("/v1/tasks/h1")
         early = await http.get("/v1/tasks/h1/result")
         await asyncio.to_thread(play_worker, store)
@@ -290,6 +291,8 @@ async def test_http_from_submission_to_deletion(gateway: Gateway, store: redis.R
         "estimated_seconds": pytest.approx(21.4),  # nobody works: a start, then two pages
         "duplicate": False,
     }
+    unknown = {"queue_pages_ahead": None, "estimated_seconds": None, "duplicate": True}
+    assert again.json() == accepted.json() | unknown
     assert (waiting.json()["status"], early.status_code) == ("queued", 202)
     assert (done.json()["status"], done.json()["pages_done"]) == ("ok", 2)
     assert result.json()["result"]["markdown"][1] == {"page": 2, "markdown": "page 2"}

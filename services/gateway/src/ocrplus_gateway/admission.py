@@ -23,7 +23,7 @@ from ocrplus_contract.ledger import Full, Ledger, Limits, run_async
 from ocrplus_contract.names import RING_TASK, Pool, UserId
 from ocrplus_contract.options import JobOptions, parse_page_ranges
 from ocrplus_contract.settings import GatewaySettings
-from ocrplus_contract.states import JobState
+from ocrplus_contract.states import OPEN_JOB_STATES, JobState
 from ocrplus_contract.trace import current_or_new
 from ocrplus_gateway.captions import CaptionTerms, content_of
 from ocrplus_gateway.chunking import Cutting, Work, selected_pages, work_of
@@ -222,7 +222,10 @@ class Admission:
             return None
         if known.decode() != fingerprint:
             raise Conflict
-        return Admitted(int(pages), JobState(state.decode()))
+        was = JobState(state.decode())
+        if was in OPEN_JOB_STATES:
+            return Admitted(int(pages), was, pages_ahead=None, estimated_seconds=None)
+        return Admitted(int(pages), was)
 
     async def _refuse_if_full(self, user: UserId) -> None:
         """Before the work of an inspection; the admission itself decides again, for good."""

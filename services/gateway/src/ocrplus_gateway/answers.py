@@ -123,13 +123,14 @@ SCHEMAS: Final = {
         },
     ),
     "Accepted": _object(
-        "A submitted document. `duplicate`: the same bytes and options were there already.",
+        "A submitted document. `duplicate`: the same bytes and options were there already; while "
+        "that task is open its estimate is null, its status and events tell how far it is.",
         {
             "task_id": _STRING,
             "status": {"const": "submitted"},
             "pages_total": _INTEGER,
-            "queue_pages_ahead": _INTEGER,
-            "estimated_seconds": {"type": "number"},
+            "queue_pages_ahead": {"type": ["integer", "null"]},
+            "estimated_seconds": {"type": ["number", "null"]},
             "duplicate": {"type": "boolean"},
         },
     ),

@@ -27,9 +27,10 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """An accepted document, or the job that was there with the same bytes and options."""
+    """An accepted document, or the job that was there with the same bytes and options: of that one
+    nothing is foretold while it is open, None."""
 
     pages_total: int
     duplicate_of: JobState | None
-    pages_ahead: int = 0
-    estimated_seconds: float = 0.0
+    pages_ahead: int | None = 0
+    estimated_seconds: float | None = 0.0
