@@ -35,7 +35,7 @@ NODE_PROGRAMS: Final = (
     "keda-adapter",
     "versitygw",
 )
-MACHINE_PROGRAMS: Final = ("containerd", "runc", "buildah", "socat", "nsenter", "nginx")
+MACHINE_PROGRAMS: Final = ("containerd", "runc", "buildah", "socat", "nsenter", "nginx", "nft")
 SCRIPTS: Final = ("node-up.sh", "ingress-up.sh", "keda-up.sh", "image.sh", "base-image.sh")
 # The first document comes to an empty cluster; the others as they like.
 PARTS: Final = (
@@ -103,30 +103,30 @@ class Cluster:
             self.script("node-up.sh")
             self.script("ingress-up.sh")
             self.kubectl("annotate", "namespace", "default", "ocrplus.io/throw-away=true")
-            with self._policies(), self._volumes(6):
+            with self.policies(), self._volumes(6):
                 yield
         finally:
             self.script("down.sh", "--wipe")
 
     @contextlib.contextmanager
-    def _policies(self) -> Iterator[None]:
-        """NetworkPolicies are enforced where the tools have a program for it."""
-        program = self.tools / "netpol.py"
-        if not program.exists():
-            print("NetworkPolicies are accepted, not enforced: no netpol.py among the tools")
-            yield
-            return
-        inside = ["nsenter", f"--net=/run/netns/{self.namespace}"]
-        command = [*inside, sys.executable, str(program), f"--kubeconfig={self.root}/kubeconfig"]
-        process = subprocess.Popen(command, env=self.env)
-        try:
-            yield
-        finally:
-            process.terminate()
+    def policies(self) -> Iterator[None]:
+        """Enforce NetworkPolicies: the node's network plugin does not."""
+        program = [sys.executable, str(ROOT / "tools" / "node_policies.py")]
+        command = ["nsenter", f"--net=/run/netns/{self.namespace}", *program]
+        with subprocess.Popen(command, env=self.env, stdout=subprocess.PIPE) as process:
             try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
+                # It answers or ends: what it runs is bounded in time.
+                if process.stdout is None or not process.stdout.readline():
+                    raise RuntimeError("NetworkPolicies cannot be enforced")
+                yield
+                if process.poll() is not None:
+                    raise RuntimeError("NetworkPolicies were not enforced to the end")
+            finally:
+                process.terminate()
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
 
     @contextlib.contextmanager
     def _volumes(self, count: int) -> Iterator[None]:
