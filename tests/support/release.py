@@ -109,7 +109,7 @@ class Release:
         arguments = [*verb, self.name, str(CHART), f"--timeout={seconds}s"]
         for name in values:
             arguments += ["-f", str(CHART / "ci" / f"{name}-values.yaml")]
-        for setting in (_api_server(), *self.settings, *settings):
+        for setting in (*_api_server(), *self.settings, *settings):
             arguments += ["--set-json" if "=[" in setting or "={" in setting else "--set", setting]
         began = time.monotonic()
         try:
@@ -187,12 +187,13 @@ class Release:
 
 
 @functools.cache
-def _api_server() -> str:
-    """The ports of this cluster's API server, which the operator's policy must let through."""
+def _api_server() -> tuple[str, ...]:
+    """The ports of this cluster's API server, which the operator's policy must let through; none
+    where no pod reaches it: a control plane without nodes has no endpoint."""
     slices = ("endpointslices", "-l", "kubernetes.io/service-name=kubernetes")
-    path = "jsonpath={.items[0].ports[0].port}"
-    port = kubectl("-n", "default", "get", *slices, "-o", path)
-    return f"networkPolicy.apiServerPorts=[443, {port}]"
+    path = "jsonpath={.items[*].ports[0].port}"
+    ports = kubectl("-n", "default", "get", *slices, "-o", path).split()
+    return (f"networkPolicy.apiServerPorts=[443, {', '.join(ports)}]",) if ports else ()
 
 
 def _is_ready(pod: Object) -> bool:
