@@ -239,12 +239,13 @@ class OriginalSession(Session):
         """Say what the job records know to have happened behind a position, in order."""
         happened = []
         newest_first = [job async for job in self.shared.jobs.every(self.user)]
-        for job in reversed(newest_first):
+        for number, job in enumerate(reversed(newest_first)):
             times = {False: job.created_at, True: job.finished_at}
             for has_ended, seconds in times.items():
                 if seconds is not None and _position_of(seconds) > position(after):
-                    happened.append((_position_of(seconds), job, has_ended))
-        for at, job, has_ended in sorted(happened, key=lambda entry: (entry[0], entry[2])):
+                    happened.append((_position_of(seconds), number, has_ended, job))
+        # Of one millisecond: the older job whole, then the younger one.
+        for at, _, has_ended, job in sorted(happened, key=lambda entry: entry[:3]):
             before, after = after, f"{at[0]}-{at[1]}"
             if has_ended:
                 await self._send_result(job.task_id, after, before, await self._end_of(job))
