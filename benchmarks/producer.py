@@ -17,9 +17,12 @@ _BODY = (
     + "x" * 80
     + '","figures":[],"source":"text_layer","error":null,"t":'
 )
+# The script makes users and moments itself: this process may share a core with Redis and clients.
 _LOOP = """
-for i = 3, #ARGV, 2 do
-    emit(ARGV[i], '%s' .. ARGV[i + 1] .. '}')
+local users, began, step = tonumber(ARGV[5]), ARGV[6] * 1e9, 1e9 / ARGV[7]
+for number = ARGV[3], ARGV[4] - 1 do
+    local due = string.format('%%d', began + number * step)
+    emit('u' .. number * 7919 %% users, '%s' .. due .. '}')
 end
 """
 _AT_ONCE = 200
@@ -40,11 +43,9 @@ def main(url: str, users: int) -> None:
             rate, count, began = float(line.split()[-1]), 0, time.monotonic()
         due = int((time.monotonic() - began) * rate)
         while count < due:
-            arguments: list[str | int] = ["", 3600]
-            for number in range(count, min(due, count + _AT_ONCE)):
-                arguments += [f"u{number * 7919 % users}", int((began + number / rate) * 1e9)]
-            script(args=arguments)
-            count = min(due, count + _AT_ONCE)
+            last = min(due, count + _AT_ONCE)
+            script(args=["", 3600, count, last, users, began, rate])
+            count = last
 
 
 if __name__ == "__main__":
