@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import s3_server
@@ -252,6 +253,7 @@ class _Scripted(http.server.BaseHTTPRequestHandler):
     """Answers what real servers answer only in hours of need."""
 
     status, code, refusals = 403, "", 1 << 30
+    answered: ClassVar[list[int]]
     protocol_version = "HTTP/1.1"
 
     def _answer(self) -> None:
@@ -261,7 +263,8 @@ class _Scripted(http.server.BaseHTTPRequestHandler):
         refused = cls.refusals >= 0
         signed = self.headers.get("Authorization", "")
         body = f"<Error><Code>{cls.code}</Code><StringToSign>{signed}</StringToSign></Error>"
-        self.send_response(cls.status if refused else 200)
+        cls.answered.append(cls.status if refused else 200)
+        self.send_response(cls.answered[-1])
         self.send_header("ETag", '"1"')
         self.send_header("Content-Length", str(len(body) if refused else 0))
         self.end_headers()
@@ -276,9 +279,15 @@ class _Scripted(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def scripted(
-    status: int, code: str, refusals: int = 1 << 30, tls: ssl.SSLContext | None = None
+    status: int,
+    code: str,
+    refusals: int = 1 << 30,
+    tls: ssl.SSLContext | None = None,
+    answered: list[int] | None = None,
 ) -> Iterator[Server]:
-    answer = {"status": status, "code": code, "refusals": refusals}
+    """`answered` takes down every status that is sent."""
+    taken_down = [] if answered is None else answered
+    answer = {"status": status, "code": code, "refusals": refusals, "answered": taken_down}
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("A", (_Scripted,), answer)) as at:
         if tls is not None:
             at.socket = tls.wrap_socket(at.socket, server_side=True)
@@ -371,8 +380,11 @@ def test_who_has_neither_key_nor_role_is_told(opened: Opened) -> None:
 
 
 def test_a_server_that_asks_for_patience_is_asked_again(opened: Opened) -> None:
-    with scripted(503, "SlowDown", refusals=2) as server:
+    answered: list[int] = []
+    with scripted(503, "SlowDown", refusals=2, answered=answered) as server:
         opened(server.env()).put("u/t/x", b"data")
+
+    assert answered == [503, 503, 200]
 
 
 def test_retries_end_in_time(opened: Opened) -> None:
